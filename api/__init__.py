@@ -1,0 +1,1 @@
+"""REST, metrics and dashboard over what the fingerprinter stored."""

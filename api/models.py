@@ -1,0 +1,212 @@
+"""The answers of the REST service, as the OpenAPI page describes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Outcome = Literal["match", "mismatch", "inconclusive"]
+Moment = Annotated[datetime, Field(examples=["2031-04-02T19:03:11Z"])]
+TableName = Annotated[str, Field(description="`schema.table`", examples=["ootp.games"])]
+PartitionName = Annotated[
+    str, Field(description="`-` for a table without partitions", examples=["date_year=2031/league_id=100"])
+]
+Reason = Annotated[str | None, Field(description="Why, where it is no plain match", examples=[None])]
+
+
+class Answer(BaseModel):
+    """What all answers have in common: they are values."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ErrorAnswer(Answer):
+    """What went wrong, in one sentence."""
+
+    error: str = Field(examples=["no table ootp.game; there are ootp.games, ootp.players"])
+
+
+class Side(Answer):
+    """What one side holds. All three equal means that the rows are."""
+
+    rows: int = Field(description="Number of rows", examples=[2431])
+    fingerprint: str = Field(
+        description="Sum of the rows' digests, an unsigned number of 64 bits", examples=["9241175013205331968"]
+    )
+    digest: str = Field(
+        description="All 128 bits of the sum, in hex", examples=["5f0c22d1b07e4a5980400a3d6c1e8800"]
+    )
+
+
+class Position(Answer):
+    """A point of the source's history."""
+
+    gtid: str = Field(description="GTID set (MySQL) or position (MariaDB)", examples=["0-1-90211"])
+    file: str = Field(description="Binlog file", examples=["binlog.000004"])
+    pos: int = Field(description="Offset in it", examples=[7121])
+
+
+class PartitionFingerprint(Answer):
+    """One partition on both sides, at the same epoch."""
+
+    partition: PartitionName
+    verdict: Outcome
+    reason: Reason = None
+    epoch: int = Field(description="The epoch at which both sides were compared", examples=[812])
+    since: Moment = Field(description="Since when the verdict has been this one")
+    source: Side | None = Field(description="The warehouse; null when it is not known")
+    lake: Side | None = Field(description="The lake; null when it is not known")
+
+
+class PartitionAnswer(PartitionFingerprint):
+    """One partition, with its table and where the source stood."""
+
+    table: TableName
+    as_of: Moment | None = Field(description="Commit time of the last source transaction that is compared")
+    position: Position | None
+
+
+class TableFingerprint(Answer):
+    """One table on both sides, at the same epoch; its verdict is the worst of its partitions'."""
+
+    table: TableName
+    epoch: int | None = Field(description="The epoch of the comparison; null before the first", examples=[812])
+    as_of: Moment | None = Field(description="Commit time of the last source transaction that is compared")
+    position: Position | None
+    verdict: Outcome
+    reason: Reason = None
+    source: Side | None = Field(description="The warehouse; null when it is not known")
+    lake: Side | None = Field(description="The lake; null when it is not known")
+    partitions: list[PartitionFingerprint]
+
+
+class FingerprintsAnswer(Answer):
+    """Every table under watch."""
+
+    verdict: Outcome = Field(description="The worst of all tables'")
+    epoch: int | None = Field(description="The epoch that the lake stands at; null before its first", examples=[812])
+    items: list[TableFingerprint]
+
+
+class Lag(Answer):
+    """How far a consumer is behind what is published; null where it cannot be told."""
+
+    messages: int | None = Field(description="Messages in Kafka that it has not read", examples=[0])
+    rows: int | None = Field(description="Changed rows in epochs that it has not reached", examples=[0])
+    epochs: int | None = Field(description="Epochs that it has not reached", examples=[0])
+    seconds: float | None = Field(
+        description="Age of the oldest change that it has not reached; 0 when there is none", examples=[0.0]
+    )
+
+
+class GroupLag(Lag):
+    """The lag of one consumer group."""
+
+    topics: dict[str, int] | None = Field(description="Messages by topic", examples=[{"dfp.ootp.games": 0}])
+
+
+class LagAnswer(Answer):
+    """The lag of every consumer group."""
+
+    kafka: str = Field(description="`ok`, or why Kafka could not be asked", examples=["ok"])
+    groups: dict[str, GroupLag]
+
+
+class PartitionCounts(Answer):
+    """How many partitions have each verdict."""
+
+    match: int
+    mismatch: int
+    inconclusive: int
+
+
+class StatusAnswer(Answer):
+    """The system in one answer."""
+
+    stream_id: str | None
+    verdict: Outcome
+    epoch: int | None = Field(description="The epoch that the lake stands at; null before its first", examples=[812])
+    source_epoch: int | None = Field(description="The last epoch that was captured and summed up", examples=[813])
+    position: Position | None = Field(description="Where the source stood at `epoch`")
+    source_position: Position | None = Field(description="Where the source stood at `source_epoch`")
+    as_of: Moment | None = Field(description="Commit time of the last source transaction that is compared")
+    tables: int = Field(description="Tables under watch", examples=[6])
+    rows: int = Field(description="Rows in them at `source_epoch`", examples=[48210])
+    partitions: PartitionCounts
+    lag: Lag = Field(description="How far the lake is behind the source")
+    snapshot: dict[str, int] = Field(
+        description="Percent of the first reading, of tables where it is not complete", examples=[{"ootp.players": 40}]
+    )
+
+
+class ColumnAnswer(Answer):
+    """One column."""
+
+    name: str = Field(examples=["game_id"])
+    type: str = Field(description="As MySQL prints it", examples=["int(11)"])
+    kind: str = Field(description="How its values are rendered", examples=["integer"])
+    nullable: bool
+
+
+class SnapshotProgress(Answer):
+    """How far the first reading of a table has come."""
+
+    rows: int
+    rows_estimated: int
+    percent: int
+    complete: bool
+
+
+class LakeFiles(Answer):
+    """The files that are counted for a table."""
+
+    files: int
+    octets: int
+    unreadable: int
+
+
+class TableAnswer(Answer):
+    """One table under watch."""
+
+    table: TableName
+    key: list[str] = Field(description="Columns of the primary key; empty when there is none", examples=[["game_id"]])
+    partition: list[str] = Field(description="Partition fields", examples=[["year(date)"]])
+    columns: list[ColumnAnswer]
+    definition: int = Field(description="Number of the definition in force", examples=[3])
+    rows: int | None = Field(description="Rows at the last epoch; null before the first change", examples=[2431])
+    snapshot: SnapshotProgress | None
+    lake: LakeFiles | None = Field(description="Null before the lake's table was looked at")
+
+
+class TablesAnswer(Answer):
+    """Every table under watch."""
+
+    items: list[TableAnswer]
+
+
+class EpochAnswer(Answer):
+    """One epoch."""
+
+    epoch: int
+    committed_at: Moment = Field(description="Commit time of its last source transaction")
+    recorded_at: Moment = Field(description="When its sums were stored")
+    position: Position
+    rows: int
+    messages: int
+    transactions: int
+    tables: dict[str, int] = Field(description="Changed rows by table", examples=[{"ootp.games": 3}])
+
+
+class EpochsAnswer(Answer):
+    """Epochs, newest first; `before` asks for the page after."""
+
+    items: list[EpochAnswer]
+    next_before: int | None = Field(description="Value of `before` for the next page; null at the end")
+
+
+class Health(Answer):
+    """Whether the service is well."""
+
+    status: Literal["ok"]

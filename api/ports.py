@@ -1,0 +1,78 @@
+"""What the API reads from: the stored state, and Kafka's offsets for the lag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from datafingerprint.adapters.state_values import Backlog, FileCounts, JudgedTable
+from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.ledger import LakeTableState, Progress, StoredEpoch, StoredVerdict
+from datafingerprint.schema import TableSchema
+
+
+class StateView(Protocol):
+    """The stored state at one moment."""
+
+    def progress(self) -> Progress:
+        """How far the fingerprinter has come."""
+
+    def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
+        """Tables under watch by name, with the number of the definition in force."""
+
+    def verdicts(self, table: str | None = None) -> Sequence[StoredVerdict]:
+        """The present verdicts, ordered by table and partition."""
+
+    def judged_tables(self) -> Mapping[str, JudgedTable]:
+        """Every table that was ever judged."""
+
+    def epoch(self, number: int) -> StoredEpoch | None:
+        """One epoch."""
+
+    def epochs(self, *, limit: int, before: int | None = None) -> Sequence[StoredEpoch]:
+        """The last epochs, newest first."""
+
+    def transaction_counts(self, numbers: Sequence[int]) -> Mapping[int, int]:
+        """How many source transactions these epochs had."""
+
+    def backlog(self, epoch: int) -> Backlog:
+        """What the stored epochs after this one hold."""
+
+    def source_rows(self) -> Mapping[str, int]:
+        """Rows of every table at the last epoch stored."""
+
+    def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
+        """A table's sums by partition at an epoch."""
+
+    def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
+        """A lake table's sums by partition over all its files."""
+
+    def lake_tables(self) -> Mapping[str, LakeTableState]:
+        """What is counted of every lake table."""
+
+    def file_counts(self) -> Mapping[str, FileCounts]:
+        """How many files every lake table has, and their bytes."""
+
+
+class Store(Protocol):
+    """The state store, as the API reads it."""
+
+    def reading(self) -> AbstractContextManager[StateView]:
+        """A view of one moment, good inside the block.
+
+        Raises:
+            Unavailable: the store is away.
+            StateError: it is damaged, forbidden, or of another version.
+        """
+
+
+class LagReader(Protocol):
+    """Kafka, as the API reads it."""
+
+    def messages(self) -> Mapping[str, Mapping[str, int]]:
+        """Messages that each group has not read yet: group to topic to their number; at most a second old.
+
+        Raises:
+            Unavailable: the broker is away.
+        """

@@ -1,0 +1,1 @@
+"""What DataFingerprint knows: rows, epochs, partitions and their sums, apart from any server."""

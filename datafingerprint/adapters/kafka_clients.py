@@ -1,0 +1,150 @@
+"""Kafka clients as this project uses them, and the translation of their errors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import (
+    AuthorizationError,
+    CorruptRecordError,
+    InvalidProducerEpochError,
+    KafkaConfigurationError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    ProducerFencedError,
+    TopicAlreadyExistsError,
+)
+
+from datafingerprint.config import Kafka
+from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable, WireError
+
+_TAIL_RECORDS = 50
+"""How far before a topic's end its last record is looked for first; markers take offsets too."""
+
+
+@contextlib.contextmanager
+def translated(kafka: Kafka) -> Iterator[None]:
+    """Runs client calls; what they raise comes out as `Unavailable`, `WireError` or `ConfigError`."""
+    try:
+        yield
+    except KafkaError as error:
+        raise _translation(error, kafka) from error
+    except (OSError, AssertionError, ValueError) as error:
+        # The client asserts and complains of values where a broker's answer is none that it knows.
+        raise Unavailable(f"the broker is away: {error}", where=kafka.bootstrap) from error
+
+
+def _translation(error: KafkaError, kafka: Kafka) -> DataFingerprintError:
+    where, text = kafka.bootstrap, f"{type(error).__name__}: {error}"
+    if isinstance(error, ProducerFencedError | InvalidProducerEpochError):
+        return WireError("another process has taken over", where=where, remedy="run one of them per [kafka] prefix")
+    if isinstance(error, NoOffsetForPartitionError | OffsetOutOfRangeError):
+        return WireError(
+            f"the broker no longer has what is to be read next ({text})",
+            where=where,
+            remedy="retention removed it: capture again under another [kafka] prefix and [lake] path",
+        )
+    if isinstance(error, CorruptRecordError):
+        return WireError(f"the broker holds a damaged record ({text})", where=where, remedy="restore the topic")
+    if isinstance(error, AuthorizationError | KafkaConfigurationError):
+        return ConfigError(f"the broker refuses us ({text})", where=where, remedy="check [kafka] and the ACLs")
+    if isinstance(error, MessageSizeTooLargeError):
+        return WireError(f"the broker refuses a message ({text})", where=where, remedy="allow messages of 1 MiB")
+    return Unavailable(f"the broker is away ({text})", where=where)
+
+
+def consumer(kafka: Kafka, group: str | None) -> KafkaConsumer:
+    """A consumer that sees committed transactions only and never jumps over what is missing."""
+    with translated(kafka):
+        return KafkaConsumer(
+            bootstrap_servers=kafka.bootstrap.split(","),
+            group_id=group,
+            isolation_level="read_committed",
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            allow_auto_create_topics=False,
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_poll_records=64,
+            metrics_enabled=False,
+            request_timeout_ms=int(kafka.timeout_s * 1000),
+            bootstrap_timeout_ms=int(kafka.timeout_s * 1000),
+        )
+
+
+def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
+    """A transactional producer; from here on every other one with this id is fenced off."""
+    with translated(kafka):
+        made = KafkaProducer(
+            bootstrap_servers=kafka.bootstrap.split(","),
+            transactional_id=transactional_id,
+            linger_ms=0,
+            metrics_enabled=False,
+            allow_auto_create_topics=False,
+            transaction_timeout_ms=60_000,
+            delivery_timeout_ms=int(kafka.timeout_s * 2000),
+            request_timeout_ms=int(kafka.timeout_s * 1000),
+            max_block_ms=int(kafka.timeout_s * 1000),
+            bootstrap_timeout_ms=int(kafka.timeout_s * 1000),
+        )
+        try:
+            made.init_transactions()
+        except BaseException:
+            made.close(timeout=0)
+            raise
+        return made
+
+
+def ensure_topics(kafka: Kafka, control: Sequence[str], data: Sequence[str]) -> None:
+    """Creates the topics that are missing; control topics never expire."""
+    with translated(kafka), contextlib.closing(_admin(kafka)) as admin:
+        present = set(admin.list_topics())
+        forever = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+        wanted = [
+            NewTopic(name, num_partitions=1, replication_factor=kafka.replication_factor, topic_configs=forever)
+            for name in control
+            if name not in present
+        ] + [
+            NewTopic(name, num_partitions=kafka.partitions, replication_factor=kafka.replication_factor)
+            for name in data
+            if name not in present
+        ]
+        if wanted:
+            with contextlib.suppress(TopicAlreadyExistsError):
+                admin.create_topics(wanted)
+
+
+def _admin(kafka: Kafka) -> KafkaAdminClient:
+    return KafkaAdminClient(
+        bootstrap_servers=kafka.bootstrap.split(","), request_timeout_ms=int(kafka.timeout_s * 1000)
+    )
+
+
+def last_record(kafka: Kafka, topic: str) -> tuple[int, bytes] | None:
+    """Offset and value of the last committed record of a topic with one partition; None when it is empty."""
+    partition = TopicPartition(topic, 0)
+    with translated(kafka), contextlib.closing(consumer(kafka, None)) as reader:
+        reader.assign([partition])
+        begin = reader.beginning_offsets([partition])[partition]
+        end = reader.end_offsets([partition])[partition]
+        start = end
+        while start > begin:
+            start = max(begin, start - _TAIL_RECORDS)
+            found = _last_between(reader, partition, start, end)
+            if found is not None:
+                return found
+        return None
+
+
+def _last_between(reader: KafkaConsumer, partition: TopicPartition, start: int, end: int) -> tuple[int, bytes] | None:
+    reader.seek(partition, start)
+    found: tuple[int, bytes] | None = None
+    while reader.position(partition) < end:
+        for record in reader.poll(timeout_ms=500).get(partition, []):
+            found = (record.offset, record.value)
+    return found

@@ -1,0 +1,213 @@
+"""Reads whole, consecutive epochs: a record of the epochs topic, then exactly the offsets that it names."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from datafingerprint import wire
+from datafingerprint.adapters import kafka_clients
+from datafingerprint.adapters.kafka_definitions import read_definitions
+from datafingerprint.changes import Changes, joined
+from datafingerprint.config import Kafka
+from datafingerprint.epochs import Epoch, OffsetRange, require_successor
+from datafingerprint.errors import Unavailable, WireError
+from datafingerprint.ports import EpochRows
+from datafingerprint.schema import TableSchema
+
+_BUFFERED_MAX = 64
+"""Messages of one partition that are held before the partition is paused."""
+
+_FAR = 1_000
+"""Offsets that are skipped by a seek rather than read over: a seek throws away what was fetched ahead."""
+
+
+class KafkaEpochReader:
+    """Implements the port `EpochReader`."""
+
+    def __init__(self, kafka: Kafka, group: str) -> None:
+        self._kafka = kafka
+        self._group = group
+        self._topics = wire.Topics(kafka.prefix)
+        self._epochs = TopicPartition(self._topics.epochs, 0)
+        self._consumer: KafkaConsumer | None = None
+        self._buffers: dict[TopicPartition, deque[Any]] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._last: tuple[str, int] | None = None
+        self._definitions: dict[int, TableSchema] = {}
+
+    def definitions(self) -> Mapping[int, TableSchema]:
+        """See `ports.EpochReader.definitions`."""
+        return self._definitions
+
+    def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
+        """See `ports.EpochReader.seek`; connects anew, so it also mends a broken connection."""
+        self.close()
+        kafka_clients.ensure_topics(self._kafka, self._topics.control, ())
+        self._last = last
+        self._buffers = {self._epochs: deque()}
+        self._next = {self._epochs: epochs_offset}
+        self._consumer = kafka_clients.consumer(self._kafka, self._group)
+        self._assign()
+        self._require_reachable(epochs_offset)
+
+    def _require_reachable(self, epochs_offset: int) -> None:
+        with kafka_clients.translated(self._kafka):
+            begin = self._opened().beginning_offsets([self._epochs])[self._epochs]
+            end = self._opened().end_offsets([self._epochs])[self._epochs]
+        if not begin <= epochs_offset <= end:
+            raise WireError(
+                f"the epochs topic holds offsets {begin} to {end}, but {epochs_offset} is to be read next",
+                where=self._topics.epochs,
+                remedy="the topic was emptied or is another one: restore it, or start anew under another "
+                "[kafka] prefix, [lake] path and [state] url",
+            )
+
+    def _opened(self) -> KafkaConsumer:
+        if self._consumer is None:
+            raise Unavailable("the reader is not connected", where=self._kafka.bootstrap)
+        return self._consumer
+
+    def _assign(self) -> None:
+        consumer = self._opened()
+        with kafka_clients.translated(self._kafka):
+            consumer.assign(list(self._next))
+            for partition, offset in self._next.items():
+                consumer.seek(partition, offset)
+
+    def read(self, timeout_s: float) -> EpochRows | None:
+        """See `ports.EpochReader.read`."""
+        records = self._buffers.get(self._epochs)
+        if not records:
+            self._poll(timeout_s)
+            records = self._buffers.get(self._epochs)
+        if not records:
+            return None
+        record = records[0]
+        where = f"{self._topics.epochs}:{record.offset}"
+        epoch = wire.decode_epoch(record.value, where)
+        require_successor(self._last, epoch)
+        self._learn(epoch, where)
+        changes = self._collect(epoch)
+        records.popleft()
+        self._last = (epoch.stream_id, epoch.number)
+        return EpochRows(epoch, changes, record.offset + 1)
+
+    def acknowledge(self, epoch: EpochRows) -> None:
+        """See `ports.EpochReader.acknowledge`; a transaction's marker lies behind its last record."""
+        offsets = {self._epochs: epoch.epochs_offset + 1}
+        for table, parts in epoch.epoch.ranges.items():
+            topic = self._topics.of(self._definition(epoch.epoch, table)[1])
+            for partition, part in parts.items():
+                offsets[TopicPartition(topic, partition)] = part.end + 1
+        with kafka_clients.translated(self._kafka):
+            self._opened().commit_async(
+                {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+            )
+
+    def _definition(self, epoch: Epoch, table: str) -> tuple[int, TableSchema]:
+        version = epoch.versions[table]
+        return version, self._definitions[version]
+
+    def _learn(self, epoch: Epoch, where: str) -> None:
+        wanted = set(epoch.versions.values())
+        if not wanted <= set(self._definitions):
+            self._definitions = read_definitions(self._kafka, self._topics.schemas)
+        unknown = wanted - set(self._definitions)
+        if unknown:
+            raise WireError(
+                f"definitions {sorted(unknown)} are missing",
+                where=where,
+                remedy=f"restore the topic {self._topics.schemas}",
+            )
+
+    def _collect(self, epoch: Epoch) -> list[tuple[int, Changes]]:
+        wanted = [
+            (TopicPartition(self._topics.of(self._definition(epoch, table)[1]), partition), table, part)
+            for table, parts in sorted(epoch.ranges.items())
+            for partition, part in sorted(parts.items())
+        ]
+        self._watch({where: part for where, _, part in wanted})
+        return [(where.partition, self._changes(epoch, table, where, part)) for where, table, part in wanted]
+
+    def _watch(self, wanted: dict[TopicPartition, OffsetRange]) -> None:
+        """Takes up partitions that are new to this reader, and skips far to the offsets that an epoch names."""
+        moved = False
+        for where, part in wanted.items():
+            here = self._next.get(where)
+            ahead = self._buffers.get(where)
+            if here is None or (not ahead and not here <= part.start < here + _FAR):
+                self._buffers[where] = deque()
+                self._next[where] = part.start
+                moved = True
+        if moved:
+            self._assign()
+
+    def _changes(self, epoch: Epoch, table: str, where: TopicPartition, part: OffsetRange) -> Changes:
+        messages = self._messages(where, part)
+        decoded = [self._decoded(epoch, table, where, message) for message in messages]
+        rows = sum(one.rows.num_rows for one in decoded)
+        if len(messages) != part.messages or rows != part.rows:
+            raise WireError(
+                f"epoch {epoch.number} names {part.messages} messages with {part.rows} rows, "
+                f"the topic has {len(messages)} with {rows}",
+                where=f"{where.topic}:{where.partition}:{part.start}",
+                remedy="restore the topic, or start anew under another [kafka] prefix and [lake] path",
+            )
+        return joined(decoded)
+
+    def _decoded(self, epoch: Epoch, table: str, where: TopicPartition, message: Any) -> Changes:  # noqa: ANN401 - a record
+        place = f"{where.topic}:{where.partition}:{message.offset}"
+        headers = dict(message.headers)
+        if headers.get(wire.HEADER_EPOCH) != str(epoch.number).encode():
+            raise WireError(f"a message is not of epoch {epoch.number}", where=place, remedy="restore the topic")
+        version = int(headers[wire.HEADER_SCHEMA])
+        definition = self._definitions.get(version)
+        if definition is None or definition.table != table:
+            raise WireError(f"a message names definition {version}", where=place, remedy="restore the topic")
+        return wire.decode_changes(definition, version, message.value, place)
+
+    def _messages(self, where: TopicPartition, part: OffsetRange) -> list[Any]:
+        """The messages in a range; what lies before it is void."""
+        taken: list[Any] = []
+        waiting_since = time.monotonic()
+        while True:
+            buffer = self._buffers[where]
+            while buffer and buffer[0].offset < part.end:
+                message = buffer.popleft()
+                if message.offset >= part.start:
+                    taken.append(message)
+            if buffer or len(taken) >= part.messages or self._next[where] >= part.end:
+                return taken
+            if not self._poll(1.0) and time.monotonic() - waiting_since > self._kafka.timeout_s:
+                raise Unavailable(
+                    f"the broker does not hand out {where.topic}:{where.partition}:{self._next[where]}",
+                    where=self._kafka.bootstrap,
+                )
+
+    def _poll(self, timeout_s: float) -> bool:
+        """Fetches into the buffers; partitions that are far ahead are paused, so that a backlog takes no memory."""
+        consumer = self._opened()
+        with kafka_clients.translated(self._kafka):
+            full = {where for where, buffer in self._buffers.items() if len(buffer) >= _BUFFERED_MAX}
+            paused = set(consumer.paused())
+            if full - paused:
+                consumer.pause(*(full - paused))
+            if paused - full:
+                consumer.resume(*(paused - full))
+            fetched = consumer.poll(timeout_ms=int(timeout_s * 1000))
+        for where, records in fetched.items():
+            self._buffers[where].extend(records)
+            self._next[where] = records[-1].offset + 1
+        return bool(fetched)
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=1000)
+            self._consumer = None

@@ -1,0 +1,259 @@
+"""The lake as its writer sees it: Iceberg tables of Hive-style Parquet files in a bucket, in a SQL catalog."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from itertools import chain
+
+import pyarrow as pa
+from pyiceberg.conversions import from_bytes
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.manifest import DataFile as IcebergFile
+from pyiceberg.table import Table
+from pyiceberg.typedef import Record
+from sqlalchemy.exc import IntegrityError
+
+from datafingerprint.adapters.lake_connection import LakeConnection, open_connection, require_bucket
+from datafingerprint.adapters.lake_definition import (
+    iceberg_schema,
+    iceberg_type,
+    identifier,
+    location,
+    partition_spec,
+    require_same,
+    table_properties,
+)
+from datafingerprint.adapters.lake_errors import translated
+from datafingerprint.adapters.lake_manifests import Manifests, Replacement
+from datafingerprint.adapters.lake_parquet import pieces, read_parquet, sorted_rows, write_parquet
+from datafingerprint.adapters.lake_partitions import partition_folders, partition_name, partition_record
+from datafingerprint.adapters.lake_stamps import nearest_stamp, stamp_properties
+from datafingerprint.config import Settings
+from datafingerprint.errors import ConflictError, LakeError
+from datafingerprint.partitions import partitioning
+from datafingerprint.ports import DataFile, Stamp
+from datafingerprint.schema import Kind, TableSchema
+
+WRITERS = 4
+"""Files of one table that are written at once: a put of a small one is mostly waiting."""
+
+
+class IcebergLake:
+    """The lake of one bucket and catalog; different tables may be used by different threads.
+
+    Args:
+        settings: Where bucket and catalog are, and how large a file may be.
+        connection: An open connection instead of the one that the settings name.
+
+    Raises:
+        ConfigError: the catalog's URL is not fit.
+        Unavailable: the catalog is away.
+        LakeError: the catalog refuses user or password, or its file cannot be written.
+    """
+
+    def __init__(self, settings: Settings, connection: LakeConnection | None = None) -> None:
+        self._settings = settings
+        self._connection = connection or open_connection(settings)
+
+    def preflight(self) -> None:
+        """Demands that the bucket is there and that the keys open it; changes nothing.
+
+        Raises:
+            Unavailable: the store is away.
+            LakeError: the bucket does not exist, or the store refuses the keys.
+        """
+        require_bucket(self._settings.s3)
+
+    def table(self, table: TableSchema) -> IcebergLakeTable:
+        """The table of the lake that mirrors a source table; created when it is missing.
+
+        Raises:
+            LakeError: it exists with other columns or partition fields, or lies elsewhere.
+            ConfigError: a partition field is not fit.
+        """
+        parts = partitioning(table)
+        with translated(f"opening the lake table {table.table}", where=self._connection.where):
+            loaded = self._load(table) or self._create(table)
+            require_same(loaded.metadata, table, parts)
+            self._require_place(loaded, table)
+            return IcebergLakeTable(self._connection, table, loaded, self._settings.lake.file_rows_max)
+
+    def has_tables(self, tables: Sequence[TableSchema]) -> bool:
+        """Whether any of these exists with a snapshot."""
+        with translated("looking for lake tables", where=self._connection.where):
+            found = (self._load(table) for table in tables)
+            return any(one is not None and one.metadata.current_snapshot_id is not None for one in found)
+
+    def close(self) -> None:
+        """Ends the catalog's connections."""
+        self._connection.close()
+
+    def _load(self, table: TableSchema) -> Table | None:
+        try:
+            return self._connection.catalog.load_table(identifier(table))
+        except NoSuchTableError:
+            return None
+
+    def _create(self, table: TableSchema) -> Table:
+        catalog = self._connection.catalog
+        name = identifier(table)
+        with suppress(NamespaceAlreadyExistsError, IntegrityError):  # another table's thread was first
+            catalog.create_namespace_if_not_exists((name[0],))
+        schema = iceberg_schema(table)
+        try:
+            return catalog.create_table(
+                name,
+                schema,
+                location=location(self._connection.warehouse, table),
+                partition_spec=partition_spec(schema, partitioning(table)),
+                properties=table_properties(table),
+            )
+        except TableAlreadyExistsError:
+            return catalog.load_table(name)
+
+    def _require_place(self, loaded: Table, table: TableSchema) -> None:
+        wanted = location(self._connection.warehouse, table)
+        if loaded.metadata.location.rstrip("/") != wanted:
+            raise LakeError(
+                f"the lake table {table.table} lies in {loaded.metadata.location}, not in {wanted}",
+                remedy="set [s3] bucket and [lake] path as they were, or give [lake] catalog another database",
+            )
+
+
+class IcebergLakeTable:
+    """One table of the lake; not for use by several threads at once."""
+
+    def __init__(self, connection: LakeConnection, table: TableSchema, loaded: Table, file_rows_max: int) -> None:
+        self._connection = connection
+        self._table = table
+        self._partitioning = partitioning(table)
+        self._loaded = loaded
+        self._file_rows_max = file_rows_max
+        self._manifests = Manifests(loaded.io)
+        self._files: dict[str, DataFile] = {}
+
+    def refresh(self) -> None:
+        """Reads the table's present state anew; costs one small query when nothing has changed.
+
+        Raises:
+            LakeError: it is no longer there, or has other columns or partition fields now.
+        """
+        with self._translated("reading"):
+            present = self._connection.metadata_location(identifier(self._table))
+            if present != self._loaded.metadata_location:
+                self._loaded = self._connection.catalog.load_table(identifier(self._table))
+                require_same(self._loaded.metadata, self._table, self._partitioning)
+
+    @property
+    def snapshot_id(self) -> int | None:
+        """The present snapshot; None when the table has none yet."""
+        return self._loaded.metadata.current_snapshot_id
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The stamp of the present snapshot, or of its nearest ancestor that has one."""
+        return nearest_stamp(self._loaded.metadata, self._loaded.metadata.current_snapshot())
+
+    def files(self) -> Sequence[DataFile]:
+        """The live files of the snapshot that was last seen; reads only manifests that are new.
+
+        Raises:
+            LakeError: the table has delete files, which this project does not write.
+        """
+        with self._translated("listing the files of"):
+            self._load_files()
+        return list(self._files.values())
+
+    def read(self, file: DataFile) -> pa.Table:
+        """The rows of a file."""
+        with self._translated("reading a file of"):
+            return read_parquet(self._loaded.io, self._loaded.metadata, file.path, self._table)
+
+    def write(self, rows: Mapping[str, pa.Table], added_by: Stamp) -> Sequence[IcebergFile]:
+        """Writes new files, one or more per partition name; they are not live until `commit` gets them.
+
+        Several are written at once. When this raises, those that were written stay in the bucket, and nobody
+        names them.
+
+        Raises:
+            LakeError: the rows are not of the partition that they are given for.
+        """
+        given = ((name, part) for name, part in rows.items() if part.num_rows)
+        tasks = chain.from_iterable(self._tasks(name, part, added_by) for name, part in given)
+        with self._translated("writing a file of"), ThreadPoolExecutor(WRITERS) as pool:
+            return list(pool.map(lambda task: self._write_file(*task), tasks))
+
+    def commit(self, added: Sequence[object], removed: Sequence[DataFile], stamp: Stamp) -> int:
+        """Makes files live and others not, atomically, against the snapshot that was last seen.
+
+        Returns:
+            The new snapshot. With neither files added nor removed it is one that carries the stamp only.
+
+        Raises:
+            ConflictError: another writer was first; nothing has changed.
+            Unavailable: the store or catalog is away. When the reply was lost the commit may have happened:
+                `refresh` and look at the stamp.
+        """
+        files = [file for file in added if isinstance(file, IcebergFile)]
+        paths = frozenset(file.path for file in removed)
+        with self._translated("commit to"):
+            self._load_files()
+            if not paths <= self._files.keys():
+                raise ConflictError(f"commit to {self._table.table}: a file to remove is no longer live")
+            transaction = self._loaded.transaction()
+            Replacement(transaction, self._manifests, files, paths, stamp_properties(stamp)).commit()
+            self._loaded = transaction.commit_transaction()
+        snapshot_id = self.snapshot_id
+        if snapshot_id is None:
+            raise LakeError("a commit left the table without a snapshot", where=self._table.table)
+        return snapshot_id
+
+    def _translated(self, what: str) -> AbstractContextManager[None]:
+        return translated(f"{what} {self._table.table}", where=self._connection.where)
+
+    def _load_files(self) -> None:
+        changed = self._manifests.load(self._loaded.metadata.current_snapshot())
+        if self._manifests.has_delete_files:
+            raise LakeError(
+                "the lake table has delete files, which another engine wrote",
+                where=self._table.table,
+                remedy="rewrite its data files with that engine (copy-on-write), or roll the table back",
+            )
+        if changed:
+            known = self._files
+            self._files = {
+                file.file_path: known.get(file.file_path) or self._data_file(file)
+                for file in self._manifests.data_files
+            }
+
+    def _data_file(self, file: IcebergFile) -> DataFile:
+        return DataFile(
+            path=file.file_path,
+            partition=partition_name(file.partition, self._partitioning),
+            rows=file.record_count,
+            octets=file.file_size_in_bytes,
+            bounds=dict(self._bounds(file)),
+        )
+
+    def _bounds(self, file: IcebergFile) -> Iterator[tuple[str, tuple[int, int]]]:
+        lower, upper = file.lower_bounds or {}, file.upper_bounds or {}
+        for column in self._table.columns:
+            field_id = self._loaded.metadata.schema().find_field(column.name).field_id
+            if column.kind in (Kind.INTEGER, Kind.DATE) and field_id in lower and field_id in upper:
+                kind = iceberg_type(column)
+                yield column.name, (int(from_bytes(kind, lower[field_id])), int(from_bytes(kind, upper[field_id])))
+
+    def _tasks(self, name: str, rows: pa.Table, stamp: Stamp) -> Iterator[tuple[str, pa.Table, Record]]:
+        record = partition_record(rows, self._partitioning)
+        filed = partition_name(record, self._partitioning)
+        if filed != name:
+            raise LakeError(f"rows of partition {filed} were given as {name}", where=self._table.table)
+        folder = f"{self._loaded.metadata.location}/data/{partition_folders(name)}"
+        for piece in pieces(sorted_rows(rows.cast(self._table.arrow), self._table), self._file_rows_max):
+            yield f"{folder}{stamp.epoch:010d}-{uuid.uuid4().hex}.parquet", piece, record
+
+    def _write_file(self, path: str, rows: pa.Table, partition: Record) -> IcebergFile:
+        return write_parquet(self._loaded.io, self._loaded.metadata, path, rows, partition)

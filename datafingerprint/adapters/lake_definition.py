@@ -1,0 +1,163 @@
+"""What an Iceberg table must look like to mirror a source table: its name, columns, partition fields, properties."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyiceberg.partitioning import PartitionField as IcebergField
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.transforms import (
+    DayTransform,
+    IdentityTransform,
+    MonthTransform,
+    YearTransform,
+)
+from pyiceberg.transforms import Transform as IcebergTransform
+from pyiceberg.types import (
+    BinaryType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    NestedField,
+    PrimitiveType,
+    StringType,
+    TimestampType,
+    TimestamptzType,
+)
+
+from datafingerprint.errors import LakeError
+from datafingerprint.partitions import Partitioning, Transform
+from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.wire import encoded_name
+
+PARTITION_ID_FIRST = 1000  # where Iceberg begins to number partition fields
+INT_OCTETS_MAX = 4
+
+TABLE = "dfp.table"
+KEY = "dfp.key"
+PARTITION = "dfp.partition"
+
+_PLAIN_TYPES: dict[Kind, PrimitiveType] = {
+    Kind.FLOAT: FloatType(),
+    Kind.DOUBLE: DoubleType(),
+    Kind.DATE: DateType(),
+    Kind.DATETIME: TimestampType(),
+    Kind.TIMESTAMP: TimestamptzType(),
+    Kind.TEXT: StringType(),
+    Kind.BYTES: BinaryType(),
+}
+TRANSFORMS: dict[Transform, IcebergTransform[Any, Any]] = {
+    Transform.IDENTITY: IdentityTransform(),
+    Transform.YEAR: YearTransform(),
+    Transform.MONTH: MonthTransform(),
+    Transform.DAY: DayTransform(),
+}
+"""What Iceberg calls our transforms."""
+
+
+def identifier(table: TableSchema) -> tuple[str, str]:
+    """Namespace and name in the catalog; encoded, for a catalog takes a dot in a name for another level."""
+    return encoded_name(table.schema), encoded_name(table.name)
+
+
+def location(warehouse: str, table: TableSchema) -> str:
+    """The prefix below which a table's files lie."""
+    return "/".join([warehouse, *identifier(table)])
+
+
+def iceberg_type(column: Column) -> PrimitiveType:
+    """The Iceberg type that is the column's Arrow type."""
+    if column.kind is Kind.DECIMAL:
+        return DecimalType(column.precision, column.scale)
+    if column.kind is not Kind.INTEGER:
+        return _PLAIN_TYPES[column.kind]
+    if column.octets > INT_OCTETS_MAX:
+        return DecimalType(20, 0) if column.unsigned else LongType()
+    return LongType() if column.unsigned and column.octets == INT_OCTETS_MAX else IntegerType()
+
+
+def iceberg_schema(table: TableSchema) -> Schema:
+    """The columns in the server's order, each with its MySQL type as a comment."""
+    return Schema(
+        *(
+            NestedField(number, column.name, iceberg_type(column), required=False, doc=column.type)
+            for number, column in enumerate(table.columns, start=1)
+        )
+    )
+
+
+def partition_spec(schema: Schema, partitioning: Partitioning) -> PartitionSpec:
+    """The partition fields, named as this project names them unless a column has that name already."""
+    taken = {field.name for field in schema.fields}
+    fields = []
+    for number, field in enumerate(partitioning.fields):
+        name = field.name
+        # Iceberg refuses a field `date_year` beside a column `date_year` that it is not the identity of.
+        while field.transform is not Transform.IDENTITY and name in taken:
+            name += "_"
+        source = schema.find_field(field.column.name).field_id
+        fields.append(IcebergField(source, PARTITION_ID_FIRST + number, TRANSFORMS[field.transform], name))
+    return PartitionSpec(*fields)
+
+
+def table_properties(table: TableSchema) -> dict[str, str]:
+    """How the table is written, by us and by others, and where it comes from."""
+    return {
+        "format-version": "2",
+        # A conflicting commit must not be rebased: a zombie's append was once applied twice that way.
+        "commit.retry.num-retries": "0",
+        "commit.manifest-merge.enabled": "true",
+        "write.parquet.compression-codec": "zstd",
+        # Another engine that changes rows must not leave delete files, which make a file's rows unknowable.
+        "write.delete.mode": "copy-on-write",
+        "write.update.mode": "copy-on-write",
+        "write.merge.mode": "copy-on-write",
+        "write.metadata.delete-after-commit.enabled": "true",
+        "write.metadata.previous-versions-max": "20",
+        TABLE: table.table,
+        KEY: json.dumps(table.key, ensure_ascii=False),
+        PARTITION: json.dumps(table.partition, ensure_ascii=False),
+    }
+
+
+def require_same(metadata: TableMetadata, table: TableSchema, partitioning: Partitioning) -> None:
+    """Demands that an existing lake table is the one that a definition asks for.
+
+    Raises:
+        LakeError: its columns or partition fields differ; the first difference is named.
+    """
+    wanted = iceberg_schema(table)
+    there = metadata.schema()
+    difference = _first_difference(_columns(there), _columns(wanted), "column")
+    if difference is None:
+        wanted_fields = _fields(wanted, partition_spec(wanted, partitioning))
+        difference = _first_difference(_fields(there, metadata.spec()), wanted_fields, "partition field")
+    if difference is not None:
+        raise LakeError(
+            f"the lake table differs from its source: {difference}",
+            where=table.table,
+            remedy="drop the lake table or give [lake] path another value, and capture the table anew",
+        )
+
+
+def _columns(schema: Schema) -> list[str]:
+    return [f"{field.name} {field.field_type}" for field in schema.fields]
+
+
+def _fields(schema: Schema, spec: PartitionSpec) -> list[str]:
+    return [f"{field.transform}({schema.find_column_name(field.source_id)})" for field in spec.fields]
+
+
+def _first_difference(there: list[str], wanted: list[str], noun: str) -> str | None:
+    for number in range(max(len(there), len(wanted))):
+        has = there[number] if number < len(there) else "nothing"
+        wants = wanted[number] if number < len(wanted) else "nothing"
+        if has != wants:
+            return f"{noun} {number + 1} is {has} in the lake, {wants} is wanted"
+    return None

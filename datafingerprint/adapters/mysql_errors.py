@@ -1,0 +1,49 @@
+"""Turns the MySQL client's errors into this project's, at the seam and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pymysql
+
+from datafingerprint.errors import DataFingerprintError, SourceError, Unavailable
+
+_AWAY = frozenset({0, 1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1205, 1927, 2002, 2003, 2006, 2013, 2055})
+"""Server and client codes of a server that is away, stopping, full, or of a connection that broke."""
+
+_POSITION_GONE = 1236
+_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
+_UNKNOWN_SCHEMA = 1049
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Runs client calls; what they raise comes out as `Unavailable` or `SourceError`."""
+    try:
+        yield
+    except pymysql.MySQLError as error:
+        raise _translation(error, where) from error
+    except OSError as error:
+        raise Unavailable(f"the source is away: {error.strerror or type(error).__name__}", where=where) from error
+
+
+def _translation(error: pymysql.MySQLError, where: str) -> DataFingerprintError:
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    if code in _DENIED:
+        return SourceError(
+            f"the source refuses us: {text}", where=where, remedy="check [source] user, password, grants"
+        )
+    if code == _POSITION_GONE:
+        return SourceError(
+            f"the source cannot go on from the last epoch: {text}",
+            where=where,
+            remedy="the server lost or never had that position: capture again under another [kafka] prefix "
+            "and [lake] path",
+        )
+    if code == _UNKNOWN_SCHEMA:
+        return SourceError(f"the source lacks the schema: {text}", where=where, remedy="check [source] tables")
+    if code in _AWAY or isinstance(error, pymysql.InterfaceError):
+        return Unavailable(f"the source is away: {text}", where=where)
+    return SourceError(f"the source refused a statement: {text}", where=where)

@@ -1,0 +1,86 @@
+"""Rows of a SELECT as Arrow columns, with the very values that the binlog's images decode to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datafingerprint import temporal
+from datafingerprint.schema import Column, Kind, TableSchema
+
+
+def select_list(table: TableSchema) -> str:
+    """The expressions to select: temporals and numbers as text, FLOAT widened because it is printed with 6 digits."""
+    return ", ".join(_expression(column) for column in table.columns)
+
+
+def _expression(column: Column) -> str:
+    doubled = column.name.replace("`", "``")
+    quoted = f"`{doubled}`"
+    if column.kind is Kind.BYTES:
+        return quoted
+    if column.kind is Kind.FLOAT:
+        return f"CAST(CAST({quoted} AS DOUBLE) AS CHAR)"
+    # A ZEROFILL integer keeps its zeros in a cast; they are no part of the value and are parsed away.
+    return quoted if column.kind is Kind.TEXT else f"CAST({quoted} AS CHAR)"
+
+
+def arrow_rows(table: TableSchema, fetched: Sequence[Sequence[Any]]) -> pa.Table:
+    """Fetched rows in the table's Arrow schema."""
+    columns = list(zip(*fetched, strict=True)) if fetched else [()] * len(table.columns)
+    arrays = [_PARSERS[column.kind](values, column) for column, values in zip(table.columns, columns, strict=True)]
+    return pa.table(arrays, schema=table.arrow)
+
+
+def _cast(values: Sequence[str | None], column: Column) -> pa.Array:
+    return pa.array(values, pa.string()).cast(column.arrow)
+
+
+def _float(values: Sequence[str | None], column: Column) -> pa.Array:
+    return pa.array(values, pa.string()).cast(pa.float64()).cast(column.arrow)
+
+
+def _as_is(values: Sequence[str | bytes | None], column: Column) -> pa.Array:
+    return pa.array(values, column.arrow)
+
+
+def _part(texts: pa.Array, start: int, stop: int) -> temporal.Integers:
+    sliced = pc.utf8_slice_codeunits(texts, start, stop)
+    return np.asarray(sliced.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _days(texts: pa.Array) -> temporal.Days:
+    return temporal.days(_part(texts, 0, 4), _part(texts, 5, 7), _part(texts, 8, 10))
+
+
+def _date(values: Sequence[str | None], _: Column) -> pa.Array:
+    given = pa.array(values, pa.string())
+    texts = pc.fill_null(given, "0000-00-00")
+    return temporal.date_column(_days(texts), given.is_null().to_numpy(zero_copy_only=False))
+
+
+def _moment(values: Sequence[str | None], column: Column) -> pa.Array:
+    given = pa.array(values, pa.string())
+    texts = pc.utf8_rpad(pc.fill_null(given, "0000-00-00 00:00:00"), 20, ".")
+    texts = pc.utf8_rpad(texts, 26, "0")
+    seconds = _part(texts, 11, 13) * 3600 + _part(texts, 14, 16) * 60 + _part(texts, 17, 19)
+    day_us = seconds * 1_000_000 + _part(texts, 20, 26)
+    null = given.is_null().to_numpy(zero_copy_only=False)
+    return temporal.moment_column(_days(texts), day_us, null, column.arrow)
+
+
+_PARSERS: dict[Kind, Callable[[Sequence[Any], Column], pa.Array]] = {
+    Kind.INTEGER: _cast,
+    Kind.DECIMAL: _cast,
+    Kind.FLOAT: _float,
+    Kind.DOUBLE: _float,
+    Kind.DATE: _date,
+    Kind.DATETIME: _moment,
+    Kind.TIMESTAMP: _moment,
+    Kind.TEXT: _as_is,
+    Kind.BYTES: _as_is,
+}

@@ -1,0 +1,270 @@
+"""The warehouse as capture reads it: preflight, definitions, a consistent snapshot, the binlog (MariaDB)."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pymysql
+from pymysql.cursors import DictCursor, SSCursor
+
+from datafingerprint.adapters import binlog_dump
+from datafingerprint.adapters.mysql_errors import translated
+from datafingerprint.adapters.mysql_rows import arrow_rows, select_list
+from datafingerprint.config import Settings
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.errors import ConfigError, DataFingerprintError, SourceError
+from datafingerprint.partitions import partitioning
+from datafingerprint.ports import SnapshotRows
+from datafingerprint.schema import TableSchema, column, refuse_ambiguous_names
+
+HEARTBEAT_S = 0.25
+_SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
+
+_DEMANDS: tuple[tuple[str, frozenset[str], str], ...] = (
+    ("log_bin", frozenset({"1", "ON"}), "start the server with --log-bin"),
+    ("binlog_format", frozenset({"ROW"}), "SET GLOBAL binlog_format = ROW"),
+    ("binlog_row_image", frozenset({"FULL"}), "SET GLOBAL binlog_row_image = FULL"),
+    ("binlog_row_metadata", frozenset({"FULL"}), "SET GLOBAL binlog_row_metadata = FULL"),
+    ("log_bin_compress", frozenset({"0", "OFF"}), "SET GLOBAL log_bin_compress = OFF"),
+    ("binlog_order_commits", frozenset({"1", "ON"}), "SET GLOBAL binlog_order_commits = ON"),
+)
+"""Variable, values that are fit, and what mends it. A variable that the server lacks demands nothing."""
+
+
+class MariaDbSource:
+    """Implements the port `Source` for MariaDB 10.6 and later."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._source = settings.source
+        self._where = f"{self._source.host}:{self._source.port}"
+
+    def preflight(self) -> None:
+        """See `ports.Source.preflight`."""
+        with translated(self._where), self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION()")
+            version = str((cursor.fetchone() or [""])[0])
+            if "mariadb" not in version.lower():
+                raise SourceError(
+                    f"the source is version {version}, no MariaDB",
+                    where=self._where,
+                    remedy="only MariaDB 10.6 and later is read yet",
+                )
+            cursor.execute("SHOW GLOBAL VARIABLES")
+            self._require_variables({str(name): str(value) for name, value in cursor.fetchall()})
+            cursor.execute("SHOW MASTER STATUS")
+            status = cursor.fetchone()
+            if status and (status[2] or status[3]):
+                raise SourceError(
+                    "the source leaves schemas out of its binlog",
+                    where=self._where,
+                    remedy="start the server without binlog-do-db and binlog-ignore-db",
+                )
+
+    def _require_variables(self, variables: Mapping[str, str]) -> None:
+        for name, fit, remedy in _DEMANDS:
+            value = variables.get(name)
+            if value is not None and value.upper() not in fit:
+                raise SourceError(f"the source has {name} = {value}", where=self._where, remedy=remedy)
+        if "binlog_row_metadata" not in variables:
+            raise SourceError(
+                "the source has no binlog_row_metadata", where=self._where, remedy="use MariaDB 10.6 or later"
+            )
+
+    def tables(self) -> Sequence[TableSchema]:
+        """See `ports.Source.tables`."""
+        with (
+            translated(self._where),
+            self._connect(cursorclass=DictCursor) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(
+                "SELECT TABLE_SCHEMA s, TABLE_NAME n, ENGINE e, TABLE_TYPE t FROM information_schema.TABLES "
+                "WHERE TABLE_SCHEMA NOT IN %s ORDER BY 1, 2",
+                (_SYSTEM_SCHEMAS,),
+            )
+            found: list[dict[str, Any]] = [dict(row) for row in cursor.fetchall()]
+            chosen = [row for row in found if row["t"] != "VIEW" and self.is_watched(f"{row['s']}.{row['n']}")]
+            self._require_chosen(found, chosen)
+            tables = [self._definition(cursor, row) for row in chosen]
+        for table in tables:
+            partitioning(table)
+        return tables
+
+    def is_watched(self, table: str) -> bool:
+        """Whether the settings put a table (`schema.table`) under watch."""
+        patterns = self._source.tables
+        taken = any(fnmatch.fnmatchcase(table, pattern) for pattern in patterns if not pattern.startswith("!"))
+        left_out = any(fnmatch.fnmatchcase(table, pattern[1:]) for pattern in patterns if pattern.startswith("!"))
+        return taken and not left_out
+
+    def _require_chosen(self, found: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> None:
+        names = {f"{row['s']}.{row['n']}" for row in found}
+        for pattern in self._source.tables:
+            if not pattern.startswith("!") and not fnmatch.filter(names, pattern):
+                known = ", ".join(sorted(names)[:10]) or "none"
+                raise SourceError(
+                    f"no table matches {pattern}",
+                    where=self._where,
+                    remedy=f"check [source] tables; there are: {known}",
+                )
+        for name in self._settings.tables:
+            schema = name.split(".")[0]
+            if name not in names and any(row["s"] == schema for row in found):
+                raise ConfigError(f"setting tables.{name} names no table of the source")
+        for row in chosen:
+            if row["e"] != "InnoDB" or row["t"] != "BASE TABLE":
+                raise SourceError(
+                    f"table {row['s']}.{row['n']} is a {row['t'].lower()} in {row['e']}, whose changes are not exact",
+                    where=self._where,
+                    remedy=f"ALTER TABLE `{row['s']}`.`{row['n']}` ENGINE=InnoDB, or exclude it in [source] tables",
+                )
+
+    def _definition(self, cursor: Any, row: dict[str, Any]) -> TableSchema:  # noqa: ANN401 - a pymysql cursor
+        schema, name = row["s"], row["n"]
+        cursor.execute(
+            "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, EXTRA FROM information_schema.COLUMNS "
+            "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
+            (schema, name),
+        )
+        described = cursor.fetchall()
+        cursor.execute(
+            "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s "
+            "AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX",
+            (schema, name),
+        )
+        key = tuple(found["COLUMN_NAME"] for found in cursor.fetchall())
+        table = f"{schema}.{name}"
+        refuse_ambiguous_names(table, [found["COLUMN_NAME"] for found in described])
+        columns = tuple(_column(table, found) for found in described)
+        settings = self._settings.tables.get(table)
+        return TableSchema(schema, name, columns, key, settings.partition if settings else ())
+
+    def snapshot(self, tables: Sequence[TableSchema]) -> MariaDbSnapshot:
+        """See `ports.Source.snapshot`; the connection lives until the snapshot has been read."""
+        return MariaDbSnapshot(self._connect(), tables, self._settings.cdc.snapshot_rows, self._where)
+
+    def events(self, position: SourcePosition) -> Iterator[bytes]:
+        """See `ports.Source.events`."""
+        connection = self._connect(read_timeout=30)
+        try:
+            yield from binlog_dump.dump(
+                connection,
+                position,
+                server_id=self._source.server_id,
+                heartbeat_s=HEARTBEAT_S,
+                where=self._where,
+            )
+        finally:
+            connection._force_close()  # type: ignore[attr-defined]  # noqa: SLF001 - a dump cannot be ended politely
+
+    def _connect(self, **more: Any) -> pymysql.Connection:  # noqa: ANN401 - the library's own options
+        with translated(self._where):
+            return pymysql.connect(
+                host=self._source.host,
+                port=self._source.port,
+                user=self._source.user,
+                password=self._source.password.get_secret_value(),
+                connect_timeout=int(self._source.connect_timeout_s) or 1,
+                charset="utf8mb4",
+                autocommit=True,
+                **more,
+            )
+
+
+def _column(table: str, found: dict[str, Any]) -> Any:  # noqa: ANN401 - a Column; the row is untyped
+    if "GENERATED" in found["EXTRA"].upper() or "INVISIBLE" in found["EXTRA"].upper():
+        raise SourceError(
+            f"column {found['COLUMN_NAME']} is generated or invisible, which cannot be carried exactly yet",
+            where=table,
+            remedy=f"exclude the table: add !{table} to [source] tables",
+        )
+    try:
+        return column(
+            found["COLUMN_NAME"],
+            found["COLUMN_TYPE"],
+            nullable=found["IS_NULLABLE"] == "YES",
+            charset=found["CHARACTER_SET_NAME"],
+        )
+    except SourceError as error:
+        raise SourceError(
+            error.what, where=table, remedy=f"exclude the table: add !{table} to [source] tables"
+        ) from None
+
+
+class MariaDbSnapshot:
+    """A consistent read view; MariaDB tells its exact binlog position from inside (status `binlog_snapshot_%`)."""
+
+    def __init__(
+        self, connection: pymysql.Connection, tables: Sequence[TableSchema], rows_max: int, where: str
+    ) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._rows_max = rows_max
+        self._where = where
+        try:
+            self._position = self._open()
+        except DataFingerprintError:
+            connection.close()
+            raise
+
+    @property
+    def position(self) -> SourcePosition:
+        """See `ports.SourceSnapshot.position`."""
+        return self._position
+
+    def _open(self) -> SourcePosition:
+        with translated(self._where), self._connection.cursor() as cursor:
+            # Values are rendered by the session: fix everything that changes how.
+            cursor.execute("SET SESSION sql_mode = '', time_zone = '+00:00'")
+            # Without this level the next statement's phrase is ignored, without a word.
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
+            status = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
+            file, pos = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
+            cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (file, pos))
+            gtid = cursor.fetchone()
+            if gtid is None or gtid[0] is None:
+                raise SourceError(f"the source cannot tell the GTID of {file}:{pos}", where=self._where)
+            return SourcePosition(str(gtid[0]), file, pos)
+
+    def read(self) -> Iterator[SnapshotRows]:
+        """See `ports.SourceSnapshot.read`."""
+        try:
+            for table in self._tables:
+                yield from self._read_table(table)
+        finally:
+            self._connection.close()
+
+    def _read_table(self, table: TableSchema) -> Iterator[SnapshotRows]:
+        with translated(self._where):
+            estimated = self._estimate(table)
+            cursor = self._connection.cursor(SSCursor)
+            cursor.execute(f"SELECT {select_list(table)} FROM {_quoted(table.schema)}.{_quoted(table.name)}")
+        while True:
+            with translated(self._where):
+                fetched = cursor.fetchmany(self._rows_max)
+            rows = arrow_rows(table, fetched)
+            last = len(fetched) < self._rows_max
+            if last:
+                cursor.close()
+            yield SnapshotRows(table.table, rows, estimated, last)
+            if last:
+                return
+
+    def _estimate(self, table: TableSchema) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
+                (table.schema, table.name),
+            )
+            row = cursor.fetchone()
+            return int(row[0] or 0) if row else 0
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace("`", "``")
+    return f"`{doubled}`"

@@ -1,0 +1,73 @@
+"""Runs a service: signals, retries with backoff, one line and a status when it stops for good."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import structlog
+
+from datafingerprint.adapters.logging import configure_logging
+from datafingerprint.adapters.settings import read_settings
+from datafingerprint.config import Settings
+from datafingerprint.errors import ConfigError, Stop, Unavailable
+
+EXIT_STOPPED = 2
+"""Status of a service that must not go on by itself; a supervisor leaves it as it is."""
+
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds waited after the first, second, … failure in a row; the last one from then on."""
+
+_LONG_S = 10.0
+"""A service that ran this long has worked; its next failure is a first one again."""
+
+Body = Callable[[Settings, structlog.stdlib.BoundLogger, threading.Event], None]
+
+
+def run_service(name: str, body: Body, config: str | None = None) -> int:
+    """Runs `body` until it returns (status 0) or stops (status 2); `Unavailable` starts it again after a pause.
+
+    `body` must be able to begin anew at any time: it opens what it needs and reads where it stands. It gets an
+    event that SIGTERM and SIGINT set, and returns soon after.
+    """
+    try:
+        settings = read_settings(config)
+    except ConfigError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return EXIT_STOPPED
+    log = configure_logging(settings.log, name)
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    return _run(body, settings, log, stop)
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def _run(body: Body, settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> int:
+    failures = 0
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            log.info("started")
+            body(settings, log.bind(), stop)
+        except Unavailable as error:
+            failures = 0 if time.monotonic() - began > _LONG_S else failures
+            pause = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
+            failures += 1
+            log.warning("unavailable", what=str(error), retry_in_s=pause)
+            stop.wait(pause)
+        except Stop as error:
+            log.error("stopped", what=error.what, where=error.where, remedy=error.remedy)  # noqa: TRY400 - the line says all
+            return EXIT_STOPPED
+    log.info("ended")
+    return 0

@@ -1,0 +1,382 @@
+"""The state store on SQLite or PostgreSQL: sums, files, verdicts and offsets."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from datafingerprint.adapters.state_engine import WRITES, open_engine, translated
+from datafingerprint.adapters.state_reading import StateReading
+from datafingerprint.adapters.state_tables import (
+    DEFINITIONS,
+    EPOCHS,
+    FILE_SUMS,
+    FILES,
+    HISTORY,
+    JUDGED,
+    LAKE_TABLES,
+    META,
+    METADATA,
+    PROGRESS,
+    RUNNING,
+    SCHEMA_VERSION,
+    VERDICTS,
+    stored_sum,
+)
+from datafingerprint.epochs import Epoch
+from datafingerprint.errors import ConflictError, StateError
+from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.ledger import (
+    Advance,
+    FileSums,
+    Judged,
+    LakeTableState,
+    Progress,
+    StoredEpoch,
+    StoredVerdict,
+    SumKey,
+)
+from datafingerprint.schema import TableSchema
+
+EPOCHS_KEPT = 10_000
+FOLD_ROWS_MAX = 200_000
+"""Most values that one `fold` forgets, so that its transaction stays short; the next one goes on."""
+
+_ONLY_ROW = 1
+_PREPARE_LOCK = 0x6466_7073  # "dfps": PostgreSQL's advisory lock while tables are made
+
+_Row = dict[str, Any]
+
+
+class SqlStateStore:
+    """Implements the port `StateStore`; may be used by several threads and several processes.
+
+    Nothing is connected before the first call, which also makes missing tables. Every reading method sees one
+    moment; `reading()` gives several of them the same moment. What a changing method returns from is durable.
+
+    Args:
+        url: SQLAlchemy URL, `sqlite:///path` or `postgresql://…`.
+        clock: Unix time in seconds, for the time at which an epoch was recorded.
+
+    Raises:
+        ConfigError: the URL is not of a database that the store knows.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+        self._engine = open_engine(url)
+        self._clock = clock
+        self._where = self._engine.url.render_as_string(hide_password=True)
+        self._writing = self._engine.execution_options(**{WRITES: True})
+        self._prepared = False
+        self._preparing = threading.Lock()
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[StateReading]:
+        """A view of one moment, for as long as the block lasts; keep it short, it holds a transaction open."""
+        with translated(self._where):
+            self._prepare()
+            with self._readers().begin() as connection:
+                yield StateReading(connection)
+
+    def progress(self) -> Progress:
+        """See the port."""
+        with self.reading() as view:
+            return view.progress()
+
+    def running_sums(self) -> Mapping[SumKey, Fingerprint]:
+        """See the port."""
+        with self.reading() as view:
+            return view.running_sums()
+
+    def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
+        """See the port."""
+        with self.reading() as view:
+            return view.source_sums(table, epoch)
+
+    def epoch(self, number: int) -> StoredEpoch | None:
+        """See the port; its transactions are left out."""
+        with self.reading() as view:
+            return view.epoch(number)
+
+    def epochs(self, *, limit: int, before: int | None = None) -> Sequence[StoredEpoch]:
+        """See the port; their transactions are left out."""
+        with self.reading() as view:
+            return view.epochs(limit=limit, before=before)
+
+    def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
+        """See the port."""
+        with self.reading() as view:
+            return view.definitions()
+
+    def lake_tables(self) -> Mapping[str, LakeTableState]:
+        """See the port."""
+        with self.reading() as view:
+            return view.lake_tables()
+
+    def files(self, table: str) -> Mapping[str, FileSums]:
+        """See the port."""
+        with self.reading() as view:
+            return view.files(table)
+
+    def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
+        """A lake table's sums by partition over all its files, added up in the database."""
+        with self.reading() as view:
+            return view.lake_sums(table)
+
+    def verdicts(self, table: str | None = None) -> Sequence[StoredVerdict]:
+        """See the port."""
+        with self.reading() as view:
+            return view.verdicts(table)
+
+    def advance(self, before: Progress, step: Advance) -> None:
+        """Stores a step of the source side.
+
+        In one transaction: 1. the progress moves from `before`, or nothing happens; 2. definitions, epochs and
+        values of sums are added. Of `step.progress` only the source's side counts.
+
+        Raises:
+            ConflictError: the progress is no longer `before`: another fingerprinter was first.
+            StateError: the step is of another stream than the store.
+        """
+        after = step.progress
+        if before.stream_id is not None and after.stream_id != before.stream_id:
+            raise StateError(
+                f"the state store is of stream {before.stream_id}, the epochs are of {after.stream_id}",
+                where=self._where,
+                remedy="name an empty database as state.url for a new stream",
+            )
+        now = self._clock()
+        with self._transaction() as connection:
+            _move(connection, before, after)
+            self._upsert(connection, DEFINITIONS, [_definition_row(*one) for one in step.definitions.items()])
+            _insert(connection, EPOCHS, [_epoch_row(epoch, now) for epoch in step.epochs])
+            values = {(epoch, key): value for epoch, key, value in step.sums}
+            _insert(connection, HISTORY, [_history_row(*at, value) for at, value in values.items()])
+            newest = {key: value for (_, key), value in sorted(values.items(), key=lambda one: one[0][0])}
+            self._upsert(connection, RUNNING, [_sum_row(key, value) for key, value in newest.items()])
+
+    def save_lake(self, state: LakeTableState, added: Sequence[FileSums], removed: Sequence[str]) -> None:
+        """See the port."""
+        files = {file.path: file for file in added}
+        gone = [{"of": state.table, "at": path} for path in {*removed, *files}]
+        with self._transaction() as connection:
+            self._upsert(connection, LAKE_TABLES, [_lake_table_row(state)])
+            if gone:
+                connection.execute(
+                    sa.delete(FILES).where(
+                        FILES.c.table_name == sa.bindparam("of"), FILES.c.path == sa.bindparam("at")
+                    ),
+                    gone,
+                )
+            _insert(connection, FILES, [_file_row(state.table, file) for file in files.values()])
+            _insert(
+                connection, FILE_SUMS, [row for file in files.values() for row in _file_sum_rows(state.table, file)]
+            )
+
+    def save_verdicts(self, progress: Progress, judged: Sequence[Judged], now: float) -> None:
+        """See the port; only what differs from what is stored is written."""
+        with self._transaction() as connection:
+            connection.execute(
+                sa.update(PROGRESS).values(
+                    lake_epoch=progress.lake_epoch, lake_commits_offset=progress.lake_commits_offset
+                )
+            )
+            for one in judged:
+                self._save_table(connection, one, now)
+
+    def fold(self, epoch: int) -> None:
+        """Forgets values of sums that no epoch from this one on needs, and old epochs.
+
+        An epoch is kept while it is among the last 10,000 or not before `epoch`. At most `FOLD_ROWS_MAX`
+        values go in one call.
+        """
+        later = HISTORY.alias("later")
+        superseded = sa.exists().where(
+            later.c.table_name == HISTORY.c.table_name,
+            later.c.partition_name == HISTORY.c.partition_name,
+            later.c.kafka_partition == HISTORY.c.kafka_partition,
+            later.c.epoch > HISTORY.c.epoch,
+            later.c.epoch <= epoch,
+        )
+        key = list(HISTORY.primary_key.columns)
+        doomed = sa.select(*key).where(HISTORY.c.epoch < epoch, superseded).limit(FOLD_ROWS_MAX)
+        last = sa.select(sa.func.max(EPOCHS.c.number)).scalar_subquery()
+        with self._transaction() as connection:
+            connection.execute(sa.delete(HISTORY).where(sa.tuple_(*key).in_(doomed)))
+            connection.execute(
+                sa.delete(EPOCHS).where(EPOCHS.c.number <= last - EPOCHS_KEPT, EPOCHS.c.number < epoch),
+            )
+
+    def _save_table(self, connection: sa.Connection, judged: Judged, now: float) -> None:
+        old = {
+            row["partition_name"]: dict(row)
+            for row in connection.execute(sa.select(VERDICTS).where(VERDICTS.c.table_name == judged.table)).mappings()
+        }
+        rows = [_verdict_row(judged, name, old.get(name), now) for name in judged.verdicts]
+        self._upsert(connection, VERDICTS, [row for row in rows if row != old.get(row["partition_name"])])
+        gone = [{"of": judged.table, "at": name} for name in old if name not in judged.verdicts]
+        if gone:
+            connection.execute(
+                sa.delete(VERDICTS).where(
+                    VERDICTS.c.table_name == sa.bindparam("of"), VERDICTS.c.partition_name == sa.bindparam("at")
+                ),
+                gone,
+            )
+        self._upsert(connection, JUDGED, [{"table_name": judged.table, "epoch": judged.epoch, "judged_at": now}])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with translated(self._where):
+            self._prepare()
+            with self._writing.begin() as connection:
+                yield connection
+
+    def _readers(self) -> sa.Engine:
+        """SQLite's transactions see one moment as they are, PostgreSQL's at this level."""
+        if self._engine.dialect.name == "sqlite":
+            return self._engine
+        return self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    def _prepare(self) -> None:
+        """Makes what is missing, once, and demands the known version.
+
+        Raises:
+            StateError: the store is of another version.
+        """
+        with self._preparing:
+            if self._prepared:
+                return
+            with self._writing.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PREPARE_LOCK)))
+                self._make_tables(connection)
+            self._prepared = True
+
+    def _make_tables(self, connection: sa.Connection) -> None:
+        if not sa.inspect(connection).has_table(META.name):
+            METADATA.create_all(connection)
+            connection.execute(sa.insert(META).values(name="schema_version", value=SCHEMA_VERSION))
+            connection.execute(
+                sa.insert(PROGRESS).values(id=_ONLY_ROW, epoch=0, epochs_offset=0, lake_epoch=0, lake_commits_offset=0)
+            )
+        found = connection.scalar(sa.select(META.c.value).where(META.c.name == "schema_version"))
+        if found != SCHEMA_VERSION:
+            raise StateError(
+                f"the state store is of version {found}, this program's is {SCHEMA_VERSION}",
+                where=self._where,
+                remedy="use the program that wrote it, or name an empty database as state.url",
+            )
+
+    def _upsert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[_Row]) -> None:
+        """Adds rows, replacing those of the same primary key."""
+        if not rows:
+            return
+        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        statement = make(table)
+        key = [column.name for column in table.primary_key.columns]
+        replaced = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=replaced), list(rows))
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[_Row]) -> None:
+    if rows:
+        connection.execute(sa.insert(table), list(rows))
+
+
+def _move(connection: sa.Connection, before: Progress, after: Progress) -> None:
+    """Compares and sets the source's side of the progress."""
+    moved = connection.execute(
+        sa.update(PROGRESS)
+        .where(
+            PROGRESS.c.stream_id.is_not_distinct_from(before.stream_id),
+            PROGRESS.c.epoch == before.epoch,
+            PROGRESS.c.epochs_offset == before.epochs_offset,
+        )
+        .values(stream_id=after.stream_id, epoch=after.epoch, epochs_offset=after.epochs_offset)
+    )
+    if moved.rowcount != 1:
+        raise ConflictError(f"the state store is no longer at epoch {before.epoch}: another fingerprinter was first")
+
+
+def _definition_row(table: str, definition: tuple[int, TableSchema]) -> _Row:
+    number, schema = definition
+    return {"table_name": table, "number": number, "document": json.dumps(schema.to_json())}
+
+
+def _epoch_row(epoch: Epoch, now: float) -> _Row:
+    return {
+        "number": epoch.number,
+        "committed_at": epoch.committed_at,
+        "recorded_at": now,
+        "row_count": epoch.rows,
+        "message_count": epoch.messages,
+        "transaction_count": len(epoch.transactions),
+        "record": json.dumps(replace(epoch, transactions=()).to_json()),
+    }
+
+
+def _sum_row(key: SumKey, value: Fingerprint) -> _Row:
+    return {
+        "table_name": key.table,
+        "partition_name": key.partition,
+        "kafka_partition": key.kafka_partition,
+        **stored_sum(value),
+    }
+
+
+def _history_row(epoch: int, key: SumKey, value: Fingerprint) -> _Row:
+    return {"epoch": epoch, **_sum_row(key, value)}
+
+
+def _lake_table_row(state: LakeTableState) -> _Row:
+    return {
+        "table_name": state.table,
+        "snapshot_id": state.snapshot_id,
+        "epoch": state.epoch,
+        "is_foreign": state.is_foreign,
+        "unreadable": state.unreadable,
+    }
+
+
+def _file_row(table: str, file: FileSums) -> _Row:
+    return {
+        "table_name": table,
+        "path": file.path,
+        "etag": file.etag,
+        "octets": file.octets,
+        "read_at": file.read_at,
+        "unreadable": file.unreadable,
+    }
+
+
+def _file_sum_rows(table: str, file: FileSums) -> list[_Row]:
+    return [
+        {"table_name": table, "path": file.path, "partition_name": name, **stored_sum(value)}
+        for name, value in file.sums.items()
+    ]
+
+
+def _verdict_row(judged: Judged, partition: str, old: Mapping[str, Any] | None, now: float) -> _Row:
+    verdict = judged.verdicts[partition]
+    is_same = old is not None and old["outcome"] == verdict.outcome.value
+    return {
+        "table_name": judged.table,
+        "partition_name": partition,
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        "since": old["since"] if old is not None and is_same else now,
+        **stored_sum(verdict.source, "source_"),
+        **stored_sum(verdict.lake, "lake_"),
+    }

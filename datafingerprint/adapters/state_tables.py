@@ -1,0 +1,162 @@
+"""The tables of the state store, and how 64-bit sums lie in them.
+
+SQLite and PostgreSQL have only signed integers of 64 bits, so a half of a digest sum is kept as the signed
+number of the same bits: exact on both, and addable in SQL by its 32-bit words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from datafingerprint.fingerprint import MODULUS, Fingerprint
+
+SCHEMA_VERSION = "1"
+"""Version of these tables; a store of another one is refused, never guessed at."""
+
+_SIGNED_MIN = MODULUS >> 1
+
+METADATA = sa.MetaData()
+
+META = sa.Table(
+    "meta",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+# One row: how far the source side and the judging of the lake have come.
+PROGRESS = sa.Table(
+    "progress",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("stream_id", sa.Text),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("epochs_offset", sa.BigInteger, nullable=False),
+    sa.Column("lake_epoch", sa.BigInteger, nullable=False),
+    sa.Column("lake_commits_offset", sa.BigInteger, nullable=False),
+)
+
+# `record` is the epoch as the topic holds it without its transactions, which may be as many as its rows.
+EPOCHS = sa.Table(
+    "epochs",
+    METADATA,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("committed_at", sa.Double, nullable=False),
+    sa.Column("recorded_at", sa.Double, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("message_count", sa.BigInteger, nullable=False),
+    sa.Column("transaction_count", sa.BigInteger, nullable=False),
+    sa.Column("record", sa.Text, nullable=False),
+)
+
+DEFINITIONS = sa.Table(
+    "definitions",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
+
+def _sum_columns(prefix: str = "", *, nullable: bool = False) -> list[sa.Column[int]]:
+    return [sa.Column(f"{prefix}{name}", sa.BigInteger, nullable=nullable) for name in ("row_count", "hi", "lo")]
+
+
+def _sum_key() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("table_name", sa.Text, primary_key=True),
+        sa.Column("partition_name", sa.Text, primary_key=True),
+        sa.Column("kafka_partition", sa.Integer, primary_key=True, autoincrement=False),
+    ]
+
+
+# The value that holds now: the list of keys from which the history is looked up.
+RUNNING = sa.Table("running_sums", METADATA, *_sum_key(), *_sum_columns())
+
+# A value holds from its epoch on, until the next of its key. The primary key finds "the last one up to epoch n".
+HISTORY = sa.Table(
+    "source_sums",
+    METADATA,
+    *_sum_key(),
+    sa.Column("epoch", sa.BigInteger, primary_key=True, autoincrement=False),
+    *_sum_columns(),
+    sa.Index("source_sums_epoch", "epoch"),
+)
+
+LAKE_TABLES = sa.Table(
+    "lake_tables",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("snapshot_id", sa.BigInteger),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("is_foreign", sa.Boolean, nullable=False),
+    sa.Column("unreadable", sa.Text, nullable=False),
+)
+
+FILES = sa.Table(
+    "files",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("etag", sa.Text, nullable=False),
+    sa.Column("octets", sa.BigInteger, nullable=False),
+    sa.Column("read_at", sa.Double, nullable=False),
+    sa.Column("unreadable", sa.Text, nullable=False),
+)
+
+FILE_SUMS = sa.Table(
+    "file_sums",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("partition_name", sa.Text, primary_key=True),
+    *_sum_columns(),
+    sa.ForeignKeyConstraint(["table_name", "path"], [FILES.c.table_name, FILES.c.path], ondelete="CASCADE"),
+)
+
+# All verdicts on a table are given at one epoch; it stands here once, so that only partitions whose verdict or
+# sums changed are written again, and a table without any partition is known to have been judged.
+JUDGED = sa.Table(
+    "judged_tables",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("judged_at", sa.Double, nullable=False),
+)
+
+VERDICTS = sa.Table(
+    "verdicts",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("partition_name", sa.Text, primary_key=True),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    *_sum_columns("source_", nullable=True),
+    *_sum_columns("lake_", nullable=True),
+)
+
+
+def signed(half: int) -> int:
+    """The signed integer with the bits of an unsigned one of 64 bits."""
+    return half - MODULUS if half >= _SIGNED_MIN else half
+
+
+def stored_sum(value: Fingerprint | None, prefix: str = "") -> dict[str, int | None]:
+    """The columns of a fingerprint; all NULL when it is unknown."""
+    if value is None:
+        return {f"{prefix}row_count": None, f"{prefix}hi": None, f"{prefix}lo": None}
+    return {f"{prefix}row_count": value.rows, f"{prefix}hi": signed(value.hi), f"{prefix}lo": signed(value.lo)}
+
+
+def read_sum(row: Mapping[Any, Any], prefix: str = "") -> Fingerprint:
+    """The fingerprint in the columns that `stored_sum` wrote."""
+    return Fingerprint(row[f"{prefix}row_count"], row[f"{prefix}hi"] % MODULUS, row[f"{prefix}lo"] % MODULUS)
+
+
+def read_known_sum(row: Mapping[Any, Any], prefix: str) -> Fingerprint | None:
+    """The fingerprint in these columns, None when it was stored as unknown."""
+    return None if row[f"{prefix}row_count"] is None else read_sum(row, prefix)

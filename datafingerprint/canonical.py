@@ -1,0 +1,78 @@
+"""The canonical row: the one definition of which bytes a row is digested as (format version 1).
+
+Fields stand in the order of their lower-cased names (by UTF-8 bytes), NULL fields are left out, a field is
+`name=value`, and fields are joined by `|`. Only length-prefixed values can hold a `|`, so no two rows share a
+canonical form. This module says the rule for one value in plain Python; the engines' SQL in
+`datafingerprint.sql` must agree with it, and tests hold them to it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import struct
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from datafingerprint.schema import Column, Kind
+
+FORMAT_VERSION = 1
+
+_RESERVED = {"%": "%25", "=": "%3D", "|": "%7C"}
+
+
+def field_name(column_name: str) -> str:
+    """A column's name as it stands in the canonical row: lower-cased, with `%`, `=` and `|` encoded."""
+    return "".join(_RESERVED.get(character, character) for character in column_name.lower())
+
+
+def field_order(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The columns in the order of their fields, which is not the table's."""
+    return tuple(sorted(columns, key=lambda column: column.name.lower().encode()))
+
+
+def _double_bits(value: float) -> str:
+    # Adding zero turns -0.0 into 0.0: servers print both alike, so they must count alike.
+    return str(struct.unpack(">q", struct.pack(">d", float(value) + 0.0))[0])
+
+
+def _moment(value: dt.datetime) -> str:
+    if value.tzinfo is not None:
+        value = value.astimezone(dt.UTC).replace(tzinfo=None)
+    return value.isoformat(" ", "microseconds")
+
+
+def _text(value: str) -> str:
+    return f"{len(value.encode())}:{value}"
+
+
+def _decimal(value: Decimal) -> str:
+    return format(value or abs(value), "f")
+
+
+_RENDERERS: dict[Kind, Callable[[Any], str]] = {
+    Kind.INTEGER: lambda value: str(int(value)),
+    Kind.FLOAT: _double_bits,
+    Kind.DOUBLE: _double_bits,
+    Kind.DECIMAL: _decimal,
+    Kind.DATE: dt.date.isoformat,
+    Kind.DATETIME: _moment,
+    Kind.TIMESTAMP: _moment,
+    Kind.TEXT: _text,
+    Kind.BYTES: bytes.hex,
+}
+
+
+def canonical(row: Mapping[str, Any], columns: tuple[Column, ...]) -> bytes:
+    """The canonical form of one row, given as Python values by column name."""
+    return "|".join(
+        f"{field_name(column.name)}={_RENDERERS[column.kind](row[column.name])}"
+        for column in field_order(columns)
+        if row[column.name] is not None
+    ).encode()
+
+
+def digest(row: Mapping[str, Any], columns: tuple[Column, ...]) -> bytes:
+    """The 16 bytes that a row counts as."""
+    return hashlib.md5(canonical(row, columns), usedforsecurity=False).digest()

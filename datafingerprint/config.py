@@ -1,0 +1,208 @@
+"""Every setting: its name, type, default and meaning, checked once when a process starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from datafingerprint.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "DFP_"
+CONFIG_VARIABLE = "DFP_CONFIG"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A group of settings; frozen, and refusing names that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Section):
+    """The warehouse."""
+
+    host: str = Field("127.0.0.1", description="Host name of the MySQL or MariaDB server.")
+    port: Port = Field(3306, description="Its port.")
+    user: str = Field("dfp", description="User with SELECT, REPLICATION SLAVE and BINLOG MONITOR.")
+    password: SecretStr = Field(SecretStr(""), description="Its password; never logged.")
+    server_id: Count = Field(4242, description="Replica id that capture shows to the server; unique there.")
+    tables: tuple[str, ...] = Field(
+        ("ootp.*",), description="Tables under watch, `schema.table` or `schema.*`; a leading `!` excludes."
+    )
+    connect_timeout_s: Seconds = Field(10.0, description="Seconds until an attempt to connect is given up.")
+
+
+class Kafka(Section):
+    """The broker between the services."""
+
+    bootstrap: str = Field("127.0.0.1:9092", description="Brokers, `host:port`, separated by commas.")
+    prefix: str = Field("dfp", description="First part of every topic's name.", pattern=r"^[A-Za-z0-9_-]+$")
+    partitions: Count = Field(1, description="Partitions of a table's topic, when it is created.")
+    replication_factor: Count = Field(1, description="Copies of every topic, when it is created.")
+    timeout_s: Seconds = Field(30.0, description="Seconds until a request to the broker is given up.")
+
+
+class S3(Section):
+    """The object store that holds the lake."""
+
+    endpoint: str = Field("", description="URL of an S3 compatible server; empty for Amazon's own.")
+    region: str = Field("us-east-1", description="Region that requests are signed for.")
+    access_key: str = Field("", description="Access key id; empty for the machine's own role.")
+    secret_key: SecretStr = Field(SecretStr(""), description="Secret key; never logged.")
+    bucket: str = Field("dfp-lake", description="Bucket of the lake.")
+
+
+class Lake(Section):
+    """The Iceberg tables and how they are written."""
+
+    catalog: str = Field("sqlite:///.local/data/catalog.db", description="SQLAlchemy URL of the SQL catalog.")
+    path: str = Field("lake", description="Prefix in the bucket below which all tables lie.")
+    flush_s: Seconds = Field(5.0, description="Seconds between two commits while changes flow.")
+    flush_rows: Count = Field(200_000, description="Changed rows after which a commit is made earlier.")
+    file_rows_max: Count = Field(1_000_000, description="Most rows of one data file.")
+    merge_files: Count = Field(8, description="Small files of a touched partition that are merged.")
+
+
+class State(Section):
+    """Where the sums and verdicts are kept."""
+
+    url: str = Field("sqlite:///.local/data/state.db", description="SQLAlchemy URL of the state store.")
+
+
+class Cdc(Section):
+    """How capture cuts the stream into epochs."""
+
+    epoch_s: Seconds = Field(1.0, description="Seconds after which an epoch with changes is closed.")
+    epoch_rows: Count = Field(50_000, description="Row images after which an epoch is closed.")
+    heartbeat_s: Seconds = Field(10.0, description="Seconds after which an idle source gets an empty epoch.")
+    snapshot_rows: Count = Field(20_000, description="Rows that one step of a snapshot reads and publishes.")
+
+
+class Fingerprinter(Section):
+    """How the lake is looked at."""
+
+    etag_check_s: Seconds = Field(60.0, description="Seconds between two looks at the live files' ETags.")
+    reread_s: Seconds = Field(86_400.0, description="Seconds within which every live file is read again.")
+    poll_s: Seconds = Field(1.0, description="Seconds between two looks for snapshots that others made.")
+
+
+class Generator(Section):
+    """The simulated league."""
+
+    seed: int = Field(2031, description="Seed of the league; the same seed plays the same games.")
+    rate: float = Field(5.0, ge=0, description="Games a second; 0 plays as fast as the source takes them.")
+    schema_name: str = Field("ootp", description="Schema on the source that is filled.")
+
+
+class Api(Section):
+    """The REST service."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8000, description="Port to listen on.")
+
+
+class Log(Section):
+    """What the services say."""
+
+    format: Literal["text", "json"] = Field("text", description="`text` for people, `json` for machines.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level shown.")
+
+
+class TableSettings(Section):
+    """What differs for one table."""
+
+    partition: tuple[str, ...] = Field(
+        (), description="Partition fields: a column, or `year(c)`, `month(c)`, `day(c)` of a date."
+    )
+
+
+LEAGUE_PARTITIONS: dict[str, TableSettings] = {
+    "ootp.games": TableSettings(partition=("year(date)",)),
+    "ootp.players": TableSettings(partition=("league_id",)),
+    "ootp.players_game_batting": TableSettings(partition=("year", "league_id")),
+}
+
+
+class Settings(Section):
+    """All settings of one process."""
+
+    source: Source = Source()
+    kafka: Kafka = Kafka()
+    s3: S3 = S3()
+    lake: Lake = Lake()
+    state: State = State()
+    cdc: Cdc = Cdc()
+    fingerprinter: Fingerprinter = Fingerprinter()
+    generator: Generator = Generator()
+    api: Api = Api()
+    log: Log = Log()
+    tables: Mapping[str, TableSettings] = Field(
+        LEAGUE_PARTITIONS, description="Per table, by `schema.table`: its partition fields."
+    )
+
+
+def section_fields() -> dict[str, dict[str, Any]]:
+    """Every documented setting: section name to field name to its pydantic field."""
+    sections = {name: field.annotation for name, field in Settings.model_fields.items() if name != "tables"}
+    return {name: dict(kind.model_fields) for name, kind in sections.items() if kind is not None}
+
+
+def environment_names() -> dict[str, tuple[str, str]]:
+    """Every variable that is read: its name to (section, field)."""
+    return {
+        f"{ENVIRONMENT_PREFIX}{section}_{field}".upper(): (section, field)
+        for section, fields in section_fields().items()
+        for field in fields
+    }
+
+
+def load_settings(document: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Lays the environment over a parsed `datafingerprint.toml`, and checks the whole.
+
+    Raises:
+        ConfigError: a key or variable is unknown (the nearest known one is named), or a value is not fit.
+    """
+    merged: dict[str, Any] = {
+        name: dict(values) if isinstance(values, Mapping) else values for name, values in document.items()
+    }
+    known = environment_names()
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        if variable not in known:
+            raise ConfigError(f"unknown variable {variable}", remedy=_nearest(variable, known))
+        section, field = known[variable]
+        merged.setdefault(section, {})[field] = _items(text) if field == "tables" else text
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise _config_error(error) from None
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    return f"did you mean {close[0]}?" if close else "there is none"
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    """The first complaint as one line that names the key; the value is left out, it may be a secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    name = ".".join(path)
+    if first["type"] != "extra_forbidden":
+        return ConfigError(f"setting {name} is not fit", remedy=str(first["msg"]).lower())
+    fields = section_fields()
+    siblings: Mapping[str, Any] = fields.get(path[0], {}) if len(path) == 2 else Settings.model_fields  # noqa: PLR2004 - section.key
+    if path[0] == "tables":
+        siblings = TableSettings.model_fields
+    return ConfigError(f"unknown setting {name}", remedy=_nearest(path[-1], siblings))

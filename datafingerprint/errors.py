@@ -1,0 +1,76 @@
+"""The exceptions of this project, and what a service does with each.
+
+::
+
+    DataFingerprintError
+    ├── Unavailable          retried with backoff: a broker, database or bucket that is away may come back
+    │   └── ConflictError    retried after reading anew: somebody else changed it meanwhile
+    └── Stop                 never retried: the service ends with one line (what, where, what to do)
+        ├── ConfigError      a setting is missing, unknown or wrong
+        ├── SourceError      the source cannot be read exactly
+        ├── DecodeError      an event or message cannot be understood
+        ├── WireError        Kafka holds something other than whole, consecutive epochs of one stream
+        ├── LakeError        the lake is not what the writer left or may write
+        └── StateError       the state store is another one's, or of another version
+"""
+
+from __future__ import annotations
+
+
+class DataFingerprintError(Exception):
+    """Anything that this project raises on purpose.
+
+    Args:
+        what: What happened, in one sentence.
+        where: Table, position, offset or path; empty when it is everywhere.
+        remedy: What the operator does; empty when nothing is needed.
+    """
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.where:
+            parts.append(f"at {self.where}")
+        text = " ".join(parts)
+        return f"{text}: {self.remedy}" if self.remedy else text
+
+
+class Unavailable(DataFingerprintError):  # noqa: N818 - the state of a part, and what callers catch
+    """A part is away and may come back; the caller retries with backoff."""
+
+
+class ConflictError(Unavailable):
+    """Another writer was first; the caller reads anew before it goes on."""
+
+
+class Stop(DataFingerprintError):  # noqa: N818 - an instruction to the service loop, not a noun of failure
+    """Going on would lose, double or guess something; the service ends with a non-zero status."""
+
+
+class ConfigError(Stop):
+    """A setting is missing, unknown or wrong."""
+
+
+class SourceError(Stop):
+    """The source cannot be read exactly."""
+
+
+class DecodeError(Stop):
+    """An event or message cannot be understood."""
+
+
+class WireError(Stop):
+    """Kafka holds something other than whole, consecutive epochs of one stream."""
+
+
+class LakeError(Stop):
+    """The lake is not what the writer left, or what it may write."""
+
+
+class StateError(Stop):
+    """The state store belongs to another stream or another version."""

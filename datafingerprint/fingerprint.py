@@ -1,0 +1,60 @@
+"""The fingerprint of a set of rows: a group under addition, exact and independent of order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MODULUS = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The sum over a multiset of rows: their number and both halves of their digests, modulo 2^64.
+
+    `rows` is negative in a difference that takes away more than it adds. Nothing known about a set of
+    rows is `None`, never `ZERO`: an empty partition and an unread one are different things.
+    """
+
+    rows: int
+    hi: int
+    lo: int
+
+    def __add__(self, other: Fingerprint) -> Fingerprint:
+        return Fingerprint(self.rows + other.rows, (self.hi + other.hi) % MODULUS, (self.lo + other.lo) % MODULUS)
+
+    def __neg__(self) -> Fingerprint:
+        return Fingerprint(-self.rows, -self.hi % MODULUS, -self.lo % MODULUS)
+
+    def __sub__(self, other: Fingerprint) -> Fingerprint:
+        return self + -other
+
+    @property
+    def value(self) -> str:
+        """The unsigned long that people compare, in decimal digits (64 bits do not fit a JSON number)."""
+        return str(self.lo)
+
+    @property
+    def digest(self) -> str:
+        """All 128 bits in hexadecimal, the high half first."""
+        return f"{self.hi:016x}{self.lo:016x}"
+
+
+ZERO = Fingerprint(0, 0, 0)
+
+
+def total(parts: Iterable[Fingerprint]) -> Fingerprint:
+    """The fingerprint of all the rows of `parts` together."""
+    result = ZERO
+    for part in parts:
+        result += part
+    return result
+
+
+def of_digests(digests: Iterable[bytes]) -> Fingerprint:
+    """The fingerprint of rows with these 16-byte digests: the definition, and the oracle of the fast ways."""
+    result = ZERO
+    for digest in digests:
+        hi, lo = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
+        result += Fingerprint(1, hi, lo)
+    return result

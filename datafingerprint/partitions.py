@@ -1,0 +1,112 @@
+"""Partitions: the fields that split a table, and the name of the part that a row belongs to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from datafingerprint.errors import ConfigError
+from datafingerprint.schema import Column, Kind, TableSchema
+
+WHOLE = "-"
+"""Name of the only partition of a table without partition fields."""
+
+NULL_VALUE = "null"
+NULL_WORD_ENCODED = "%6Eull"
+"""How the text `null` is written, so that it is not taken for NULL."""
+
+_FIELD = re.compile(r"^(?:(?P<transform>year|month|day)\((?P<inner>[^()]+)\)|(?P<column>[^()]+))$")
+_TEMPORAL = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP})
+_WHOLE_VALUES = frozenset({Kind.INTEGER, Kind.DATE, Kind.TEXT})
+
+ENCODED: dict[str, str] = {
+    character: f"%{ord(character):02X}" for character in ["%", "/", "=", *map(chr, range(1, 32)), "\x7f"]
+}
+"""Characters of a text value and what stands for them, `%` first so that it is replaced once."""
+
+
+class Transform(StrEnum):
+    """What is taken from the column."""
+
+    IDENTITY = "identity"
+    YEAR = "year"
+    MONTH = "month"
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionField:
+    """One field of a partition."""
+
+    column: Column
+    transform: Transform
+
+    @property
+    def name(self) -> str:
+        """The field's name as Iceberg names its transforms: `date_year`, or the column's own."""
+        suffix = "" if self.transform is Transform.IDENTITY else f"_{self.transform.value}"
+        return f"{self.column.name}{suffix}"
+
+    def text(self, value: Any) -> str:  # noqa: ANN401 - a value of any column
+        """What stands behind the `=` for a value of the column."""
+        if value is None:
+            return NULL_VALUE
+        if self.transform is not Transform.IDENTITY:
+            return _shortened(value, self.transform)
+        return _encoded(value) if isinstance(value, str) else str(value)
+
+
+def _shortened(value: dt.date, transform: Transform) -> str:
+    length = {Transform.YEAR: 4, Transform.MONTH: 7, Transform.DAY: 10}[transform]
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        value = value.astimezone(dt.UTC)
+    return value.isoformat()[:length]
+
+
+def _encoded(value: str) -> str:
+    if value == NULL_VALUE:
+        return NULL_WORD_ENCODED
+    return "".join(ENCODED.get(character, character) for character in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioning:
+    """How a table is split; no fields means that it is not."""
+
+    fields: tuple[PartitionField, ...] = ()
+
+    def name(self, row: Mapping[str, Any]) -> str:
+        """The name of the partition that holds a row: the definition, and the oracle of the SQL forms."""
+        if not self.fields:
+            return WHOLE
+        return "/".join(f"{field.name}={field.text(row[field.column.name])}" for field in self.fields)
+
+
+def partitioning(table: TableSchema) -> Partitioning:
+    """The partitioning that a table's definition asks for.
+
+    Raises:
+        ConfigError: a field is not of a known form, its column is missing, or its type cannot split a table.
+    """
+    return Partitioning(tuple(_field(table, text) for text in table.partition))
+
+
+def _field(table: TableSchema, text: str) -> PartitionField:
+    where = f"partition field {text} of {table.table}"
+    match = _FIELD.match(text.strip())
+    if match is None:
+        raise ConfigError(f"{where} is not of a known form", remedy="write a column, or year(c), month(c), day(c)")
+    name = match["inner"] or match["column"]
+    column = next((column for column in table.columns if column.name == name), None)
+    if column is None:
+        known = ", ".join(column.name for column in table.columns[:20])
+        raise ConfigError(f"{where} names no column", remedy=f"its columns are {known}")
+    transform = Transform(match["transform"] or "identity")
+    fit = _WHOLE_VALUES if transform is Transform.IDENTITY else _TEMPORAL
+    if column.kind not in fit:
+        raise ConfigError(f"{where} cannot split by a {column.type}", remedy="choose an integer, text or date")
+    return PartitionField(column, transform)

@@ -1,0 +1,357 @@
+"""What the services need from the outside, as a few methods each with their promises.
+
+Every method may raise `Unavailable` (the caller retries with backoff) and the `Stop` errors that it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from datafingerprint.changes import Changes
+from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
+from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.ledger import (
+    Advance,
+    FileSums,
+    Judged,
+    LakeTableState,
+    Progress,
+    StoredEpoch,
+    StoredVerdict,
+    SumKey,
+)
+from datafingerprint.schema import TableSchema
+from datafingerprint.wire import LakeCommit
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDraft:
+    """An epoch before Kafka has given its rows their offsets.
+
+    Attributes:
+        changes: What happened, per table in the log's order.
+        definitions: Definitions used for the first time, by number; published in the same transaction.
+    """
+
+    stream_id: str
+    number: int
+    position: SourcePosition
+    committed_at: float
+    transactions: tuple[Transaction, ...] = ()
+    changes: Sequence[Changes] = ()
+    snapshots: Mapping[str, SnapshotCursor] | None = None
+    versions: Mapping[str, int] | None = None
+    definitions: Mapping[int, TableSchema] | None = None
+
+
+class EpochLog(Protocol):
+    """Where capture publishes epochs."""
+
+    def open(self) -> Epoch | None:
+        """Fences every other capture of the stream off; returns the last epoch published, None for a new stream."""
+
+    def definitions(self) -> Mapping[int, TableSchema]:
+        """All definitions published, by number."""
+
+    def publish(self, draft: EpochDraft) -> Epoch:
+        """Publishes an epoch: all of it or nothing, durably when this returns.
+
+        Raises:
+            WireError: another capture has taken over, or a row does not fit a message.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRows:
+    """A step of a snapshot: rows of one table, and the server's estimate of how many there are in all."""
+
+    table: str
+    rows: pa.Table
+    rows_estimated: int
+    last: bool
+
+
+class SourceSnapshot(Protocol):
+    """A consistent view of all tables at one exactly known position."""
+
+    @property
+    def position(self) -> SourcePosition:
+        """Where the view stands in the source's history."""
+
+    def read(self) -> Iterator[SnapshotRows]:
+        """All rows of all tables, table by table, each table's last step marked (it may have no rows)."""
+
+
+class Source(Protocol):
+    """The warehouse, as capture reads it."""
+
+    def preflight(self) -> None:
+        """Demands that the source can be read exactly.
+
+        Raises:
+            SourceError: it cannot; the error names the setting and the statement that mends it.
+        """
+
+    def is_watched(self, table: str) -> bool:
+        """Whether the settings put a table (`schema.table`) under watch."""
+
+    def tables(self) -> Sequence[TableSchema]:
+        """The tables under watch with their present definitions.
+
+        Raises:
+            SourceError: there is none, or one has a type that cannot be carried exactly.
+        """
+
+    def snapshot(self, tables: Sequence[TableSchema]) -> SourceSnapshot:
+        """Opens a consistent view of these tables."""
+
+    def events(self, position: SourcePosition) -> Iterator[bytes]:
+        """Binlog events after a position, without checksums, without end; a heartbeat event when the source is idle.
+
+        Raises:
+            SourceError: the source no longer has, or never had, that position.
+            DecodeError: a checksum is wrong.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRows:
+    """An epoch as a reader gets it: its record, its changes, and where the next record is looked for.
+
+    `changes` holds (Kafka partition, changes) per table and partition, each in the partition's order.
+    """
+
+    epoch: Epoch
+    changes: Sequence[tuple[int, Changes]]
+    epochs_offset: int
+
+
+class EpochReader(Protocol):
+    """Reads whole, consecutive epochs."""
+
+    def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
+        """Goes to an offset of the epochs topic; `last` is the (stream, epoch) that must stand before it."""
+
+    def read(self, timeout_s: float) -> EpochRows | None:
+        """The next epoch, or None when there is none within the time.
+
+        Raises:
+            WireError: an epoch is missing, or what it names is damaged or gone.
+        """
+
+    def acknowledge(self, epoch: EpochRows) -> None:
+        """Commits the group's offsets past this epoch, for those who watch the lag; losing it loses nothing."""
+
+    def definitions(self) -> Mapping[int, TableSchema]:
+        """Definitions of tables by number, as far as epochs have been read."""
+
+
+class LakeCommitLog(Protocol):
+    """Where the lake writer says which epoch the whole lake stands at."""
+
+    def open(self) -> LakeCommit | None:
+        """Fences every other writer off; returns the last record, None when there is none."""
+
+    def publish(self, commit: LakeCommit) -> None:
+        """Publishes a record, durably when this returns.
+
+        Raises:
+            WireError: another writer has taken over.
+        """
+
+
+class LakeCommitReader(Protocol):
+    """Reads the lake-commits topic."""
+
+    def seek(self, offset: int) -> None:
+        """Goes to an offset; 0 is the beginning."""
+
+    def read(self, timeout_s: float) -> tuple[LakeCommit, int] | None:
+        """The next record with the offset after it, or None when there is none within the time."""
+
+    def acknowledge(self, offset: int) -> None:
+        """Commits the group's offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A live data file of a table.
+
+    Attributes:
+        path: Its full path.
+        partition: Name of the partition that it is filed under.
+        rows: Rows in it.
+        octets: Its size in bytes.
+        bounds: Column to its least and greatest value, for integer and date columns that have any.
+    """
+
+    path: str
+    partition: str
+    rows: int
+    octets: int
+    bounds: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the writer writes into a snapshot: the stream, and the epoch that the table reached with it."""
+
+    stream_id: str
+    epoch: int
+    position: SourcePosition
+
+
+class LakeTable(Protocol):
+    """One table of the lake, as its writer sees it."""
+
+    def refresh(self) -> None:
+        """Reads the table's present state anew."""
+
+    @property
+    def snapshot_id(self) -> int | None:
+        """The present snapshot; None when the table has none yet."""
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The stamp of the present snapshot, or of its nearest ancestor that has one."""
+
+    def files(self) -> Sequence[DataFile]:
+        """The live files.
+
+        Raises:
+            LakeError: the table has delete files, which this project does not write.
+        """
+
+    def read(self, file: DataFile) -> pa.Table:
+        """The rows of a file."""
+
+    def write(self, rows: Mapping[str, pa.Table], added_by: Stamp) -> Sequence[object]:
+        """Writes new files, one or more per partition name; they are not live until `commit` gets them."""
+
+    def commit(self, added: Sequence[object], removed: Sequence[DataFile], stamp: Stamp) -> int:
+        """Makes files live and others not, atomically; returns the new snapshot.
+
+        Raises:
+            ConflictError: another writer was first; nothing has changed.
+        """
+
+
+class Lake(Protocol):
+    """The lake, as its writer sees it."""
+
+    def table(self, table: TableSchema) -> LakeTable:
+        """The table of the lake that mirrors a source table; created when it is missing.
+
+        Raises:
+            LakeError: it exists with other columns or partition fields.
+        """
+
+    def has_tables(self, tables: Sequence[TableSchema]) -> bool:
+        """Whether any of these exists with a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFile:
+    """A live file, as the fingerprinter finds it in a snapshot."""
+
+    path: str
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotView:
+    """A snapshot of a lake table.
+
+    Attributes:
+        snapshot_id: Which one; None for a table without any.
+        stamp: The stamp of it or its nearest stamped ancestor.
+        is_foreign: Whether somebody else made it.
+        files: Its live files.
+        unreadable: Why its rows cannot be told from its files (delete files); empty when they can.
+    """
+
+    snapshot_id: int | None
+    stamp: Stamp | None
+    is_foreign: bool
+    files: frozenset[LakeFile]
+    unreadable: str = ""
+
+
+class LakeView(Protocol):
+    """The lake, as the fingerprinter looks at it; it never trusts what the writer says it wrote."""
+
+    def current(self, table: TableSchema) -> SnapshotView | None:
+        """The present snapshot of a table; None when the table does not exist."""
+
+    def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
+        """A snapshot by its id; None when it has expired."""
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        """The bytes of an object and their ETag.
+
+        Raises:
+            LakeError: the object is gone.
+        """
+
+    def etags(self, paths: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """The present ETag and size of objects; those that are gone are left out."""
+
+
+class StateStore(Protocol):
+    """Where sums, files, verdicts and offsets are kept; every method that changes something is one transaction."""
+
+    def progress(self) -> Progress:
+        """How far the fingerprinter has come.
+
+        Raises:
+            StateError: the store is of another version.
+        """
+
+    def advance(self, before: Progress, step: Advance) -> None:
+        """Stores a step of the source side: sums and the offsets that they include, together.
+
+        Sums are kept as the value that holds from their epoch on; older values stay until `fold`.
+
+        Raises:
+            ConflictError: the progress is no longer `before`: another fingerprinter was first.
+        """
+
+    def running_sums(self) -> Mapping[SumKey, Fingerprint]:
+        """The source's sums at the last epoch stored."""
+
+    def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
+        """A table's sums by partition at an epoch, all Kafka partitions together."""
+
+    def epoch(self, number: int) -> StoredEpoch | None:
+        """One epoch."""
+
+    def epochs(self, *, limit: int, before: int | None = None) -> Sequence[StoredEpoch]:
+        """The last epochs, newest first, those before an epoch number when it is given."""
+
+    def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
+        """Tables under watch by `schema.table`, with the number of the definition in force."""
+
+    def lake_tables(self) -> Mapping[str, LakeTableState]:
+        """What is counted of every lake table."""
+
+    def files(self, table: str) -> Mapping[str, FileSums]:
+        """The files that are counted for a table, by path."""
+
+    def save_lake(self, state: LakeTableState, added: Sequence[FileSums], removed: Sequence[str]) -> None:
+        """Stores which files a table now counts; a path that is added again replaces what was known of it."""
+
+    def save_verdicts(self, progress: Progress, judged: Sequence[Judged], now: float) -> None:
+        """Stores verdicts, and how far the lake commits were judged (`lake_epoch`, `lake_commits_offset`).
+
+        The partitions of a judged table that have no verdict any more are forgotten.
+        """
+
+    def verdicts(self, table: str | None = None) -> Sequence[StoredVerdict]:
+        """The present verdicts, ordered by table and partition."""
+
+    def fold(self, epoch: int) -> None:
+        """Forgets the values of sums that no epoch from this one on needs, and epochs older than the last 10,000."""

@@ -1,0 +1,1 @@
+"""Statements that compute the fingerprint in an engine's own SQL."""

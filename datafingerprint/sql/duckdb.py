@@ -1,0 +1,104 @@
+"""The fingerprint in DuckDB's SQL, over rows as `datafingerprint.digests` hands them in.
+
+Floating point columns come in as the signed 64-bit integers of their binary64 pattern, TIMESTAMP as naive UTC:
+DuckDB neither prints doubles exactly nor can see their bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from datafingerprint.canonical import field_name, field_order
+from datafingerprint.partitions import (
+    ENCODED,
+    NULL_VALUE,
+    NULL_WORD_ENCODED,
+    WHOLE,
+    PartitionField,
+    Partitioning,
+    Transform,
+)
+from datafingerprint.schema import Column, Kind
+
+
+def identifier(name: str) -> str:
+    """A name, quoted."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def literal(text: str) -> str:
+    """A text, quoted."""
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
+
+
+def _plain(quoted: str) -> str:
+    return f"{quoted}::VARCHAR"
+
+
+def _moment(quoted: str) -> str:
+    return f"strftime({quoted}, '%Y-%m-%d %H:%M:%S.%f')"
+
+
+_RENDERERS: dict[Kind, Callable[[str], str]] = {
+    Kind.INTEGER: _plain,
+    Kind.FLOAT: _plain,
+    Kind.DOUBLE: _plain,
+    Kind.DECIMAL: _plain,
+    Kind.DATE: _plain,
+    Kind.DATETIME: _moment,
+    Kind.TIMESTAMP: _moment,
+    Kind.TEXT: lambda quoted: f"strlen({quoted}) || ':' || {quoted}",
+    Kind.BYTES: lambda quoted: f"lower(hex({quoted}))",
+}
+
+
+def canonical_row(columns: tuple[Column, ...]) -> str:
+    """The expression of a row's canonical form; `concat_ws` leaves the NULL fields out."""
+    fields = ", ".join(
+        f"{literal(field_name(column.name) + '=')} || {_RENDERERS[column.kind](identifier(column.name))}"
+        for column in field_order(columns)
+    )
+    return f"concat_ws('|', {fields})"
+
+
+def _field_text(field: PartitionField) -> str:
+    quoted = identifier(field.column.name)
+    if field.transform is not Transform.IDENTITY:
+        form = {Transform.YEAR: "%Y", Transform.MONTH: "%Y-%m", Transform.DAY: "%Y-%m-%d"}[field.transform]
+        return f"strftime({quoted}, '{form}')"
+    if field.column.kind is not Kind.TEXT:
+        return _plain(quoted)
+    encoded = quoted
+    for character, code in ENCODED.items():
+        encoded = f"replace({encoded}, chr({ord(character)}), '{code}')"
+    return f"CASE WHEN {quoted} = '{NULL_VALUE}' THEN '{NULL_WORD_ENCODED}' ELSE {encoded} END"
+
+
+def partition_name(partitioning: Partitioning) -> str:
+    """The expression of the name of the partition that holds a row."""
+    if not partitioning.fields:
+        return literal(WHOLE)
+    parts = [
+        f"{literal(field.name + '=')} || coalesce({_field_text(field)}, '{NULL_VALUE}')"
+        for field in partitioning.fields
+    ]
+    return " || '/' || ".join(parts)
+
+
+def sums_by_partition(relation: str, columns: tuple[Column, ...], partitioning: Partitioning) -> str:
+    """The statement that gives (partition, rows, sum of hi, sum of lo) for the rows of `relation`.
+
+    Sums are HUGEINT, exact up to 2^63 rows; the caller takes them modulo 2^64.
+    """
+    return f"""
+        WITH digests AS (
+            SELECT {partition_name(partitioning)} AS "partition", md5({canonical_row(columns)}) AS d
+            FROM {relation}
+        )
+        SELECT "partition", count(*) AS "rows",
+               sum(('0x' || substr(d, 1, 16))::UBIGINT::HUGEINT) AS hi,
+               sum(('0x' || substr(d, 17, 16))::UBIGINT::HUGEINT) AS lo
+        FROM digests GROUP BY "partition"
+    """

@@ -1,0 +1,1 @@
+"""The demonstration: the whole system live, its verdicts on the screen."""

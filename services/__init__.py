@@ -1,0 +1,1 @@
+"""The five processes; each is one loop between adapters."""

@@ -1,0 +1,1 @@
+"""Captures committed changes from the binlog and publishes them in epochs."""

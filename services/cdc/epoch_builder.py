@@ -1,0 +1,177 @@
+"""Collects whole transactions until an epoch is due, and turns them into changes in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from datafingerprint.changes import Changes, Op, changes
+from datafingerprint.epochs import SourcePosition, Transaction
+from datafingerprint.schema import TableSchema
+from services.cdc import images
+from services.cdc.images import Decoded, Field
+from services.cdc.transactions import Committed, LoggedRows
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLimits:
+    """When an epoch is closed: after so many seconds or row images; an idle source gets one every heartbeat."""
+
+    seconds_max: float
+    rows_max: int
+    heartbeat_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedTable:
+    """A table under watch, and the number of its definition in the stream."""
+
+    table: TableSchema
+    version: int
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Rows of one table in the open epoch, as logged, with the ordinal of their transaction."""
+
+    rows: list[tuple[int, LoggedRows]] = field(default_factory=list)
+
+
+class EpochBuilder:
+    """The open epoch: transactions come in, and when it is due, their changes come out."""
+
+    def __init__(self, limits: EpochLimits, watched: Mapping[str, WatchedTable]) -> None:
+        self._limits = limits
+        self._watched = watched
+        self._octets_per_row: dict[str, float] = {}
+        self._layouts: dict[tuple[str, object], tuple[Field, ...]] = {}
+        self._opened_at = 0.0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._pending: dict[str, _Pending] = {}
+        self._transactions: list[Transaction] = []
+        self._rows_estimated = 0.0
+        self.committed_at = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all has come since the last epoch."""
+        return not self._transactions
+
+    def add(self, committed: Committed, now: float) -> None:
+        """Takes a transaction; one without watched rows counts too, it moves the position."""
+        if self.is_empty:
+            self._opened_at = now
+        ordinal = len(self._transactions)
+        position = committed.position
+        self._transactions.append(Transaction(ordinal, committed.gtid, position.file, position.pos))
+        self.committed_at = committed.committed_at
+        for rows in committed.rows:
+            self._pending.setdefault(rows.table_map.table, _Pending()).rows.append((ordinal, rows))
+            self._rows_estimated += self._estimate(rows)
+
+    def _estimate(self, rows: LoggedRows) -> float:
+        """How many images these bytes hold, by what images of the table have taken so far."""
+        per_row = self._octets_per_row.get(rows.table_map.table, 2.0 * len(rows.table_map.columns))
+        return len(rows.octets) / per_row
+
+    def is_due(self, now: float, last_closed_at: float) -> bool:
+        """Whether the epoch is to be closed now."""
+        if self.is_empty:
+            return now - last_closed_at >= self._limits.heartbeat_s
+        return self._rows_estimated >= self._limits.rows_max or now - self._opened_at >= self._limits.seconds_max
+
+    def take(self, position: SourcePosition) -> tuple[tuple[Transaction, ...], list[Changes], dict[str, int]]:
+        """Closes the epoch: its transactions, its changes by table, and how many impossible dates were met.
+
+        Raises:
+            DecodeError: images cannot be decoded.
+        """
+        where = f"{position.file}:{position.pos}"
+        impossible: dict[str, int] = {}
+        result = [
+            self._changes(self._watched[table], pending, where, impossible)
+            for table, pending in sorted(self._pending.items())
+        ]
+        transactions = tuple(self._transactions)
+        self._clear()
+        return transactions, result, impossible
+
+    def _changes(self, watched: WatchedTable, pending: _Pending, where: str, impossible: dict[str, int]) -> Changes:
+        """Decodes all events of one kind at once, then puts the rows back into the order of the log."""
+        parts: list[Changes] = []
+        order: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+        for op in (Op.CREATED, Op.UPDATED, Op.DELETED):
+            events = [(index, ordinal, rows) for index, (ordinal, rows) in enumerate(pending.rows) if rows.op is op]
+            for group in _by_definition(events):
+                part, positions = self._decoded(watched, op, group, where, impossible)
+                parts.append(part)
+                order.append(positions)
+        rows = pa.concat_tables([part.rows for part in parts])
+        if len(parts) > 1:
+            rows = rows.take(pa.array(np.argsort(np.concatenate(order), kind="stable")))
+        return Changes(watched.table, watched.version, rows)
+
+    def _decoded(
+        self,
+        watched: WatchedTable,
+        op: Op,
+        events: list[tuple[int, int, LoggedRows]],
+        where: str,
+        impossible: dict[str, int],
+    ) -> tuple[Changes, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+        table = watched.table
+        layout = self._layout(table, events[0][2], where)
+        octets = b"".join(rows.octets for _, _, rows in events)
+        decoded = images.decode(octets, layout, table)
+        self._learn(table.table, decoded, len(octets))
+        for name, count in decoded.impossible.items():
+            key = f"{table.table}.{name}"
+            impossible[key] = impossible.get(key, 0) + count
+        which = _event_of_image(decoded, events)
+        before, after, which = _sides(op, decoded.rows, which)
+        indexes = np.array([index for index, _, _ in events], dtype=np.int64)
+        ordinals = np.array([ordinal for _, ordinal, _ in events], dtype=np.int32)
+        part = changes(table, watched.version, op, ordinals[which], before=before, after=after)
+        return part, indexes[which]
+
+    def _layout(self, table: TableSchema, rows: LoggedRows, where: str) -> tuple[Field, ...]:
+        key = (table.table, rows.table_map.columns)
+        if key not in self._layouts:
+            self._layouts[key] = images.fields(table, rows.table_map, where)
+        return self._layouts[key]
+
+    def _learn(self, table: str, decoded: Decoded, octets: int) -> None:
+        if decoded.rows.num_rows:
+            self._octets_per_row[table] = octets / decoded.rows.num_rows
+
+
+def _by_definition(events: list[tuple[int, int, LoggedRows]]) -> list[list[tuple[int, int, LoggedRows]]]:
+    groups: dict[object, list[tuple[int, int, LoggedRows]]] = {}
+    for event in events:
+        groups.setdefault(event[2].table_map.columns, []).append(event)
+    return list(groups.values())
+
+
+def _event_of_image(
+    decoded: Decoded, events: list[tuple[int, int, LoggedRows]]
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """For each image the number of the event that it came in."""
+    ends = np.cumsum([len(rows.octets) for _, _, rows in events])
+    return np.searchsorted(ends, decoded.starts, side="right")
+
+
+def _sides(
+    op: Op, rows: pa.Table, which: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> tuple[pa.Table | None, pa.Table | None, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Before and after images; an update's lie alternately."""
+    if op is Op.CREATED:
+        return None, rows, which
+    if op is Op.DELETED:
+        return rows, None, which
+    number = rows.num_rows
+    return rows.take(pa.array(np.arange(0, number, 2))), rows.take(pa.array(np.arange(1, number, 2))), which[::2]

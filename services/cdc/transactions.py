@@ -1,0 +1,176 @@
+"""Puts committed transactions together from binlog events; what was rolled back never leaves this module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from datafingerprint.changes import Op
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.errors import DecodeError
+from services.cdc import binlog
+from services.cdc.binlog import Event, EventType, Gtid, TableMap
+from services.cdc.statements import Meaning, Statement, classify
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRows:
+    """Images of one table from one event, with what happened to them."""
+
+    table_map: TableMap
+    op: Op
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A transaction that was committed on the source; one without rows only moves the position."""
+
+    gtid: str
+    position: SourcePosition
+    committed_at: float
+    rows: tuple[LoggedRows, ...]
+
+
+@dataclass(slots=True)
+class _Open:
+    gtid: Gtid
+    rows: list[LoggedRows] = field(default_factory=list)
+    savepoints: list[tuple[str, int]] = field(default_factory=list)
+
+
+class Assembler:
+    """A state machine over the events of one dump connection.
+
+    Args:
+        position: Where the stream begins; its GTIDs are carried forward, one per domain.
+        is_watched: Tells whether a table (`schema.table`) is under watch.
+    """
+
+    def __init__(self, position: SourcePosition, is_watched: Callable[[str], bool]) -> None:
+        self._position = position
+        self._gtids = dict(_by_domain(position.gtid))
+        self._is_watched = is_watched
+        self._tables: dict[int, TableMap] = {}
+        self._open: _Open | None = None
+
+    @property
+    def position(self) -> SourcePosition:
+        """Where the last whole transaction ended."""
+        return self._position
+
+    @property
+    def is_between_transactions(self) -> bool:
+        """Whether no transaction is open."""
+        return self._open is None
+
+    def feed(self, event: Event) -> Committed | None:
+        """Takes one event; returns the transaction that it completes, if it does.
+
+        Raises:
+            DecodeError: the event cannot be followed exactly.
+        """
+        if event.type in binlog.PASSED_OVER:
+            return None
+        if event.type is EventType.ROTATE:
+            file, offset = binlog.parse_rotate(event)
+            self._position = SourcePosition(self._position.gtid, file, offset)
+            self._tables.clear()
+            return None
+        if event.type is EventType.GTID:
+            self._begin(event)
+            return None
+        if self._open is None:
+            raise self._refusal(f"a {event.type.name} event stands outside a transaction", event)
+        return self._inside(event, self._open)
+
+    def _inside(self, event: Event, opened: _Open) -> Committed | None:
+        if event.type is EventType.TABLE_MAP:
+            table_map = binlog.parse_table_map(event, self._where(event))
+            self._tables[table_map.table_id] = table_map
+        elif event.type in binlog.ROWS:
+            self._rows(event, opened)
+        elif event.type is EventType.XID:
+            return self._commit(event, opened)
+        elif event.type is EventType.QUERY:
+            return self._statement(event, opened)
+        return None
+
+    def _begin(self, event: Event) -> None:
+        if self._open is not None:
+            raise self._refusal("a transaction begins inside another", event)
+        gtid = binlog.parse_gtid(event)
+        if gtid.prepared_xa:
+            raise self._refusal("an XA transaction is logged before it is committed, which is not followed yet", event)
+        self._open = _Open(gtid)
+
+    def _rows(self, event: Event, opened: _Open) -> None:
+        images = binlog.parse_rows(event, self._where(event))
+        table_map = self._tables.get(images.table_id)
+        if table_map is None:
+            raise self._refusal("rows of a table that no table map describes", event)
+        if self._is_watched(table_map.table):
+            opened.rows.append(LoggedRows(table_map, _op(event.type), images.octets))
+
+    def _statement(self, event: Event, opened: _Open) -> Committed | None:
+        query = binlog.parse_query(event)
+        statement = classify(query)
+        if statement.meaning is Meaning.BEGIN:
+            return None
+        if statement.meaning is Meaning.SAVEPOINT:
+            opened.savepoints.append((statement.name, len(opened.rows)))
+            return None
+        if statement.meaning is Meaning.ROLLBACK_TO:
+            self._truncate(event, opened, statement.name)
+            return None
+        self._require_followable(event, statement, opened)
+        if statement.meaning is Meaning.ROLLBACK:
+            opened.rows.clear()
+        if statement.meaning in (Meaning.COMMIT, Meaning.ROLLBACK) or opened.gtid.standalone:
+            return self._commit(event, opened)
+        return None
+
+    def _require_followable(self, event: Event, statement: Statement, opened: _Open) -> None:
+        if statement.meaning is Meaning.UNKNOWN:
+            raise self._refusal("a statement that is not known to leave the rows as they are", event)
+        watched = [table for table in statement.tables if self._is_watched(table)]
+        if watched:
+            raise self._refusal(f"{statement.name} TABLE on {', '.join(watched)} is not followed yet", event)
+        if statement.meaning is Meaning.TABLES and not opened.gtid.standalone and opened.rows:
+            raise self._refusal("a table is defined in the middle of a transaction", event)
+
+    def _truncate(self, event: Event, opened: _Open, name: str) -> None:
+        for index in range(len(opened.savepoints) - 1, -1, -1):
+            marker, length = opened.savepoints[index]
+            if marker.lower() == name.lower():
+                del opened.rows[length:]
+                del opened.savepoints[index + 1 :]
+                return
+        raise self._refusal("a rollback to a savepoint that was not logged", event)
+
+    def _commit(self, event: Event, opened: _Open) -> Committed:
+        self._gtids[opened.gtid.domain] = opened.gtid.text
+        gtid = ",".join(text for _, text in sorted(self._gtids.items()))
+        self._position = SourcePosition(gtid, self._position.file, event.end)
+        self._open = None
+        return Committed(opened.gtid.text, self._position, float(event.timestamp), tuple(opened.rows))
+
+    def _where(self, event: Event) -> str:
+        return f"{self._position.file}:{event.end}"
+
+    def _refusal(self, what: str, event: Event) -> DecodeError:
+        return DecodeError(
+            what,
+            where=self._where(event),
+            remedy="capture cannot go on past it exactly: capture again under another [kafka] prefix and [lake] path",
+        )
+
+
+def _op(kind: EventType) -> Op:
+    if kind in binlog.WRITES:
+        return Op.CREATED
+    return Op.UPDATED if kind in binlog.UPDATES else Op.DELETED
+
+
+def _by_domain(gtid: str) -> list[tuple[int, str]]:
+    return [(int(text.split("-")[0]), text) for text in gtid.split(",") if text]

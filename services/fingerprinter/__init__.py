@@ -1,0 +1,1 @@
+"""Keeps the sums of both sides and judges every lake commit."""

@@ -1,0 +1,110 @@
+"""One run of the fingerprinter: both sides in turn, each step stored before the next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from datafingerprint.config import Fingerprinter as FingerprinterSettings
+from datafingerprint.ledger import Progress
+from datafingerprint.ports import EpochReader, LakeCommitReader, LakeView, StateStore
+from datafingerprint.wire import LakeCommit
+from services.fingerprinter.lake_side import LakeSide
+from services.fingerprinter.source_side import SourceSide
+
+POLL_S = 0.2
+FOLD_EVERY_S = 60.0
+REREADS_MIN = 1
+
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class _Schedule:
+    """When the periodic looks are due next, in Unix seconds."""
+
+    foreign_at: float
+    etags_at: float
+    fold_at: float
+
+
+class Fingerprinter:
+    """Implements the promise of the service: a verdict per partition per lake commit, and on later damage."""
+
+    def __init__(
+        self,
+        reader: EpochReader,
+        commits: LakeCommitReader,
+        view: LakeView,
+        store: StateStore,
+        settings: FingerprinterSettings,
+        log: structlog.stdlib.BoundLogger,
+        *,
+        clock: Clock = time.time,
+    ) -> None:
+        self._reader = reader
+        self._commits = commits
+        self._view = view
+        self._store = store
+        self._settings = settings
+        self._log = log
+        self._clock = clock
+        self._waiting: tuple[LakeCommit, int] | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until told to stop; whatever it was doing is done again, from what is stored, by the next run.
+
+        Raises:
+            Unavailable: a part is away; run again.
+            Stop: the stores do not belong together, or the topics are damaged.
+        """
+        progress = self._store.progress()
+        last = (progress.stream_id, progress.epoch) if progress.stream_id else None
+        self._reader.seek(progress.epochs_offset, last)
+        self._commits.seek(progress.lake_commits_offset)
+        self._log.info("fingerprinting", epoch=progress.epoch, lake_epoch=progress.lake_epoch)
+        source, lake = SourceSide(self._reader, self._store), LakeSide(self._view, self._store, self._log, self._clock)
+        lake.learn_definitions()
+        now = self._clock()
+        schedule = _Schedule(now, now + self._settings.etag_check_s, now + FOLD_EVERY_S)
+        self._waiting = None
+        while not stop.is_set():
+            progress, _ = source.advance(progress, POLL_S)
+            progress = self._judge_next(lake, progress)
+            self._look_around(lake, progress, schedule)
+
+    def _judge_next(self, lake: LakeSide, progress: Progress) -> Progress:
+        """Judges the next lake commit, once the source side has come to its epoch."""
+        if self._waiting is None:
+            self._waiting = self._commits.read(0.0)
+        if self._waiting is None or self._waiting[0].epoch > progress.epoch:
+            return progress
+        commit, offset = self._waiting
+        began = self._clock()
+        after = lake.judge_commit(progress, commit, offset)
+        self._commits.acknowledge(offset)
+        self._waiting = None
+        self._log.debug("lake commit judged", epoch=commit.epoch, seconds=round(self._clock() - began, 3))
+        return after
+
+    def _look_around(self, lake: LakeSide, progress: Progress, schedule: _Schedule) -> None:
+        now = self._clock()
+        if now >= schedule.foreign_at:
+            lake.look_for_foreign(progress)
+            schedule.foreign_at = now + self._settings.poll_s
+        if now >= schedule.etags_at:
+            lake.look_at_etags(progress, now - self._settings.reread_s, self._rereads())
+            schedule.etags_at = now + self._settings.etag_check_s
+        if now >= schedule.fold_at:
+            self._store.fold(progress.lake_epoch)
+            schedule.fold_at = now + FOLD_EVERY_S
+
+    def _rereads(self) -> int:
+        """How many files of a table are read again at each look, so that all are within the time set."""
+        looks = max(1.0, self._settings.reread_s / self._settings.etag_check_s)
+        most = max((len(self._store.files(name)) for name in self._store.lake_tables()), default=0)
+        return REREADS_MIN + int(most / looks)

@@ -1,0 +1,177 @@
+"""The lake side: which files each table has, what is in them as read back, and the verdicts on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import structlog
+
+from datafingerprint.epochs import Epoch
+from datafingerprint.fingerprint import ZERO, Fingerprint
+from datafingerprint.ledger import FileSums, Judged, LakeTableState, Progress
+from datafingerprint.ports import LakeView, SnapshotView, StateStore
+from datafingerprint.schema import TableSchema
+from datafingerprint.verdict import Outcome, judge_table
+from datafingerprint.wire import LakeCommit
+from services.fingerprinter.read_back import read_back
+
+READS_AT_ONCE = 4
+
+Clock = Callable[[], float]
+
+
+class LakeSide:
+    """Counts what is in the lake, and judges every table at the epoch that the lake stands at."""
+
+    def __init__(self, view: LakeView, store: StateStore, log: structlog.stdlib.BoundLogger, clock: Clock) -> None:
+        self._view = view
+        self._store = store
+        self._log = log
+        self._clock = clock
+        self._definitions: dict[str, TableSchema] = {}
+        self._states = dict(store.lake_tables())
+        self._outcomes = {(one.table, one.partition): one.verdict.outcome for one in store.verdicts()}
+
+    def learn_definitions(self) -> None:
+        """Takes over the definitions that the source side has stored."""
+        self._definitions = {name: table for name, (_, table) in self._store.definitions().items()}
+
+    def judge_commit(self, progress: Progress, commit: LakeCommit, offset: int) -> Progress:
+        """Counts the snapshots that a lake commit names, and judges all tables at its epoch."""
+        self.learn_definitions()
+        for name, snapshot_id in commit.snapshots.items():
+            self._count_committed(name, snapshot_id, commit.epoch)
+        after = replace(progress, lake_epoch=commit.epoch, lake_commits_offset=offset)
+        self._judge(after, self._definitions)
+        return after
+
+    def _count_committed(self, name: str, snapshot_id: int | None, epoch: int) -> None:
+        table = self._definitions[name]
+        state = self._states.get(name)
+        if snapshot_id is None:
+            self._save(LakeTableState(name, None, epoch, is_foreign=False, unreadable=""), [], [])
+            return
+        if state is not None and state.snapshot_id == snapshot_id:
+            self._save(replace(state, epoch=epoch), [], [])
+            return
+        view = self._view.snapshot(table, snapshot_id)
+        if view is None:
+            # Expired meanwhile: the present snapshot is of a later epoch, and is judged with its own commit.
+            view = self._view.current(table)
+            self._log.warning("snapshot expired before it was counted", table=name, snapshot=snapshot_id)
+        if view is not None:
+            self._count(table, view, epoch)
+
+    def look_for_foreign(self, progress: Progress) -> None:
+        """Counts and judges tables whose present snapshot is not the one counted, at the epoch that stands.
+
+        A snapshot of a later epoch is left alone: its lake commit comes.
+        """
+        found = []
+        for name, table in self._definitions.items():
+            state = self._states.get(name)
+            view = self._view.current(table)
+            if state is None or view is None or view.snapshot_id == state.snapshot_id:
+                continue
+            if view.stamp is None or view.stamp.epoch <= progress.lake_epoch:
+                self._log.warning(
+                    "snapshot of another writer" if view.is_foreign else "snapshot changed",
+                    table=name,
+                    snapshot=view.snapshot_id,
+                    epoch=progress.lake_epoch,
+                )
+                self._count(table, view, progress.lake_epoch)
+                found.append(name)
+        if found:
+            self._judge(progress, found)
+
+    def look_at_etags(self, progress: Progress, reread_before: float, rereads_max: int) -> None:
+        """Reads again the files whose ETag or size changed, and the few that were read longest ago."""
+        changed = [name for name in self._definitions if self._recheck(name, reread_before, rereads_max)]
+        if changed:
+            self._judge(progress, changed)
+
+    def _recheck(self, name: str, reread_before: float, rereads_max: int) -> bool:
+        files = self._store.files(name)
+        state = self._states.get(name)
+        if not files or state is None:
+            return False
+        present = self._view.etags(sorted(files))
+        differing = {path for path, file in files.items() if present.get(path) != (file.etag, file.octets)}
+        # One that was gone or damaged before is not news; its ETag tells when it has come back.
+        differing -= {path for path in differing if files[path].unreadable and path not in present}
+        aged = sorted((file for file in files.values() if file.read_at < reread_before), key=lambda file: file.read_at)
+        again = differing | {file.path for file in aged[:rereads_max]}
+        read = self._read(self._definitions[name], again, files)
+        news = [one for one in read if one.sums != files[one.path].sums or one.unreadable != files[one.path].unreadable]
+        self._save(state, read, [])
+        for one in news:
+            self._log.warning(
+                "file changed after it was counted", table=name, path=one.path, why=one.unreadable or None
+            )
+        return bool(news)
+
+    def _count(self, table: TableSchema, view: SnapshotView, epoch: int) -> None:
+        counted = self._store.files(table.table)
+        live = {file.path for file in view.files}
+        added = self._read(table, live - set(counted), counted)
+        state = LakeTableState(table.table, view.snapshot_id, epoch, view.is_foreign, view.unreadable)
+        self._save(state, added, sorted(set(counted) - live))
+
+    def _read(self, table: TableSchema, paths: Iterable[str], known: Mapping[str, FileSums]) -> list[FileSums]:
+        now = self._clock()
+        with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="read-back") as pool:
+            return list(pool.map(lambda path: read_back(self._view, table, path, now, known.get(path)), sorted(paths)))
+
+    def _save(self, state: LakeTableState, added: list[FileSums], removed: list[str]) -> None:
+        if self._states.get(state.table) != state or added or removed:
+            self._store.save_lake(state, added, removed)
+            self._states[state.table] = state
+
+    def _judge(self, progress: Progress, names: Iterable[str]) -> None:
+        stored = self._store.epoch(progress.lake_epoch)
+        judged = [self._judged(name, progress.lake_epoch, stored.epoch if stored else None) for name in names]
+        self._store.save_verdicts(progress, judged, self._clock())
+        self._report(judged)
+
+    def _judged(self, name: str, epoch: int, record: Epoch | None) -> Judged:
+        source = self._store.source_sums(name, epoch)
+        lake: dict[str, Fingerprint] = {}
+        unreadable: dict[str, str] = {}
+        for file in self._store.files(name).values():
+            for partition, part in file.sums.items():
+                lake[partition] = lake.get(partition, ZERO) + part
+                if file.unreadable:
+                    unreadable[partition] = f"{file.unreadable}: {file.path}"
+        verdicts = judge_table(source, lake, inconclusive=self._inconclusive(name, record), unreadable=unreadable)
+        return Judged(name, epoch, verdicts)
+
+    def _inconclusive(self, name: str, record: Epoch | None) -> str:
+        state = self._states.get(name)
+        if state is None:
+            return "the lake has not been read yet"
+        if state.unreadable:
+            return state.unreadable
+        if record is None:
+            return "the epoch is no longer known"
+        cursor = record.snapshots.get(name)
+        return "" if cursor is None or cursor.complete else f"snapshot at {cursor.percent} %"
+
+    def _report(self, judged: list[Judged]) -> None:
+        """Logs every verdict that is news, once."""
+        for one in judged:
+            for partition, verdict in one.verdicts.items():
+                before = self._outcomes.get((one.table, partition))
+                self._outcomes[one.table, partition] = verdict.outcome
+                news = verdict.outcome is Outcome.MISMATCH or before is Outcome.MISMATCH
+                if news and before is not verdict.outcome:
+                    self._log.warning(
+                        "verdict",
+                        table=one.table,
+                        partition=partition,
+                        epoch=one.epoch,
+                        verdict=verdict.outcome.value,
+                        reason=verdict.reason or None,
+                    )

@@ -1,0 +1,73 @@
+"""The source side: running sums of the published changes, kept per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from datafingerprint.errors import WireError
+from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.ledger import Advance, Progress, SumKey, apply_changes
+from datafingerprint.ports import EpochReader, EpochRows, StateStore
+from datafingerprint.schema import TableSchema
+
+EPOCHS_AT_ONCE = 50
+ROWS_AT_ONCE = 200_000
+
+
+class SourceSide:
+    """Reads epochs and stores, in one transaction each time, their sums and the offset behind them."""
+
+    def __init__(self, reader: EpochReader, store: StateStore) -> None:
+        self._reader = reader
+        self._store = store
+        self._sums: dict[SumKey, Fingerprint] = dict(store.running_sums())
+
+    def advance(self, progress: Progress, timeout_s: float) -> tuple[Progress, int]:
+        """Takes up the epochs that are there; returns how far it came now, and how many epochs that were.
+
+        Raises:
+            ConflictError: another fingerprinter was first.
+            WireError: the stream is not the one whose sums are stored.
+        """
+        batch = self._batch(timeout_s)
+        if not batch:
+            return progress, 0
+        last = batch[-1].epoch
+        if progress.stream_id not in (None, last.stream_id):
+            raise WireError(
+                f"the sums are of stream {progress.stream_id}, the epochs of {last.stream_id}",
+                where="the state store",
+                remedy="use another [state] url for a new stream",
+            )
+        sums = [(one.epoch.number, key, value) for one in batch for key, value in self._altered(one).items()]
+        after = replace(progress, stream_id=last.stream_id, epoch=last.number, epochs_offset=batch[-1].epochs_offset)
+        step = Advance(after, [one.epoch for one in batch], sums, self._definitions(last.versions))
+        self._store.advance(progress, step)
+        for one in batch:
+            self._reader.acknowledge(one)
+        return after, len(batch)
+
+    def _batch(self, timeout_s: float) -> Sequence[EpochRows]:
+        batch: list[EpochRows] = []
+        rows = 0
+        while len(batch) < EPOCHS_AT_ONCE and rows < ROWS_AT_ONCE:
+            found = self._reader.read(0.0 if batch else timeout_s)
+            if found is None:
+                break
+            batch.append(found)
+            rows += found.epoch.rows
+        return batch
+
+    def _altered(self, one: EpochRows) -> dict[SumKey, Fingerprint]:
+        """The sums that an epoch alters, at their new values; the running sums are moved on."""
+        altered: dict[SumKey, Fingerprint] = {}
+        for kafka_partition, changes in one.changes:
+            found = apply_changes(self._sums, kafka_partition, changes)
+            self._sums.update(found)
+            altered.update(found)
+        return altered
+
+    def _definitions(self, versions: Mapping[str, int]) -> dict[str, tuple[int, TableSchema]]:
+        known = self._reader.definitions()
+        return {table: (version, known[version]) for table, version in versions.items()}

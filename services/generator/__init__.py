@@ -1,0 +1,1 @@
+"""Plays simulated league games into the warehouse."""

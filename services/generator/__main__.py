@@ -1,0 +1,60 @@
+"""`python -m services.generator`: plays the simulated league into the warehouse."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+import click
+import structlog
+
+from datafingerprint.adapters.logging import configure_logging
+from datafingerprint.adapters.settings import read_settings
+from datafingerprint.adapters.warehouse import MysqlWarehouse
+from datafingerprint.config import Settings
+from datafingerprint.errors import Stop
+from services.generator.loop import Loop, Orders
+
+REFUSED = 2
+
+
+@click.command()
+@click.option("--config", type=click.Path(dir_okay=False), help="Settings file; else datafingerprint.toml.")
+@click.option("--games", type=click.IntRange(min=0), help="End after this many games; else never.")
+@click.option("--rate", type=click.FloatRange(min=0), help="Games a second; 0 is as fast as it goes.")
+@click.option("--seed", type=int, help="Seed of the league; the same seed plays the same games.")
+@click.option("--seed-only", is_flag=True, help="Load the seed files if need be, and end.")
+def main(config: str | None, games: int | None, rate: float | None, seed: int | None, *, seed_only: bool) -> None:
+    """Plays a simulated baseball league into the warehouse, game by game."""
+    try:
+        settings = read_settings(config)
+        configure_logging(settings.log, "generator")
+        orders = Orders(
+            games=games,
+            rate=settings.generator.rate if rate is None else rate,
+            seed=settings.generator.seed if seed is None else seed,
+        )
+        _run(settings, orders, seed_only=seed_only)
+    except Stop as error:
+        click.echo(f"generator: {error}", err=True)
+        sys.exit(REFUSED)
+
+
+def _run(settings: Settings, orders: Orders, *, seed_only: bool) -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # From a thread of its own: the handler runs inside the main one, which may hold the event's lock.
+        signal.signal(number, lambda *_: threading.Thread(target=stopping.set, daemon=True).start())
+    warehouse = MysqlWarehouse(settings.source, settings.generator.schema_name)
+    loop = Loop(warehouse, orders, stopping, structlog.get_logger(service="generator"))
+    try:
+        loop.prepare()
+        if not seed_only:
+            loop.run()
+    finally:
+        warehouse.close()
+
+
+if __name__ == "__main__":
+    main()

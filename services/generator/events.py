@@ -1,0 +1,276 @@
+"""What happens beside the games: trades, injuries, drafts, and corrections of what was played long ago.
+
+Twenty games in a row carry every kind once: a game's number says which one it carries, and every second
+game is quiet. Only quiet games are moved or postponed, so no kind is ever left out. Each event becomes part of
+its game's transaction: after a crash game and event are either both there or both to be done again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from services.generator.box import standing_updates
+from services.generator.founding import player_row
+from services.generator.league import PITCHER, Game, League, Player
+from services.generator.rows import Change, Delete, Insert, Plus, Row, Update, Value
+from services.generator.season import BLOCK, MAKEUP, season_of, unplayed_row
+from services.generator.tables import PLAYERS_AT_BAT_BATTING_STATS
+
+PERIOD = 20
+DRAFTED_ABOVE = 100_000_000  # a drafted player's number is this plus the number of the game of that day
+
+
+class Kind(StrEnum):
+    """The kinds of events."""
+
+    TRADE = "trade"
+    POSTPONED = "postponed"
+    INJURY = "injury"
+    GAME_CORRECTED = "game corrected"
+    BATTING_CORRECTED = "batting corrected"
+    REFILED = "batting filed under another season or league"
+    AT_BAT_CORRECTED = "at-bat corrected"
+    RESCHEDULED = "rescheduled"
+    DRAFT = "draft"
+    ANNULLED = "annulled"
+
+
+_KINDS = tuple(Kind)
+OLD_GAME = (Kind.GAME_CORRECTED, Kind.BATTING_CORRECTED, Kind.REFILED, Kind.AT_BAT_CORRECTED)
+
+
+@dataclass(frozen=True)
+class ArchivedBatting:
+    """What identifies a row of `players_game_batting`, and where it is filed."""
+
+    player_id: int
+    year: int
+    league_id: int
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A game played earlier, as the warehouse holds it; read only for the events that need one.
+
+    Attributes:
+        game: The game.
+        runs: Away side's and home side's.
+        batting: Its box score, sorted.
+        at_bats: Its plate appearances, sorted; all columns.
+    """
+
+    game: Game
+    runs: tuple[int, int]
+    batting: tuple[ArchivedBatting, ...] = ()
+    at_bats: tuple[Row, ...] = ()
+
+
+Outcome = tuple[tuple[Change, ...], League]
+
+
+def kind_of(game_id: int) -> Kind | None:
+    """The event that a game carries; None for the quiet ones."""
+    slot, odd = divmod(game_id % PERIOD, 2)
+    return _KINDS[slot] if odd else None
+
+
+def happen(kind: Kind, game: Game, league: League, archive: Archive | None, rng: random.Random) -> Outcome:
+    """Lets an event happen on the day of a game; one that finds nothing to act on changes nothing.
+
+    Args:
+        kind: Which event.
+        game: The game just played.
+        league: The league after it.
+        archive: The earlier game that the event is about, if it needs one and there is one.
+        rng: Where chance comes from.
+    """
+    if kind in _TODAY:
+        return _TODAY[kind](game, league, rng)
+    if archive is None:
+        return (), league
+    return _EARLIER[kind](archive, league, rng)
+
+
+def _trade(game: Game, league: League, rng: random.Random) -> Outcome:
+    """Two players of the same position change places, every other time across the leagues."""
+    here = rng.choice(league.rosters[game.home_team])
+    elsewhere = (game.game_id // PERIOD) % 2 == 0
+    there = rng.choice(
+        [
+            player
+            for player in sorted(league.players.values())
+            if player.position == here.position
+            and player.team_id != here.team_id
+            and (player.league_id != here.league_id) == elsewhere
+        ]
+    )
+    moved = (
+        replace(here, team_id=there.team_id, league_id=there.league_id),
+        replace(there, team_id=here.team_id, league_id=here.league_id),
+    )
+    changes = tuple(_moves(old, new, game.date) for old, new in zip((here, there), moved, strict=True))
+    return changes, league.with_players(moved)
+
+
+def _moves(old: Player, new: Player, date: dt.date) -> Change:
+    values: dict[str, Value | Plus] = {
+        "team_id": new.team_id,
+        "league_id": new.league_id,
+        "organization_id": new.team_id,
+        "last_team_id": old.team_id,
+        "last_league_id": old.league_id,
+        "acquired_date": date,
+    }
+    return Update("players", values, {"player_id": old.player_id})
+
+
+def _postponed(_game: Game, league: League, rng: random.Random) -> Outcome:
+    """A game yet to come is taken off the schedule; another is put on it, in September."""
+    target = _quiet_game(league, rng)
+    if target is None:
+        return (), league
+    date = dt.date(season_of(target.game_id), 9, rng.randint(1, 30))
+    makeup = replace(target, game_id=target.game_id + MAKEUP, date=date)
+    changes = (
+        Delete("games", {"game_id": target.game_id}),
+        Insert("games", (unplayed_row(makeup),)),
+    )
+    rest = (other for other in league.schedule if other != target)
+    return changes, league.with_schedule((*rest, makeup))
+
+
+def _rescheduled(_game: Game, league: League, rng: random.Random) -> Outcome:
+    """A game yet to come is moved to the next year's March, before that season begins."""
+    target = _quiet_game(league, rng)
+    if target is None:
+        return (), league
+    date = dt.date(season_of(target.game_id) + 1, 3, rng.randint(1, 28))
+    moved = replace(target, date=date)
+    rest = (other for other in league.schedule if other != target)
+    update = Update("games", {"date": date}, {"game_id": target.game_id})
+    return (update,), league.with_schedule((*rest, moved))
+
+
+def _quiet_game(league: League, rng: random.Random) -> Game | None:
+    """A game on the schedule that carries no event and was not moved before."""
+    quiet = [
+        game
+        for game in league.schedule
+        if kind_of(game.game_id) is None and game.game_id % BLOCK < MAKEUP and game.date.year == season_of(game.game_id)
+    ]
+    return rng.choice(quiet) if quiet else None
+
+
+def _injury(game: Game, league: League, rng: random.Random) -> Outcome:
+    """The home team's injured player comes back; if all are well, one gets hurt."""
+    batters = [player for player in league.rosters[game.home_team] if player.position != PITCHER]
+    hurt = [player for player in batters if player.injured]
+    player = hurt[0] if hurt else rng.choice(batters)
+    injured = not hurt
+    values: dict[str, Value | Plus] = {
+        "injury_is_injured": int(injured),
+        "injury_left": rng.randint(3, 60) if injured else 0,
+        "injury_id": rng.randint(1, 300) if injured else None,
+        "dtd_injury_effect_run": -rng.randint(5, 40) if injured else 0,
+    }
+    update = Update("players", values, {"player_id": player.player_id})
+    return (update,), league.with_players((replace(player, injured=injured),))
+
+
+def _draft(game: Game, league: League, rng: random.Random) -> Outcome:
+    """A player retires, and his row goes; a young one is drafted for his position."""
+    leaving = rng.choice(league.rosters[game.away_team])
+    drafted = replace(leaving, player_id=DRAFTED_ABOVE + game.game_id, injured=False)
+    changes = (
+        Delete("players", {"player_id": leaving.player_id}),
+        Insert("players", (player_row(drafted, rng, game.date, drafted=True),)),
+    )
+    return changes, league.with_players((drafted,), left=(leaving.player_id,))
+
+
+def _game_corrected(archive: Archive, league: League, rng: random.Random) -> Outcome:
+    """The gate was counted anew, or the figure is withdrawn."""
+    attendance = None if rng.random() < 0.25 else rng.randint(5_000, 45_000)  # noqa: PLR2004 - one in four
+    values = {"attendance": attendance, "time": rng.randint(1200, 2259)}
+    return (Update("games", values, {"game_id": archive.game.game_id}),), league
+
+
+def _batting_corrected(archive: Archive, league: League, rng: random.Random) -> Outcome:
+    """One batter's worth in a game is worked out anew."""
+    if not archive.batting:
+        return (), league
+    row = rng.choice(archive.batting)
+    values = {"wpa": rng.uniform(-0.35, 0.35), "ubr": rng.uniform(-1.0, 1.0) / 7}
+    return (Update("players_game_batting", values, _batting_match(archive, row)),), league
+
+
+def _refiled(archive: Archive, league: League, rng: random.Random) -> Outcome:
+    """A row filed under the wrong season or league is put right; if all are right, one is misfiled."""
+    if not archive.batting:
+        return (), league
+    home = (archive.game.date.year, archive.game.league_id)
+    astray = [row for row in archive.batting if (row.year, row.league_id) != home]
+    row = astray[0] if astray else rng.choice(archive.batting)
+    others = sorted({record.league_id for record in league.records.values()} - {row.league_id})
+    wrong = (home[0] - 1, home[1]) if rng.random() < 0.5 else (home[0], rng.choice(others))  # noqa: PLR2004 - a coin
+    year, league_id = home if astray else wrong
+    update = Update("players_game_batting", {"year": year, "league_id": league_id}, _batting_match(archive, row))
+    return (update,), league
+
+
+def _batting_match(archive: Archive, row: ArchivedBatting) -> Mapping[str, Value]:
+    """There is no key; a batter has one row a game, and its season and league are checked on the way."""
+    return {
+        "player_id": row.player_id,
+        "game_id": archive.game.game_id,
+        "year": row.year,
+        "league_id": row.league_id,
+    }
+
+
+def _at_bat_corrected(archive: Archive, league: League, rng: random.Random) -> Outcome:
+    """A plate appearance is struck out of the book and written again, with other measurements."""
+    if not archive.at_bats:
+        return (), league
+    old = rng.choice(archive.at_bats)
+    new = (*old[:-2], rng.randint(55, 116), rng.randint(-40, 60))
+    match = dict(zip(PLAYERS_AT_BAT_BATTING_STATS.column_names, old, strict=True))
+    table = PLAYERS_AT_BAT_BATTING_STATS.name
+    return (Delete(table, match, limit=1), Insert(table, (new,))), league
+
+
+def _annulled(archive: Archive, league: League, _rng: random.Random) -> Outcome:
+    """A game of this season is struck off: all its rows go, and both teams' records lose it."""
+    game = archive.game
+    home_won = archive.runs[1] > archive.runs[0]
+    records = (
+        league.records[game.away_team].without(won=not home_won),
+        league.records[game.home_team].without(won=home_won),
+    )
+    after = league.with_records(records)
+    tables = ("players_at_bat_batting_stats", "players_game_batting", "games_score", "games")
+    changes = (
+        *(Delete(table, {"game_id": game.game_id}) for table in tables),
+        *standing_updates(game.league_id, league.records.values(), after.records.values()),
+    )
+    return changes, after
+
+
+_TODAY: Mapping[Kind, Callable[[Game, League, random.Random], Outcome]] = {
+    Kind.TRADE: _trade,
+    Kind.POSTPONED: _postponed,
+    Kind.INJURY: _injury,
+    Kind.RESCHEDULED: _rescheduled,
+    Kind.DRAFT: _draft,
+}
+_EARLIER: Mapping[Kind, Callable[[Archive, League, random.Random], Outcome]] = {
+    Kind.GAME_CORRECTED: _game_corrected,
+    Kind.BATTING_CORRECTED: _batting_corrected,
+    Kind.REFILED: _refiled,
+    Kind.AT_BAT_CORRECTED: _at_bat_corrected,
+    Kind.ANNULLED: _annulled,
+}

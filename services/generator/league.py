@@ -1,0 +1,139 @@
+"""The league as the generator knows it: players, records and the games still to be played."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from services.generator.rows import Value
+
+PITCHER = 1
+DESIGNATED_HITTER = 10
+
+
+@dataclass(frozen=True, order=True)
+class Player:
+    """A player as far as line-ups and trades need to know him."""
+
+    player_id: int
+    team_id: int
+    league_id: int
+    position: int
+    injured: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """A team's season so far; `streak` counts wins upwards and losses downwards from 0."""
+
+    team_id: int
+    league_id: int
+    games: int = 0
+    wins: int = 0
+    losses: int = 0
+    streak: int = 0
+
+    @property
+    def pct(self) -> float:
+        """Share of games won, as the export has it: a double, rounded by nobody."""
+        return self.wins / self.games if self.games else 0.0
+
+    def after(self, *, won: bool) -> Record:
+        """The record with one more game."""
+        streak = max(self.streak, 0) + 1 if won else min(self.streak, 0) - 1
+        return replace(
+            self,
+            games=self.games + 1,
+            wins=self.wins + won,
+            losses=self.losses + (not won),
+            streak=streak,
+        )
+
+    def without(self, *, won: bool) -> Record:
+        """The record with a game annulled; the streak stays what it was called at the time."""
+        return replace(self, games=self.games - 1, wins=self.wins - won, losses=self.losses - (not won))
+
+
+@dataclass(frozen=True)
+class Game:
+    """A game that is still to be played."""
+
+    game_id: int
+    league_id: int
+    home_team: int
+    away_team: int
+    date: dt.date
+    time: int
+
+    @property
+    def order(self) -> tuple[dt.date, int]:
+        """Games are played by date, and within a day by number."""
+        return (self.date, self.game_id)
+
+
+@dataclass(frozen=True)
+class League:
+    """Everything that the next game depends on; the warehouse holds all of it.
+
+    Attributes:
+        season: The latest season that has a schedule.
+        players: By player id.
+        records: By team id.
+        schedule: Games not played, in the order of play.
+    """
+
+    season: int
+    players: Mapping[int, Player]
+    records: Mapping[int, Record]
+    schedule: tuple[Game, ...]
+
+    @cached_property
+    def rosters(self) -> Mapping[int, tuple[Player, ...]]:
+        """Players by team, in the order of their ids."""
+        found: dict[int, list[Player]] = {team_id: [] for team_id in self.records}
+        for player in sorted(self.players.values()):
+            found.setdefault(player.team_id, []).append(player)
+        return {team_id: tuple(players) for team_id, players in found.items()}
+
+    def with_players(self, joined: Iterable[Player], left: Iterable[int] = ()) -> League:
+        """The league after players came, changed or left."""
+        players = {**self.players, **{player.player_id: player for player in joined}}
+        for player_id in left:
+            del players[player_id]
+        return replace(self, players=players)
+
+    def with_records(self, records: Iterable[Record]) -> League:
+        """The league with some teams' records replaced."""
+        return self._keeping_rosters(
+            replace(self, records={**self.records, **{record.team_id: record for record in records}})
+        )
+
+    def with_schedule(self, games: Iterable[Game]) -> League:
+        """The league with another schedule, put into the order of play."""
+        return self._keeping_rosters(replace(self, schedule=tuple(sorted(games, key=lambda game: game.order))))
+
+    def _keeping_rosters(self, league: League) -> League:
+        """Hands the grouped players on: 312 of them are sorted once a trade, not thrice a game."""
+        league.__dict__["rosters"] = self.rosters
+        return league
+
+
+def standings(records: Iterable[Record]) -> dict[int, dict[str, Value]]:
+    """The rows of one league's table of standings, by team id: all columns but the key."""
+    table = sorted(records, key=lambda record: (-record.pct, -record.wins, record.team_id))
+    first = table[0]
+    return {
+        record.team_id: {
+            "g": record.games,
+            "w": record.wins,
+            "l": record.losses,
+            "t": 0,
+            "pos": place,
+            "pct": record.pct,
+            "gb": ((first.wins - record.wins) + (record.losses - first.losses)) / 2,
+            "streak": record.streak,
+        }
+        for place, record in enumerate(table, start=1)
+    }

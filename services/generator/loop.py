@@ -1,0 +1,159 @@
+"""The generator's loop: the next game at its time, through lost connections, until told to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from structlog.stdlib import BoundLogger
+
+from datafingerprint.errors import Unavailable
+from services.generator.day import dice, play_day
+from services.generator.events import kind_of
+from services.generator.league import League
+from services.generator.ports import Warehouse
+from services.generator.reading import read_archive, read_league
+from services.generator.season import new_season
+from services.generator.seeding import ensure_seed
+from services.generator.statements import statements
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 10.0
+REPORT_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What is to be played: how many games (None: no end), how many a second (0: no pause), which seed."""
+
+    games: int | None
+    rate: float
+    seed: int
+
+
+@dataclass
+class Tally:
+    """What was done, for the log: in all, and at the last report."""
+
+    started: float
+    games: int = 0
+    rows: int = 0
+    reported_at: float = 0.0
+    reported_games: int = 0
+
+    def rate(self, now: float) -> float:
+        """Games a second since the last report."""
+        return (self.games - self.reported_games) / max(now - self.reported_at, 1e-9)
+
+
+@dataclass
+class Loop:
+    """Plays games into a warehouse.
+
+    The league is read from the warehouse at the start and after every loss of the connection, and only then
+    believed; a game whose COMMIT was never answered is found played, or is played again with the same rows.
+    """
+
+    warehouse: Warehouse
+    orders: Orders
+    stopping: threading.Event
+    log: BoundLogger
+    _tally: Tally = field(init=False)
+    _league: League | None = None
+    _in_flight: int | None = None
+    _due: float = 0.0
+
+    def __post_init__(self) -> None:
+        now = time.monotonic()
+        self._tally = Tally(started=now, reported_at=now)
+
+    def prepare(self) -> None:
+        """Connects, and loads the seed if it is not there; waits for the warehouse as long as it takes."""
+        self._until_done(self._prepare)
+
+    def run(self) -> None:
+        """Plays until the ordered number of games, or until `stopping` is set."""
+        self._due = time.monotonic()
+        while not self.stopping.is_set() and not self._finished():
+            self._until_done(self._step)
+        self._report(time.monotonic())
+
+    def _finished(self) -> bool:
+        return self.orders.games is not None and self._tally.games >= self.orders.games
+
+    def _until_done(self, action: Callable[[], None]) -> None:
+        """Does something once the warehouse lets it be done; backs off in between, twice as long each time."""
+        pause = BACKOFF_FIRST_S
+        lost = False
+        while not self.stopping.is_set():
+            try:
+                if lost:
+                    self._prepare()
+                action()
+            except Unavailable as error:
+                lost, self._league = True, None
+                self.log.warning("warehouse away, trying again", error=str(error), pause_s=round(pause, 1))
+                self.stopping.wait(pause)
+                pause = min(pause * 2, BACKOFF_MAX_S)
+            else:
+                return
+
+    def _prepare(self) -> None:
+        self.warehouse.connect()
+        ensure_seed(self.warehouse, lambda table, rows: self.log.info("seed loaded", table=table, rows=rows))
+
+    def _step(self) -> None:
+        league = self._league = self._league or self._read()
+        if self._finished():
+            return
+        if not league.schedule:
+            changes, after = new_season(league)
+            self._tally.rows += self.warehouse.transact(statements(changes))
+            self._league = after
+            self.log.info("season opened", season=after.season, games=len(after.schedule))
+            return
+        if self._wait_for_turn():
+            self._play(league)
+
+    def _read(self) -> League:
+        """Reads the league, and finds out whether the game in flight was committed after all."""
+        league = read_league(self.warehouse)
+        if self._in_flight is not None and all(game.game_id != self._in_flight for game in league.schedule):
+            self._tally.games += 1
+        self._in_flight = None
+        return league
+
+    def _play(self, league: League) -> None:
+        game = league.schedule[0]
+        event = kind_of(game.game_id)
+        archive = None
+        if event is not None:
+            archive = read_archive(self.warehouse, event, game, dice(self.orders.seed, game, "archive"))
+        day = play_day(self.orders.seed, game, league, archive)
+        self._in_flight = game.game_id
+        rows = self.warehouse.transact(statements(day.changes))
+        self._in_flight, self._league = None, day.league
+        self._tally.games += 1
+        self._tally.rows += rows
+        self.log.debug("game played", game=game.game_id, event_kind=event, rows=rows)
+        now = time.monotonic()
+        if now - self._tally.reported_at >= REPORT_EVERY_S:
+            self._report(now)
+
+    def _wait_for_turn(self) -> bool:
+        """Waits for the next game's time; a late one does not make the next ones hurry. False: told to stop."""
+        if not self.orders.rate:
+            return True
+        now = time.monotonic()
+        stopped = self.stopping.wait(max(self._due - now, 0.0))
+        self._due = max(self._due + 1 / self.orders.rate, now)
+        return not stopped
+
+    def _report(self, now: float) -> None:
+        tally = self._tally
+        season = self._league.season if self._league else None
+        rate = round(tally.rate(now), 1)
+        self.log.info("games played", games=tally.games, rows=tally.rows, games_per_s=rate, season=season)
+        tally.reported_at, tally.reported_games = now, tally.games

@@ -1,0 +1,79 @@
+"""Changes as SQL with parameters; the only place of the generator that writes SQL for rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from services.generator.rows import Change, Delete, Insert, Plus, Row, Update, Value
+from services.generator.tables import BY_NAME
+
+ROWS_MAX = 500  # of one INSERT: 500 rows of 25 columns are about 50 kB, far below any max_allowed_packet
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL with `%s` for each parameter.
+
+    Attributes:
+        sql: The text; every identifier is quoted.
+        parameters: The values, in order.
+        must_change: Whether a transaction is wrong in which this changes no row.
+    """
+
+    sql: str
+    parameters: tuple[Value, ...] = ()
+    must_change: bool = False
+
+
+def quoted(identifier: str) -> str:
+    """An identifier between backticks, safe beside parameters."""
+    return "`" + identifier.replace("`", "``").replace("%", "%%") + "`"
+
+
+def statements(changes: Iterable[Change]) -> Iterator[Statement]:
+    """The statements of a transaction, in the order of its changes."""
+    for change in changes:
+        if isinstance(change, Insert):
+            yield from _inserts(change)
+        elif isinstance(change, Update):
+            yield _update(change)
+        else:
+            yield _delete(change)
+
+
+def _inserts(change: Insert) -> Iterator[Statement]:
+    columns = BY_NAME[change.table].column_names
+    head = f"INSERT INTO {quoted(change.table)} ({', '.join(quoted(name) for name in columns)}) VALUES "
+    group = "(" + ", ".join(["%s"] * len(columns)) + ")"
+    for start in range(0, len(change.rows), ROWS_MAX):
+        rows: tuple[Row, ...] = change.rows[start : start + ROWS_MAX]
+        parameters = tuple(value for row in rows for value in row)
+        yield Statement(head + ", ".join([group] * len(rows)), parameters)
+
+
+def _update(change: Update) -> Statement:
+    """A game that is not there or already played must not be played: its update has to change a row."""
+    assignments = []
+    parameters: list[Value] = []
+    for name, value in change.values.items():
+        plus = isinstance(value, Plus)
+        assignments.append(f"{quoted(name)} = " + (f"{quoted(name)} + %s" if plus else "%s"))
+        parameters.append(value.by if isinstance(value, Plus) else value)
+    where, matched = _where(change.match)
+    sql = f"UPDATE {quoted(change.table)} SET {', '.join(assignments)}{where}"
+    return Statement(sql, (*parameters, *matched), must_change="played" in change.match)
+
+
+def _delete(change: Delete) -> Statement:
+    where, matched = _where(change.match)
+    limit = "" if change.limit is None else f" LIMIT {change.limit:d}"
+    return Statement(f"DELETE FROM {quoted(change.table)}{where}{limit}", matched)
+
+
+def _where(match: Mapping[str, Value]) -> tuple[str, tuple[Value, ...]]:
+    """A condition that also finds NULLs (`<=>`); nothing to match is every row."""
+    if not match:
+        return "", ()
+    conditions = (f"{quoted(name)} {'<=>' if value is None else '='} %s" for name, value in match.items())
+    return " WHERE " + " AND ".join(conditions), tuple(match.values())

@@ -1,0 +1,1 @@
+"""Folds whole epochs into Iceberg tables."""

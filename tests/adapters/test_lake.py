@@ -1,0 +1,463 @@
+"""The lake holds exactly the rows that were written, under the right partition, whichever engine looks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyiceberg.expressions import EqualTo
+
+from datafingerprint.adapters.lake import IcebergLake, IcebergLakeTable
+from datafingerprint.adapters.lake_connection import LakeConnection, connect
+from datafingerprint.adapters.lake_manifests import MANIFESTS_MAX
+from datafingerprint.adapters.lake_partitions import FOLDER_OCTETS_MAX, partition_folders
+from datafingerprint.adapters.lake_view import IcebergLakeView
+from datafingerprint.config import Lake, Settings
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.errors import ConfigError, ConflictError, LakeError
+from datafingerprint.partitions import partitioning
+from datafingerprint.ports import Stamp
+from datafingerprint.schema import TableSchema, column
+
+COLUMNS = (
+    ("id", "bigint(20)"),
+    ("tiny", "tinyint(4)"),
+    ("whole", "int(11)"),
+    ("unsigned", "int(10) unsigned"),
+    ("huge", "bigint(20) unsigned"),
+    ("single", "float"),
+    ("double", "double"),
+    ("price", "decimal(18,4)"),
+    ("date", "date"),
+    ("seen", "datetime(6)"),
+    ("moment", "timestamp(3)"),
+    ("name", "varchar(100)"),
+    ("bytes", "varbinary(100)"),
+)
+
+
+def table_of(
+    *partition: str, name: str = "games", key: Sequence[str] = ("id",), columns: Sequence[tuple[str, str]] = COLUMNS
+) -> TableSchema:
+    return TableSchema(
+        "ootp",
+        name,
+        tuple(column(one, kind, nullable=True, charset="utf8mb4") for one, kind in columns),
+        tuple(key),
+        partition,
+    )
+
+
+def rows_of(table: TableSchema, *rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=table.arrow)
+
+
+def by_partition(table: TableSchema, rows: pa.Table) -> dict[str, pa.Table]:
+    names = [partitioning(table).name(row) for row in rows.to_pylist()]
+    return {
+        name: rows.take([number for number, other in enumerate(names) if other == name]) for name in sorted(set(names))
+    }
+
+
+def stamp(epoch: int) -> Stamp:
+    return Stamp("stream", epoch, SourcePosition(f"0-1-{epoch}", "binlog.000001", epoch * 100))
+
+
+def put(lake_table: IcebergLakeTable, table: TableSchema, rows: pa.Table, epoch: int) -> int:
+    added = lake_table.write(by_partition(table, rows), stamp(epoch))
+    return lake_table.commit(added, [], stamp(epoch))
+
+
+def all_rows(lake_table: IcebergLakeTable) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for file in lake_table.files():
+        rows += lake_table.read(file).to_pylist()
+    return sorted(rows, key=lambda row: row["id"])
+
+
+FULL = {
+    "id": -(2**63),
+    "tiny": -128,
+    "whole": -(2**31),
+    "unsigned": 2**32 - 1,
+    "huge": Decimal(2**64 - 1),
+    "single": 1.5,
+    "double": 5e-324,
+    "price": Decimal("-99999999999999.9999"),
+    "date": dt.date(1969, 12, 31),
+    "seen": dt.datetime(1000, 1, 1, 23, 59, 59, 999999),  # noqa: DTZ001 - a DATETIME has no zone
+    "moment": dt.datetime(2038, 1, 19, 3, 14, 7, 123000, tzinfo=dt.UTC),
+    "name": "Žluťoučký 🐴 %/=|",
+    "bytes": bytes(range(100)),
+}
+NULLS: dict[str, Any] = dict.fromkeys(FULL) | {"id": 1}
+ORDINARY = FULL | {"id": 2, "date": dt.date(2031, 4, 2), "name": "null", "double": float("-inf")}
+
+
+class FolderObjects:
+    """A store of files in a folder, for a lake without S3."""
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        octets = Path(path.removeprefix("file://")).read_bytes()
+        return octets, str(hash(octets))
+
+    def etags(self, paths: Sequence[str]) -> dict[str, tuple[str, int]]:
+        return {path: (self.read(path)[1], len(self.read(path)[0])) for path in paths}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def open_folder(tmp_path: Path) -> Iterator[Callable[[], LakeConnection]]:
+    opened: list[LakeConnection] = []
+
+    def open_one() -> LakeConnection:
+        url = f"sqlite:///{tmp_path}/made/catalog.db"
+        opened.append(connect(url, f"file://{tmp_path}/lake", f"folder {tmp_path}"))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def connection(open_folder: Callable[[], LakeConnection]) -> LakeConnection:
+    return open_folder()
+
+
+@pytest.fixture
+def lake(connection: LakeConnection) -> IcebergLake:
+    return IcebergLake(Settings(), connection)
+
+
+@pytest.fixture
+def view(open_folder: Callable[[], LakeConnection]) -> IcebergLakeView:
+    return IcebergLakeView(Settings(), open_folder(), FolderObjects())
+
+
+def test_every_type_comes_back_as_it_was_written(lake: IcebergLake) -> None:
+    table = table_of()
+    lake_table = lake.table(table)
+    put(lake_table, table, rows_of(table, ORDINARY, FULL, NULLS), 1)
+    (file,) = lake_table.files()
+    read = lake_table.read(file)
+    assert read.schema == table.arrow
+    assert read.to_pylist() == [FULL, NULLS, ORDINARY]
+
+
+def test_another_engine_reads_the_same_rows(lake: IcebergLake, connection: LakeConnection) -> None:
+    table = table_of("year(date)")
+    put(lake.table(table), table, rows_of(table, FULL, NULLS, ORDINARY), 1)
+    scanned = connection.catalog.load_table("ootp.games").scan().to_arrow()
+    assert sorted(scanned.to_pylist(), key=lambda row: row["id"]) == [FULL, NULLS, ORDINARY]
+
+
+def test_the_columns_carry_their_mysql_types(lake: IcebergLake, connection: LakeConnection) -> None:
+    lake.table(table_of())
+    schema = connection.catalog.load_table("ootp.games").schema()
+    assert [(field.name, field.doc) for field in schema.fields] == list(COLUMNS)
+    assert not any(field.required for field in schema.fields)
+
+
+@pytest.mark.parametrize(
+    "partition",
+    [
+        (),
+        ("whole",),
+        ("huge",),
+        ("name",),
+        ("date",),
+        ("year(date)",),
+        ("month(date)",),
+        ("day(date)",),
+        ("year(seen)", "name"),
+        ("month(moment)",),
+        ("day(seen)",),
+        ("year(date)", "whole"),
+    ],
+)
+def test_files_are_filed_under_the_names_that_the_definition_gives(
+    lake: IcebergLake, connection: LakeConnection, partition: tuple[str, ...]
+) -> None:
+    table = table_of(*partition)
+    rows = rows_of(table, FULL, NULLS, ORDINARY)
+    put(lake.table(table), table, rows, 1)
+    # A second opening knows only what is in the bucket.
+    lake_table = lake.table(table)
+    expected = by_partition(table, rows)
+    assert {file.partition: file.rows for file in lake_table.files()} == {
+        name: part.num_rows for name, part in expected.items()
+    }
+    for file in lake_table.files():
+        assert by_partition(table, lake_table.read(file)).keys() == {file.partition}
+        assert f"/data/{partition_folders(file.partition)}" in file.path
+    assert len(connection.catalog.load_table("ootp.games").scan().to_arrow()) == 3
+
+
+def test_partition_fields_may_not_be_mistaken_for_columns(lake: IcebergLake) -> None:
+    table = table_of("year(date)", "date_year", columns=(*COLUMNS, ("date_year", "int(11)")))
+    lake_table = lake.table(table)
+    row = ORDINARY | {"date_year": 7}
+    put(lake_table, table, rows_of(table, row), 1)
+    assert lake_table.files()[0].partition == "date_year=2031/date_year=7"
+    assert lake.table(table).files() == lake_table.files()
+
+
+def test_odd_names_of_tables_and_columns_are_kept_apart(lake: IcebergLake) -> None:
+    columns = (("id", "int(11)"), ("a.b", "int(11)"), ("Jméno hráče", "text"), ("x%y/z", "int(11)"))
+    first = TableSchema("a.b", "c", table_of(columns=columns).columns, ("id",), ("a.b", "x%y/z", "Jméno hráče"))
+    second = TableSchema("a", "b.c", first.columns, ("id",), first.partition)
+    rows = rows_of(first, {"id": 1, "a.b": 2, "Jméno hráče": "ž/é", "x%y/z": 3})
+    for table in (first, second):
+        put(lake.table(table), table, rows, 1)
+    for table in (first, second):
+        lake_table = lake.table(table)
+        (file,) = lake_table.files()
+        assert file.partition == partitioning(table).name(rows.to_pylist()[0])
+        assert lake_table.read(file) == rows
+        lake_table.commit([], [file], stamp(2))
+        assert lake_table.files() == []
+
+
+def test_a_long_text_does_not_make_a_path_too_long() -> None:
+    folders = partition_folders(f"name={'ž' * 400}/id=1")
+    assert max(len(folder) for folder in folders.split("/")) <= FOLDER_OCTETS_MAX
+    assert folders != partition_folders(f"name={'ž' * 399}/id=1")
+
+
+def test_rows_are_sorted_by_key_and_files_know_their_bounds(lake: IcebergLake) -> None:
+    table = table_of(key=("whole", "id"))
+    lake_table = lake.table(table)
+    rows = rows_of(table, *(ORDINARY | {"id": number, "whole": 9 - number} for number in range(10)))
+    put(lake_table, table, rows, 1)
+    (file,) = lake_table.files()
+    assert lake_table.read(file).column("whole").to_pylist() == list(range(10))
+    days = (dt.date(2031, 4, 2) - dt.date(1970, 1, 1)).days
+    assert file.bounds["whole"] == (0, 9)
+    assert file.bounds["date"] == (days, days)
+    assert file.bounds["huge"] == (2**64 - 1, 2**64 - 1)
+    assert "name" not in file.bounds
+    assert "price" not in file.bounds
+
+
+def test_a_column_of_nulls_has_no_bounds(lake: IcebergLake) -> None:
+    table = table_of()
+    lake_table = lake.table(table)
+    put(lake_table, table, rows_of(table, NULLS), 1)
+    assert lake_table.files()[0].bounds == {"id": (1, 1)}
+
+
+def test_long_values_are_kept_whole(lake: IcebergLake) -> None:
+    table = table_of(columns=(("id", "int(11)"), ("text", "longtext"), ("blob", "longblob")))
+    rows = rows_of(table, {"id": 1, "text": "ž" * 100_000, "blob": b"\xff" * 100_000})
+    lake_table = lake.table(table)
+    put(lake_table, table, rows, 1)
+    assert lake_table.read(lake_table.files()[0]) == rows
+
+
+def test_many_rows_are_split_into_files_of_narrow_bounds(connection: LakeConnection) -> None:
+    table = table_of()
+    settings = Settings(lake=Lake(file_rows_max=4))
+    lake_table = IcebergLake(settings, connection).table(table)
+    rows = rows_of(table, *(ORDINARY | {"id": number * 7 % 10} for number in range(10)))
+    put(lake_table, table, rows, 1)
+    assert sorted(file.bounds["id"] for file in lake_table.files()) == [(0, 3), (4, 7), (8, 9)]
+
+
+def test_rows_given_for_a_wrong_partition_are_refused(lake: IcebergLake) -> None:
+    table = table_of("year(date)")
+    with pytest.raises(LakeError, match="partition date_year=2031 were given as date_year=2030"):
+        lake.table(table).write({"date_year=2030": rows_of(table, ORDINARY)}, stamp(1))
+
+
+def test_a_filter_on_the_partition_column_reads_only_its_files(lake: IcebergLake, connection: LakeConnection) -> None:
+    table = table_of("year(date)", "whole")
+    rows = rows_of(
+        table,
+        *(ORDINARY | {"id": number, "date": dt.date(2031 + number % 3, 5, 5), "whole": 5} for number in range(9)),
+    )
+    put(lake.table(table), table, rows, 1)
+    loaded = connection.catalog.load_table("ootp.games")
+    scan = loaded.scan(row_filter=EqualTo("date", "2032-05-05"))
+    assert len(list(scan.plan_files())) == 1
+    assert sorted(scan.to_arrow().column("id").to_pylist()) == [1, 4, 7]
+    assert len(loaded.scan(row_filter=EqualTo("whole", 6)).to_arrow()) == 0
+
+
+def test_a_rewrite_replaces_files_and_nothing_else(lake: IcebergLake, connection: LakeConnection) -> None:
+    table = table_of("whole")
+    lake_table = lake.table(table)
+    put(lake_table, table, rows_of(table, ORDINARY | {"id": 1, "whole": 1}, ORDINARY | {"id": 2, "whole": 2}), 1)
+    put(lake_table, table, rows_of(table, ORDINARY | {"id": 3, "whole": 1}), 2)
+    gone = [file for file in lake_table.files() if file.bounds["id"] == (1, 1)]
+    changed = rows_of(table, ORDINARY | {"id": 1, "whole": 1, "name": "changed"})
+    added = lake_table.write(by_partition(table, changed), stamp(3))
+    snapshot_id = lake_table.commit(added, gone, stamp(3))
+    assert lake_table.snapshot_id == snapshot_id
+    assert [(row["id"], row["name"]) for row in all_rows(lake_table)] == [(1, "changed"), (2, "null"), (3, "null")]
+    loaded = connection.catalog.load_table("ootp.games")
+    assert len(loaded.scan().to_arrow()) == 3
+    summary = loaded.current_snapshot()
+    assert summary is not None
+    assert summary.summary is not None
+    assert summary.summary["total-records"] == "3"
+    assert summary.summary.operation.value == "overwrite"
+
+
+def test_all_files_can_be_removed_and_an_empty_commit_carries_a_stamp(lake: IcebergLake) -> None:
+    table = table_of("whole")
+    lake_table = lake.table(table)
+    lake_table.commit([], [], stamp(1))
+    assert lake_table.stamp == stamp(1)
+    put(lake_table, table, rows_of(table, FULL, NULLS), 2)
+    lake_table.commit([], lake_table.files(), stamp(3))
+    lake_table.commit([], [], stamp(4))
+    reopened = lake.table(table)
+    assert reopened.files() == []
+    assert reopened.stamp == stamp(4)
+
+
+def test_many_commits_keep_few_manifests(lake: IcebergLake, connection: LakeConnection) -> None:
+    table = table_of("whole")
+    lake_table = lake.table(table)
+    for epoch in range(1, 2 * MANIFESTS_MAX):
+        put(lake_table, table, rows_of(table, ORDINARY | {"id": epoch, "whole": epoch % 3}), epoch)
+        if epoch % 5 == 0:
+            file = lake_table.files()[0]
+            lake_table.commit(
+                lake_table.write({file.partition: lake_table.read(file)}, stamp(epoch)), [file], stamp(epoch)
+            )
+    expected = list(range(1, 2 * MANIFESTS_MAX))
+    assert [row["id"] for row in all_rows(lake_table)] == expected
+    assert [row["id"] for row in all_rows(lake.table(table))] == expected
+    loaded = connection.catalog.load_table("ootp.games")
+    snapshot = loaded.current_snapshot()
+    assert snapshot is not None
+    assert len(snapshot.manifests(loaded.io)) <= MANIFESTS_MAX + 2
+    assert sorted(loaded.scan().to_arrow().column("id").to_pylist()) == expected
+
+
+def test_of_two_writers_the_second_is_refused_and_nothing_is_doubled(lake: IcebergLake) -> None:
+    table = table_of()
+    first, second = lake.table(table), lake.table(table)
+    rows = rows_of(table, ORDINARY)
+    put(first, table, rows, 1)
+    with pytest.raises(ConflictError, match=r"ootp\.games"):
+        put(second, table, rows, 1)
+    second.refresh()
+    assert second.stamp == stamp(1)
+    assert len(second.files()) == 1
+    put(second, table, rows_of(table, ORDINARY | {"id": 3}), 2)
+    assert len(lake.table(table).files()) == 2
+
+
+def test_a_conflict_on_the_first_snapshot_is_seen_in_every_kind_of_commit(lake: IcebergLake) -> None:
+    table = table_of()
+    put(lake.table(table), table, rows_of(table, ORDINARY, FULL), 1)
+    first, second = lake.table(table), lake.table(table)
+    files = second.files()
+    first.commit([], first.files(), stamp(2))
+    with pytest.raises(ConflictError):
+        second.commit([], files, stamp(2))
+    with pytest.raises(ConflictError):
+        second.commit([], [], stamp(2))
+    second.refresh()
+    with pytest.raises(ConflictError, match="no longer live"):
+        second.commit([], files, stamp(2))
+
+
+def test_stamps_are_found_behind_the_snapshot_of_somebody_else(
+    lake: IcebergLake, connection: LakeConnection, view: IcebergLakeView
+) -> None:
+    table = table_of("whole")
+    lake_table = lake.table(table)
+    ours = put(lake_table, table, rows_of(table, ORDINARY | {"whole": 1}, FULL | {"whole": 2}), 7)
+    before = view.current(table)
+    assert before is not None
+    assert (before.snapshot_id, before.stamp, before.is_foreign, len(before.files)) == (ours, stamp(7), False, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        connection.catalog.load_table("ootp.games").delete(EqualTo("whole", 1))
+    lake_table.refresh()
+    assert lake_table.snapshot_id != ours
+    assert lake_table.stamp == stamp(7)
+    assert len(lake_table.files()) == 1
+    after = view.current(table)
+    assert after is not None
+    assert (after.stamp, after.is_foreign, len(after.files)) == (stamp(7), True, 1)
+    assert view.snapshot(table, ours) == before
+
+
+def test_a_view_of_nothing_is_none_and_of_an_empty_table_is_empty(lake: IcebergLake, view: IcebergLakeView) -> None:
+    table = table_of()
+    assert view.current(table) is None
+    assert view.snapshot(table, 1) is None
+    assert not lake.has_tables([table])
+    lake.table(table)
+    assert not lake.has_tables([table])
+    empty = view.current(table)
+    assert empty is not None
+    assert (empty.snapshot_id, empty.stamp, empty.is_foreign, empty.files) == (None, None, False, frozenset())
+    lake.table(table).commit([], [], stamp(1))
+    assert lake.has_tables([table_of(name="other"), table])
+    assert view.snapshot(table, 1) is None
+
+
+def test_a_view_gives_every_snapshot_its_own_files(lake: IcebergLake, view: IcebergLakeView) -> None:
+    table = table_of()
+    lake_table = lake.table(table)
+    made = [put(lake_table, table, rows_of(table, ORDINARY | {"id": number}), number) for number in range(1, 8)]
+    for number, snapshot_id in reversed(list(enumerate(made, start=1))):
+        seen = view.snapshot(table, snapshot_id)
+        assert seen is not None
+        assert (len(seen.files), seen.stamp) == (number, stamp(number))
+    live = view.current(table)
+    assert live is not None
+    assert {(file.path, file.octets) for file in live.files} == {
+        (file.path, file.octets) for file in lake_table.files()
+    }
+
+
+def test_an_existing_table_with_other_columns_is_refused(lake: IcebergLake) -> None:
+    lake.table(table_of())
+    other = table_of(columns=[(name, "int(11)" if name == "name" else kind) for name, kind in COLUMNS])
+    with pytest.raises(LakeError, match="column 12 is name string in the lake, name int is wanted.*drop the lake"):
+        lake.table(other)
+    with pytest.raises(LakeError, match="column 13 is bytes binary in the lake, nothing is wanted"):
+        lake.table(table_of(columns=COLUMNS[:-1]))
+
+
+def test_an_existing_table_with_other_partition_fields_is_refused(lake: IcebergLake) -> None:
+    lake.table(table_of("year(date)"))
+    with pytest.raises(LakeError, match=r"partition field 1 is year\(date\) in the lake, month\(date\) is wanted"):
+        lake.table(table_of("month(date)"))
+
+
+def test_a_catalog_of_another_place_is_refused(lake: IcebergLake, connection: LakeConnection) -> None:
+    lake.table(table_of())
+    moved = LakeConnection(connection.catalog, f"{connection.warehouse}-other", "elsewhere")
+    with pytest.raises(LakeError, match="lies in"):
+        IcebergLake(Settings(), moved).table(table_of())
+
+
+def test_a_catalog_that_is_no_url_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match=r"lake\.catalog"):
+        IcebergLake(Settings(lake=Lake(catalog="nonsense")))
+
+
+def test_a_lost_data_file_is_named(lake: IcebergLake) -> None:
+    table = table_of()
+    lake_table = lake.table(table)
+    put(lake_table, table, rows_of(table, ORDINARY), 1)
+    (file,) = lake_table.files()
+    Path(file.path.removeprefix("file://")).unlink()
+    with pytest.raises(LakeError, match=r"reading a file of ootp\.games: an object of the table is gone"):
+        lake_table.read(file)

@@ -1,0 +1,99 @@
+"""The supervisor's configuration, and what is shown of its programs."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+from deploy.supervision.programs import Program, render_configuration
+from deploy.supervision.status_table import status_rows, uptime
+from deploy.supervision.supervisor import ProgramState, Supervisor
+from deploy.supervision.system import System, has_failed, render_environment
+
+
+def program(name: str, *, expected: tuple[int, ...] = (0, 2)) -> Program:
+    return Program(
+        name=name, command=("/bin/echo", "a b", "50%"), log=Path("/l/x.log"), port=1, expected_statuses=expected
+    )
+
+
+def state(name: str, kind: str, *, exit_status: int = 0) -> ProgramState:
+    return ProgramState(name=name, state=kind, pid=7, started=1_000, exit_status=exit_status)
+
+
+def render(*programs: Program) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser()
+    parser.read_string(
+        render_configuration(programs, checkout=Path("/c"), data=Path("/c/data"), sockets=Path("/run/s"))
+    )
+    return parser
+
+
+def test_programs_start_on_demand_in_their_order() -> None:
+    parser = render(program("cdc"), program("api"))
+    assert parser["program:cdc"]["autostart"] == "false"
+    assert int(parser["program:cdc"]["priority"]) < int(parser["program:api"]["priority"])
+
+
+def test_a_refusal_is_not_tried_again_but_a_crash_is() -> None:
+    section = render(program("cdc"))["program:cdc"]
+    assert section["autorestart"] == "unexpected"
+    assert section["exitcodes"] == "0,2"
+    assert section["startsecs"] == "0"
+
+
+def test_a_part_that_ends_with_an_error_is_started_again() -> None:
+    assert render(program("kafka", expected=(0,)))["program:kafka"]["exitcodes"] == "0"
+
+
+def test_an_argument_with_a_blank_or_a_percent_sign_stays_one_argument() -> None:
+    assert render(program("cdc"))["program:cdc"]["command"].endswith("/bin/echo 'a b' 50%%")
+
+
+def test_the_socket_is_for_its_owner_only() -> None:
+    section = render(program("cdc"))["unix_http_server"]
+    assert section["file"] == "/run/s/supervisor.sock"
+    assert section["chmod"] == "0600"
+
+
+def test_only_the_generator_may_be_done() -> None:
+    assert not has_failed(state("generator", "EXITED"))
+    assert has_failed(state("generator", "EXITED", exit_status=2))
+    assert has_failed(state("cdc", "EXITED"))
+    assert has_failed(state("kafka", "FATAL"))
+    assert not has_failed(state("cdc", "RUNNING"))
+
+
+def test_the_environment_is_quoted_for_a_shell() -> None:
+    assert render_environment({"DFP_B": "x y", "DFP_A": "1"}) == "export DFP_A=1\nexport DFP_B='x y'\n"
+
+
+def test_the_status_names_what_runs_what_rests_and_what_refused() -> None:
+    listed = [{"name": name, "port": "1", "log": "/l"} for name in ("mariadb", "cdc", "api")]
+    states = {
+        "mariadb": state("mariadb", "RUNNING"),
+        "cdc": state("cdc", "EXITED", exit_status=2),
+        "api": state("api", "STOPPED"),
+    }
+    rows = status_rows(listed, states, now=1_065)
+    assert rows[0] == ("mariadb", "running", "7", "1 min 5 s", "1", "/l")
+    assert rows[1] == ("cdc", "exited with 2", "", "", "1", "/l")
+    assert rows[2] == ("api", "stopped", "", "", "1", "/l")
+
+
+def test_an_uptime_has_two_units() -> None:
+    assert [uptime(seconds) for seconds in (-1, 59, 60, 7_260, 90_000)] == [
+        "0 s",
+        "59 s",
+        "1 min 0 s",
+        "2 h 1 min",
+        "1 d 1 h",
+    ]
+
+
+def test_a_system_that_was_never_started_is_down(tmp_path: Path) -> None:
+    assert not Supervisor(tmp_path / "none.sock").is_up
+    system = System(tmp_path / "data")
+    assert system.states() == {}
+    assert system.programs() == []
+    assert system.stop() is False

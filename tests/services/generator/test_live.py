@@ -1,0 +1,208 @@
+"""Against a real server: killed at any time and started again, the league is the one that was never killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pymysql
+import pytest
+import structlog
+
+from datafingerprint.adapters.warehouse import MysqlWarehouse, Sql
+from datafingerprint.config import Settings
+from datafingerprint.errors import Unavailable
+from services.generator.loop import Loop, Orders
+from services.generator.tables import TABLES
+
+pytestmark = pytest.mark.live
+GAMES = 30
+
+
+def environment(settings: Settings, schema: str) -> dict[str, str]:
+    source = settings.source
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DFP_")},
+        "DFP_SOURCE_HOST": source.host,
+        "DFP_SOURCE_PORT": str(source.port),
+        "DFP_SOURCE_USER": source.user,
+        "DFP_SOURCE_PASSWORD": source.password.get_secret_value(),
+        "DFP_GENERATOR_SCHEMA_NAME": schema,
+    }
+
+
+def start(settings: Settings, schema: str, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "services.generator", *arguments]
+    return subprocess.Popen(command, env=environment(settings, schema), stderr=subprocess.PIPE, text=True)
+
+
+def run(settings: Settings, schema: str, *arguments: str) -> tuple[int, str]:
+    with start(settings, schema, *arguments) as process:
+        _, said = process.communicate(timeout=60)
+        return process.returncode, said
+
+
+@contextmanager
+def connected(settings: Settings, schema: str | None = None) -> Iterator[pymysql.Connection[Any]]:
+    source = settings.source
+    connection = pymysql.connect(
+        host=source.host,
+        port=source.port,
+        user=source.user,
+        password=source.password.get_secret_value(),
+        database=schema,
+        autocommit=True,
+    )
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def ask(settings: Settings, schema: str, sql: str) -> list[tuple[Any, ...]]:
+    with connected(settings, schema) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def unplayed(settings: Settings, schema: str) -> int:
+    try:
+        return int(ask(settings, schema, "SELECT COUNT(*) FROM games WHERE played = 0")[0][0])
+    except pymysql.Error:
+        return 0
+
+
+def everything(settings: Settings, schema: str) -> dict[str, list[str]]:
+    return {table.name: sorted(map(repr, ask(settings, schema, f"SELECT * FROM `{table.name}`"))) for table in TABLES}
+
+
+@pytest.fixture
+def schemas(warehouse_settings: Settings) -> Iterator[tuple[str, str]]:
+    names = ("generator_test_a", "generator_test_b")
+
+    def drop() -> None:
+        with connected(warehouse_settings) as connection, connection.cursor() as cursor:
+            for name in names:
+                # `IF EXISTS` alone would warn, and warnings are errors here
+                if cursor.execute("SHOW DATABASES LIKE %s", (name,)):
+                    cursor.execute(f"DROP DATABASE `{name}`")
+
+    drop()
+    yield names
+    drop()
+
+
+def test_a_league_killed_and_started_again_is_the_one_that_was_never_killed(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    whole, killed = schemas
+    assert run(warehouse_settings, whole, "--games", str(GAMES), "--rate", "0")[0] == 0
+    for games in (3, 11, 20):
+        with start(warehouse_settings, killed, "--rate", "40") as process:
+            deadline = time.monotonic() + 30
+            left = 900 - games
+            while not 0 < unplayed(warehouse_settings, killed) <= left and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.kill()
+    rest = GAMES - (900 - unplayed(warehouse_settings, killed))
+    assert 0 < rest < GAMES
+    assert run(warehouse_settings, killed, "--games", str(rest), "--rate", "0")[0] == 0
+    assert everything(warehouse_settings, killed) == everything(warehouse_settings, whole)
+
+
+def test_a_load_killed_at_any_time_is_finished_by_the_next_start(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    whole, killed = schemas
+    assert run(warehouse_settings, whole, "--seed-only")[0] == 0
+    for pause in (0.45, 0.5, 0.55):
+        with start(warehouse_settings, killed, "--seed-only") as process:
+            time.sleep(pause)
+            process.kill()
+    assert run(warehouse_settings, killed, "--seed-only")[0] == 0
+    assert everything(warehouse_settings, killed) == everything(warehouse_settings, whole)
+
+
+def test_sigterm_ends_with_status_0(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
+    with start(warehouse_settings, schemas[0], "--rate", "0.1") as process:
+        deadline = time.monotonic() + 30
+        while unplayed(warehouse_settings, schemas[0]) != 899 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=5) == 0
+
+
+def test_records_add_up_to_the_games_after_every_kind_of_event(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    schema = schemas[0]
+    assert run(warehouse_settings, schema, "--games", "60", "--rate", "0")[0] == 0
+    counted = ask(
+        warehouse_settings,
+        schema,
+        "SELECT t.team_id, COUNT(g.game_id), COALESCE(SUM((g.runs1 > g.runs0) = (g.home_team = t.team_id)), 0)"
+        " FROM teams t LEFT JOIN games g ON t.team_id IN (g.home_team, g.away_team)"
+        " AND g.played = 1 AND g.game_id > 310000 GROUP BY t.team_id ORDER BY t.team_id",
+    )
+    records = ask(warehouse_settings, schema, "SELECT team_id, g, w FROM team_record ORDER BY team_id")
+    assert records == [(team, games, int(wins)) for team, games, wins in counted]
+
+
+class LossyWarehouse(MysqlWarehouse):
+    """Loses the reply to every third COMMIT, and the transaction itself every fifth time."""
+
+    count = 0
+
+    def transact(self, statements: Iterable[Sql]) -> int:
+        self.count += 1
+        if self.count % 5 == 0:
+            self.close()
+            raise Unavailable("lost before COMMIT")
+        changed = super().transact(statements)
+        if self.count % 3 == 0:
+            self.close()
+            raise Unavailable("lost after COMMIT")
+        return changed
+
+
+def test_lost_connections_and_lost_replies_neither_double_nor_lose_a_game(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    whole, lossy = schemas
+    orders = Orders(games=GAMES, rate=0, seed=warehouse_settings.generator.seed)
+    for kind, schema in ((MysqlWarehouse, whole), (LossyWarehouse, lossy)):
+        assert run(warehouse_settings, schema, "--seed-only")[0] == 0
+        warehouse = kind(warehouse_settings.source, schema)
+        loop = Loop(warehouse, orders, threading.Event(), structlog.get_logger())
+        loop.prepare()
+        loop.run()
+        warehouse.close()
+    assert unplayed(warehouse_settings, lossy) == 900 - GAMES
+    assert everything(warehouse_settings, lossy) == everything(warehouse_settings, whole)
+
+
+def test_a_wrong_password_is_refused_in_one_line_with_status_2(warehouse_settings: Settings) -> None:
+    source = warehouse_settings.source.model_copy(update={"user": "nobody_of_that_name"})
+    status, said = run(warehouse_settings.model_copy(update={"source": source}), "generator_test_a", "--games", "1")
+    assert status == 2
+    assert said.count("\n") == 1
+    assert "check source.user and source.password" in said
+
+
+def test_a_schema_with_another_league_is_left_alone(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
+    schema = schemas[0]
+    with connected(warehouse_settings) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{schema}`")
+        cursor.execute(f"CREATE TABLE `{schema}`.leagues (league_id INT PRIMARY KEY, name VARCHAR(50))")
+        cursor.execute(f"INSERT INTO `{schema}`.leagues VALUES (100, 'Somebody else''s')")
+    status, said = run(warehouse_settings, schema, "--games", "1")
+    assert status == 2
+    assert "nothing was written" in said
+    assert ask(warehouse_settings, schema, "SHOW TABLES") == [("leagues",)]
