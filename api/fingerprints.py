@@ -31,8 +31,14 @@ def table_fingerprints(view: StateView, only: str | None = None) -> list[TableFi
     for one in view.verdicts(only):
         by_table.setdefault(one.table, []).append(one)
     names = known_tables(view) if only is None else [only]
-    epochs: dict[int, StoredEpoch | None] = {}
-    return [_table(view, name, by_table.get(name, []), epochs) for name in names]
+    judged = view.judged_tables()
+    at = {number: view.epoch(number) for number in {judged[name].epoch for name in names if name in judged}}
+    return [
+        _judged(view, name, by_table.get(name, []), judged[name].epoch, at[judged[name].epoch])
+        if name in judged
+        else _answer(name, None, None, (Outcome.INCONCLUSIVE, NOT_JUDGED), (None, None), [])
+        for name in names
+    ]
 
 
 def known_tables(view: StateView) -> list[str]:
@@ -63,21 +69,15 @@ def side(value: Fingerprint | None) -> Side | None:
     return None if value is None else Side(rows=value.rows, fingerprint=value.value, digest=value.digest)
 
 
-def _table(
-    view: StateView, name: str, parts: Sequence[StoredVerdict], epochs: dict[int, StoredEpoch | None]
+def _judged(
+    view: StateView, name: str, parts: Sequence[StoredVerdict], epoch: int, at: StoredEpoch | None
 ) -> TableFingerprint:
-    judged = view.judged_tables().get(name)
-    if judged is None:
-        return _answer(name, None, None, (Outcome.INCONCLUSIVE, NOT_JUDGED), (None, None), [])
-    if judged.epoch not in epochs:
-        epochs[judged.epoch] = view.epoch(judged.epoch)
-    at = epochs[judged.epoch]
     if not parts:
-        why = _doubt_of_emptiness(view, name, judged.epoch, at)
+        why = _doubt_of_emptiness(view, name, epoch, at)
         found, sums = ((Outcome.INCONCLUSIVE, why), (None, None)) if why else ((Outcome.MATCH, ""), (ZERO, ZERO))
-        return _answer(name, judged.epoch, at, found, sums, [])
+        return _answer(name, epoch, at, found, sums, [])
     sides = _sum(one.verdict.source for one in parts), _sum(one.verdict.lake for one in parts)
-    return _answer(name, judged.epoch, at, _worst(parts), sides, [_partition(one) for one in parts])
+    return _answer(name, epoch, at, _worst(parts), sides, [_partition(one) for one in parts])
 
 
 def _answer(

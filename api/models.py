@@ -35,9 +35,7 @@ class Side(Answer):
     fingerprint: str = Field(
         description="Sum of the rows' digests, an unsigned number of 64 bits", examples=["9241175013205331968"]
     )
-    digest: str = Field(
-        description="All 128 bits of the sum, in hex", examples=["5f0c22d1b07e4a5980400a3d6c1e8800"]
-    )
+    digest: str = Field(description="All 128 bits of the sum, in hex", examples=["5f0c22d1b07e4a59803f3fb67151d000"])
 
 
 class Position(Answer):

@@ -24,7 +24,7 @@ _TEMPORAL = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP})
 _WHOLE_VALUES = frozenset({Kind.INTEGER, Kind.DATE, Kind.TEXT})
 
 ENCODED: dict[str, str] = {
-    character: f"%{ord(character):02X}" for character in ["%", "/", "=", *map(chr, range(1, 32)), "\x7f"]
+    character: f"%{ord(character):02X}" for character in ["%", "/", "=", *map(chr, range(32)), "\x7f"]
 }
 """Characters of a text value and what stands for them, `%` first so that it is replaced once."""
 

@@ -170,7 +170,7 @@ def decode_epoch(octets: bytes, where: str) -> Epoch:
     """
     try:
         return Epoch.from_json(decode_record(octets, where))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WireError("an epoch record is not of the known form", where=where, remedy="restore the topic") from error
 
 
@@ -234,7 +234,7 @@ def decode_lake_commit(octets: bytes, where: str) -> LakeCommit:
     """
     try:
         return LakeCommit.from_json(decode_record(octets, where))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WireError(
             "a lake-commits record is not of the known form", where=where, remedy="restore the topic"
         ) from error

@@ -26,6 +26,9 @@ from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailabl
 _TAIL_RECORDS = 50
 """How far before a topic's end its last record is looked for first; markers take offsets too."""
 
+_CLOSE_S = 5.0
+"""How long the end of a producer's thread is waited for; it has nothing left to do."""
+
 
 @contextlib.contextmanager
 def translated(kafka: Kafka) -> Iterator[None]:
@@ -95,9 +98,19 @@ def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
         try:
             made.init_transactions()
         except BaseException:
-            made.close(timeout=0)
+            abandon(made)
             raise
         return made
+
+
+def abandon(made: KafkaProducer) -> None:
+    """Lets go of a producer with all that it has not sent; an open transaction is aborted by whoever opens next.
+
+    Its own `close` waits for what is on the way, and raises, leaving its thread behind, when that does not arrive.
+    """
+    made._sender.force_close()  # noqa: SLF001 - the library has no name for it
+    with contextlib.suppress(KafkaError):
+        made.close(timeout=_CLOSE_S)
 
 
 def ensure_topics(kafka: Kafka, control: Sequence[str], data: Sequence[str]) -> None:

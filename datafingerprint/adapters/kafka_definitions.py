@@ -22,7 +22,7 @@ def decode_definition(octets: bytes, where: str) -> tuple[int, TableSchema]:
     document = wire.decode_record(octets, where)
     try:
         return int(document["version"]), TableSchema.from_json(document["definition"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WireError("a definition is not of the known form", where=where, remedy="restore the topic") from error
 
 

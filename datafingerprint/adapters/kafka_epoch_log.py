@@ -98,7 +98,7 @@ class KafkaEpochLog:
     def close(self) -> None:
         """Lets go of the producer; an open transaction is aborted by the next one that opens."""
         if self._producer is not None:
-            self._producer.close(timeout=0)
+            kafka_clients.abandon(self._producer)
             self._producer = None
 
 

@@ -46,7 +46,7 @@ class KafkaLakeCommitLog:
     def close(self) -> None:
         """Lets go of the producer."""
         if self._producer is not None:
-            self._producer.close(timeout=0)
+            kafka_clients.abandon(self._producer)
             self._producer = None
 
 

@@ -21,10 +21,9 @@ FINGERPRINTER = "dfp-fingerprinter"
 FRESH_S = 1.0
 """How long an answer of the broker is given again; dashboards and scrapers then cost it one request a second."""
 
-AWAY_S = 5.0
-"""How long a failure is given again: an attempt at a broker that is away takes `_TIMEOUT_S`, and callers wait."""
-
 _TIMEOUT_S = 2.0
+_PAUSE = 3
+"""A failure is given again for this many times as long as the attempt took: its callers waited for it."""
 
 Lag = Mapping[str, Mapping[str, int]]
 """Group to topic to messages (transaction markers are counted: Kafka knows offsets only)."""
@@ -64,6 +63,7 @@ class KafkaLagReader:
             self._disconnect()
 
     def _refresh(self) -> None:
+        began = self._clock()
         try:
             with translated(self._kafka):
                 self._answer = self._read(self._connected())
@@ -71,7 +71,8 @@ class KafkaLagReader:
         except Unavailable as error:
             self._disconnect()
             self._answer = error
-            self._good_until = self._clock() + AWAY_S
+            now = self._clock()
+            self._good_until = now + max(FRESH_S, _PAUSE * (now - began))
 
     def _read(self, admin: KafkaAdminClient) -> Lag:
         partitions = self._partitions(admin)

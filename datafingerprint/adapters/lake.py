@@ -27,7 +27,7 @@ from datafingerprint.adapters.lake_definition import (
     table_properties,
 )
 from datafingerprint.adapters.lake_errors import translated
-from datafingerprint.adapters.lake_manifests import Manifests, Replacement
+from datafingerprint.adapters.lake_manifests import Manifests, QuickTransaction, Replacement
 from datafingerprint.adapters.lake_parquet import pieces, read_parquet, sorted_rows, write_parquet
 from datafingerprint.adapters.lake_partitions import partition_folders, partition_name, partition_record
 from datafingerprint.adapters.lake_stamps import nearest_stamp, stamp_properties
@@ -197,13 +197,13 @@ class IcebergLakeTable:
             Unavailable: the store or catalog is away. When the reply was lost the commit may have happened:
                 `refresh` and look at the stamp.
         """
-        files = [file for file in added if isinstance(file, IcebergFile)]
+        files = [_require_written(file) for file in added]
         paths = frozenset(file.path for file in removed)
         with self._translated("commit to"):
             self._load_files()
             if not paths <= self._files.keys():
                 raise ConflictError(f"commit to {self._table.table}: a file to remove is no longer live")
-            transaction = self._loaded.transaction()
+            transaction = QuickTransaction(self._loaded)
             Replacement(transaction, self._manifests, files, paths, stamp_properties(stamp)).commit()
             self._loaded = transaction.commit_transaction()
         snapshot_id = self.snapshot_id
@@ -257,3 +257,10 @@ class IcebergLakeTable:
 
     def _write_file(self, path: str, rows: pa.Table, partition: Record) -> IcebergFile:
         return write_parquet(self._loaded.io, self._loaded.metadata, path, rows, partition)
+
+
+def _require_written(file: object) -> IcebergFile:
+    """A file that `write` gave; anything else would be left out of the lake without a word."""
+    if not isinstance(file, IcebergFile):
+        raise TypeError(f"commit needs the files that write returned, not {type(file).__name__}")
+    return file

@@ -13,6 +13,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.manifest import ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import Transaction
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update.snapshot import _SnapshotProducer
 
@@ -73,6 +74,19 @@ class Manifests:
             if manifest.content is ManifestContent.DATA:
                 for entry in entries:
                     yield entry.data_file
+
+
+class QuickTransaction(Transaction):
+    """A transaction that copies the table's metadata only once it has changed something.
+
+    pyiceberg copies all of it, deeply, at each of the fifteen looks that a commit takes: with 300 snapshots that was
+    four fifths of the commit's time. Metadata is frozen, so nobody can tell the difference.
+    """
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The metadata as this transaction would leave it."""
+        return super().table_metadata if self._updates else self._table.metadata
 
 
 class Replacement(_SnapshotProducer["Replacement"]):

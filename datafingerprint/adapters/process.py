@@ -47,7 +47,8 @@ def run_service(name: str, body: Body, config: str | None = None) -> int:
 
 def _stop_on_signals(stop: threading.Event) -> None:
     def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        # From a thread of its own: the handler runs inside the main one, which may hold the event's lock.
+        threading.Thread(target=stop.set, daemon=True).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)

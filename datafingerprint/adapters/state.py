@@ -51,6 +51,7 @@ FOLD_ROWS_MAX = 200_000
 """Most values that one `fold` forgets, so that its transaction stays short; the next one goes on."""
 
 _ONLY_ROW = 1
+_VERSION_NAME = "schema_version"
 _PREPARE_LOCK = 0x6466_7073  # "dfps": PostgreSQL's advisory lock while tables are made
 
 _Row = dict[str, Any]
@@ -252,32 +253,37 @@ class SqlStateStore:
     def _prepare(self) -> None:
         """Makes what is missing, once, and demands the known version.
 
+        A store that is there is only read: the API would otherwise wait for the lock behind a busy fingerprinter.
+
         Raises:
             StateError: the store is of another version.
         """
         with self._preparing:
             if self._prepared:
                 return
-            with self._writing.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PREPARE_LOCK)))
-                self._make_tables(connection)
+            with self._readers().begin() as connection:
+                found = _version(connection)
+            if found is None:
+                found = self._make_tables()
+            if found != SCHEMA_VERSION:
+                raise StateError(
+                    f"the state store is of version {found}, this program's is {SCHEMA_VERSION}",
+                    where=self._where,
+                    remedy="use the program that wrote it, or name an empty database as state.url",
+                )
             self._prepared = True
 
-    def _make_tables(self, connection: sa.Connection) -> None:
-        if not sa.inspect(connection).has_table(META.name):
-            METADATA.create_all(connection)
-            connection.execute(sa.insert(META).values(name="schema_version", value=SCHEMA_VERSION))
-            connection.execute(
-                sa.insert(PROGRESS).values(id=_ONLY_ROW, epoch=0, epochs_offset=0, lake_epoch=0, lake_commits_offset=0)
-            )
-        found = connection.scalar(sa.select(META.c.value).where(META.c.name == "schema_version"))
-        if found != SCHEMA_VERSION:
-            raise StateError(
-                f"the state store is of version {found}, this program's is {SCHEMA_VERSION}",
-                where=self._where,
-                remedy="use the program that wrote it, or name an empty database as state.url",
-            )
+    def _make_tables(self) -> str | None:
+        """Makes the tables unless another process was first; answers their version."""
+        with self._writing.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PREPARE_LOCK)))
+            if _version(connection) is None:
+                METADATA.create_all(connection)
+                connection.execute(sa.insert(META).values(name=_VERSION_NAME, value=SCHEMA_VERSION))
+                nothing = {"epoch": 0, "epochs_offset": 0, "lake_epoch": 0, "lake_commits_offset": 0}
+                connection.execute(sa.insert(PROGRESS).values(id=_ONLY_ROW, **nothing))
+            return _version(connection)
 
     def _upsert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[_Row]) -> None:
         """Adds rows, replacing those of the same primary key."""
@@ -288,6 +294,13 @@ class SqlStateStore:
         key = [column.name for column in table.primary_key.columns]
         replaced = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
         connection.execute(statement.on_conflict_do_update(index_elements=key, set_=replaced), list(rows))
+
+
+def _version(connection: sa.Connection) -> str | None:
+    """The version of the tables; None where there are none, and no text of this project's where they are others'."""
+    if not sa.inspect(connection).has_table(META.name):
+        return None
+    return connection.scalar(sa.select(META.c.value).where(META.c.name == _VERSION_NAME)) or "unknown"
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[_Row]) -> None:

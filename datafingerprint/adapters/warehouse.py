@@ -46,6 +46,7 @@ _TRANSIENT = frozenset(
 
 _REMEDIES = {
     ER.ACCESS_DENIED_ERROR: "check source.user and source.password",
+    1698: "check source.user and source.password",
     ER.DBACCESS_DENIED_ERROR: "GRANT ALL ON `{schema}`.* TO the user; the generator makes schema and tables",
     ER.TABLEACCESS_DENIED_ERROR: "GRANT ALL ON `{schema}`.* TO the user; the generator writes every table",
     ER.SPECIFIC_ACCESS_DENIED_ERROR: "grant the user the privilege that the server names",

@@ -41,11 +41,15 @@ def _moment(quoted: str) -> str:
     return f"strftime({quoted}, '%Y-%m-%d %H:%M:%S.%f')"
 
 
+def _decimal(quoted: str, column: Column) -> str:
+    # A DECIMAL(2,2) prints as `.05`; one digit more, and the zero stands before the point.
+    return f"{quoted}::DECIMAL({column.precision + 1}, {column.scale})::VARCHAR"
+
+
 _RENDERERS: dict[Kind, Callable[[str], str]] = {
     Kind.INTEGER: _plain,
     Kind.FLOAT: _plain,
     Kind.DOUBLE: _plain,
-    Kind.DECIMAL: _plain,
     Kind.DATE: _plain,
     Kind.DATETIME: _moment,
     Kind.TIMESTAMP: _moment,
@@ -54,10 +58,15 @@ _RENDERERS: dict[Kind, Callable[[str], str]] = {
 }
 
 
+def _rendered(column: Column) -> str:
+    quoted = identifier(column.name)
+    return _decimal(quoted, column) if column.kind is Kind.DECIMAL else _RENDERERS[column.kind](quoted)
+
+
 def canonical_row(columns: tuple[Column, ...]) -> str:
     """The expression of a row's canonical form; `concat_ws` leaves the NULL fields out."""
     fields = ", ".join(
-        f"{literal(field_name(column.name) + '=')} || {_RENDERERS[column.kind](identifier(column.name))}"
+        f"{literal(field_name(column.name) + '=')} || {_rendered(column)}"
         for column in field_order(columns)
     )
     return f"concat_ws('|', {fields})"

@@ -41,7 +41,6 @@ class EmbeddedStack:
         Raises:
             PartError: one of them did not; all are stopped again.
         """
-        atexit.register(self.stop)
         try:
             self._start(self.blueprint.parts)
         except BaseException:
@@ -82,6 +81,7 @@ class EmbeddedStack:
         self.stop()
 
     def _start(self, parts: Iterable[Part]) -> None:
+        atexit.register(self.stop)
         in_parallel(lambda part: part.prepare(), parts)
         # Not in the threads: a child may end with the thread that started it.
         for part in parts:

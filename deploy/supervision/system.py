@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +83,8 @@ class System:
         try:
             self._launch(blueprint, list_programs(blueprint, generator or ()), rate)
             self._start_parts(blueprint, report)
+            if generator is not None:
+                self._seed(blueprint, report)
             names = [name for name in SERVICES if name != "generator" or generator is not None]
             self._start_services(blueprint, names, report)
         except BaseException:
@@ -123,6 +128,22 @@ class System:
         for part in blueprint.parts:
             self.supervisor.start(part.name)
         in_parallel(self._await_part, blueprint.parts)
+
+    def _seed(self, blueprint: Blueprint, report: Report) -> None:
+        """Founds the league before capture starts: a stream begins with the tables that are there."""
+        report("seeding the league, unless it is there")
+        done = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-m", "services.generator", "--seed-only"],
+            cwd=CHECKOUT,
+            env={**os.environ, **blueprint.environment()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        with self.log("generator").open("a", encoding="utf-8") as log:
+            log.write(done.stderr)
+        if done.returncode != 0:
+            raise PartError(describe_failure("the league could not be seeded", self.log("generator")))
 
     def _start_services(self, blueprint: Blueprint, names: Sequence[str], report: Report) -> None:
         report("starting " + ", ".join(names))

@@ -26,8 +26,8 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
         contextlib.closing(SqlStateStore(settings.state.url)) as store,
         contextlib.closing(KafkaEpochReader(settings.kafka, GROUP)) as reader,
         contextlib.closing(KafkaLakeCommitReader(settings.kafka, GROUP)) as commits,
+        contextlib.closing(IcebergLakeView(settings)) as view,
     ):
-        view = IcebergLakeView(settings)
         Fingerprinter(reader, commits, view, store, settings.fingerprinter, log).run(stop)
 
 

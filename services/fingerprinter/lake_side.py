@@ -19,6 +19,8 @@ from services.fingerprinter.read_back import read_back
 
 READS_AT_ONCE = 4
 
+NOTHING = SnapshotView(None, None, is_foreign=False, files=frozenset())
+
 Clock = Callable[[], float]
 
 
@@ -48,21 +50,32 @@ class LakeSide:
         return after
 
     def _count_committed(self, name: str, snapshot_id: int | None, epoch: int) -> None:
+        """Counts the snapshot that a lake commit names, or what somebody else has put in its place since.
+
+        Only the writer's own later snapshots are left for their commits: a present one that stands at this epoch
+        is what readers get, whatever the commit says.
+        """
         table = self._definitions[name]
+        view = self._present(table)
+        if view.stamp is not None and view.stamp.epoch > epoch:
+            view = NOTHING if snapshot_id is None else self._named(table, snapshot_id, view)
         state = self._states.get(name)
-        if snapshot_id is None:
-            self._save(LakeTableState(name, None, epoch, is_foreign=False, unreadable=""), [], [])
-            return
-        if state is not None and state.snapshot_id == snapshot_id:
-            self._save(replace(state, epoch=epoch), [], [])
-            return
-        view = self._view.snapshot(table, snapshot_id)
-        if view is None:
-            # Expired meanwhile: the present snapshot is of a later epoch, and is judged with its own commit.
-            view = self._view.current(table)
-            self._log.warning("snapshot expired before it was counted", table=name, snapshot=snapshot_id)
-        if view is not None:
+        if state is not None and state.snapshot_id == view.snapshot_id:
+            self._save(replace(state, epoch=epoch, unreadable=view.unreadable), [], [])
+        else:
             self._count(table, view, epoch)
+
+    def _named(self, table: TableSchema, snapshot_id: int, present: SnapshotView) -> SnapshotView:
+        """A snapshot by its id; in place of one that has expired the present one, of which nothing is told yet."""
+        found = self._view.snapshot(table, snapshot_id)
+        if found is None:
+            self._log.warning("snapshot expired before it was counted", table=table.table, snapshot=snapshot_id)
+            return replace(present, unreadable="the lake's snapshot of this epoch has expired")
+        return found
+
+    def _present(self, table: TableSchema) -> SnapshotView:
+        """The present snapshot; a table that is not there, or no longer, holds nothing."""
+        return self._view.current(table) or NOTHING
 
     def look_for_foreign(self, progress: Progress) -> None:
         """Counts and judges tables whose present snapshot is not the one counted, at the epoch that stands.
@@ -72,8 +85,8 @@ class LakeSide:
         found = []
         for name, table in self._definitions.items():
             state = self._states.get(name)
-            view = self._view.current(table)
-            if state is None or view is None or view.snapshot_id == state.snapshot_id:
+            view = self._present(table)
+            if state is None or view.snapshot_id == state.snapshot_id:
                 continue
             if view.stamp is None or view.stamp.epoch <= progress.lake_epoch:
                 self._log.warning(

@@ -21,12 +21,12 @@ GROUP = "dfp-lake-writer"
 
 def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
     """One run, from finding where the lake stands to the end or a failure."""
-    lake = IcebergLake(settings)
-    lake.preflight()
     with (
+        contextlib.closing(IcebergLake(settings)) as lake,
         contextlib.closing(KafkaEpochReader(settings.kafka, GROUP)) as reader,
         contextlib.closing(KafkaLakeCommitLog(settings.kafka)) as commits,
     ):
+        lake.preflight()
         LakeWriter(reader, lake, commits, settings.lake, log).run(stop)
 
 

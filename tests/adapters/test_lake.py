@@ -5,22 +5,29 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.expressions import EqualTo
+from pyiceberg.manifest import ManifestContent, ManifestWriterV2
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.update import TableRequirement, TableUpdate
+from sqlalchemy.exc import OperationalError
 
 from datafingerprint.adapters.lake import IcebergLake, IcebergLakeTable
-from datafingerprint.adapters.lake_connection import LakeConnection, connect
-from datafingerprint.adapters.lake_manifests import MANIFESTS_MAX
+from datafingerprint.adapters.lake_connection import CATALOG_NAME, LakeConnection, connect
+from datafingerprint.adapters.lake_manifests import MANIFESTS_MAX, Manifests, Replacement
 from datafingerprint.adapters.lake_partitions import FOLDER_OCTETS_MAX, partition_folders
 from datafingerprint.adapters.lake_view import IcebergLakeView
 from datafingerprint.config import Lake, Settings
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import ConfigError, ConflictError, LakeError
+from datafingerprint.errors import ConfigError, ConflictError, LakeError, Unavailable
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import Stamp
 from datafingerprint.schema import TableSchema, column
@@ -429,7 +436,7 @@ def test_a_view_gives_every_snapshot_its_own_files(lake: IcebergLake, view: Iceb
 def test_an_existing_table_with_other_columns_is_refused(lake: IcebergLake) -> None:
     lake.table(table_of())
     other = table_of(columns=[(name, "int(11)" if name == "name" else kind) for name, kind in COLUMNS])
-    with pytest.raises(LakeError, match="column 12 is name string in the lake, name int is wanted.*drop the lake"):
+    with pytest.raises(LakeError, match=r"column 12 is name string in the lake, name int is wanted.*drop the lake"):
         lake.table(other)
     with pytest.raises(LakeError, match="column 13 is bytes binary in the lake, nothing is wanted"):
         lake.table(table_of(columns=COLUMNS[:-1]))
@@ -461,3 +468,60 @@ def test_a_lost_data_file_is_named(lake: IcebergLake) -> None:
     Path(file.path.removeprefix("file://")).unlink()
     with pytest.raises(LakeError, match=r"reading a file of ootp\.games: an object of the table is gone"):
         lake_table.read(file)
+
+
+class LosesReplies(SqlCatalog):
+    """A catalog whose commits happen, but whose answers get lost."""
+
+    def commit_table(
+        self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
+    ) -> CommitTableResponse:
+        super().commit_table(table, requirements, updates)
+        raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+
+
+def test_a_commit_whose_reply_was_lost_is_found_by_its_stamp(lake: IcebergLake, connection: LakeConnection) -> None:
+    table = table_of()
+    lake.table(table)
+    with closing(LosesReplies(CATALOG_NAME, **connection.catalog.properties)) as catalog:
+        deaf = IcebergLake(Settings(), LakeConnection(catalog, connection.warehouse, "here")).table(table)
+        with pytest.raises(Unavailable, match=r"commit to ootp\.games: the catalog is away"):
+            put(deaf, table, rows_of(table, ORDINARY), 1)
+        assert deaf.stamp is None
+        deaf.refresh()
+        assert deaf.stamp == stamp(1)
+        assert all_rows(deaf) == [ORDINARY]
+
+
+class DeletesWriter(ManifestWriterV2):
+    def content(self) -> ManifestContent:
+        return ManifestContent.DELETES
+
+
+class LeavesDeleteFiles(Replacement):
+    """What an engine does that deletes rows by merge-on-read; pyiceberg itself cannot."""
+
+    def new_manifest_writer(self, spec: PartitionSpec) -> ManifestWriterV2:
+        return DeletesWriter(spec, self.schema(), self.new_manifest_output(), self._snapshot_id, "zstandard")
+
+
+def test_delete_files_are_refused_by_the_writer_and_told_by_the_view(
+    lake: IcebergLake, connection: LakeConnection, view: IcebergLakeView
+) -> None:
+    table = table_of()
+    lake_table = lake.table(table)
+    put(lake_table, table, rows_of(table, ORDINARY), 1)
+    loaded = connection.catalog.load_table("ootp.games")
+    deletes = lake_table.write({"-": rows_of(table, ORDINARY)}, stamp(1))
+    transaction = loaded.transaction()
+    manifests = Manifests(loaded.io)
+    manifests.load(loaded.current_snapshot())
+    LeavesDeleteFiles(transaction, manifests, deletes, frozenset(), {}).commit()
+    transaction.commit_transaction()
+    lake_table.refresh()
+    with pytest.raises(LakeError, match="has delete files"):
+        lake_table.files()
+    seen = view.current(table)
+    assert seen is not None
+    assert seen.unreadable == "1 delete files that this project did not write"
+    assert len(seen.files) == 1

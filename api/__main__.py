@@ -1,0 +1,38 @@
+"""`python -m api`: serves REST, metrics and dashboard."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+
+import click
+import structlog
+
+from api.application import create_app
+from api.server import require_loopback, serve
+from datafingerprint.adapters.lag import KafkaLagReader
+from datafingerprint.adapters.process import run_service
+from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.config import Settings
+
+
+def body(settings: Settings, log: structlog.stdlib.BoundLogger, _stop: threading.Event) -> None:
+    """One run; uvicorn hears the signals itself, and hands them on when it has ended."""
+    require_loopback(settings.api)
+    with (
+        contextlib.closing(SqlStateStore(settings.state.url)) as store,
+        contextlib.closing(KafkaLagReader(settings.kafka)) as lag_reader,
+    ):
+        serve(create_app(store, lag_reader), settings.api, log)
+
+
+@click.command(help="Serves REST, metrics and the dashboard over what the fingerprinter stored, until it is stopped.")
+@click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
+def main(config: str | None) -> None:
+    """Runs the service and exits with its status."""
+    sys.exit(run_service("api", body, config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Every metric of `/metrics`, in one list; `docs/metrics.md` is written from it.
+
+All are gauges of what is stored: a scrape reads, it counts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from api.fingerprints import fingerprints
+from api.models import FingerprintsAnswer, Lag, LagAnswer, StatusAnswer, TableFingerprint, TablesAnswer
+from api.ports import LagReader, StateView, Store
+from api.status import KAFKA_OK, MessageLag, ask_kafka, lag, status, tables
+from datafingerprint.errors import DataFingerprintError
+from datafingerprint.verdict import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: its name with the unit last, its labels, and what it says."""
+
+    name: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+# Whether the service itself can tell anything.
+STATE_UP = Metric("dfp_state_up", (), "1 when the state store can be read; the other metrics are left out otherwise.")
+KAFKA_UP = Metric("dfp_kafka_up", (), "1 when Kafka told the offsets of the groups; the message lag is left out else.")
+
+# The verdicts. Alert on dfp_partitions{verdict="mismatch"} > 0.
+VERDICT = Metric("dfp_verdict", ("table", "verdict"), "1 for the verdict that a table has now, 0 for the others.")
+PARTITIONS = Metric("dfp_partitions", ("table", "verdict"), "Partitions of a table that have this verdict.")
+
+# The clock of both sides.
+SOURCE_EPOCH = Metric("dfp_source_epoch", (), "The last epoch in the source's sums.")
+LAKE_EPOCH = Metric("dfp_lake_epoch", (), "The epoch that the lake was compared at; 0 before the first.")
+SOURCE_RECORDED_AGE = Metric(
+    "dfp_source_recorded_age_seconds",
+    (),
+    "Time since the last epoch's sums were stored; it grows when capture or fingerprinter stand still.",
+)
+COMPARED_AGE = Metric(
+    "dfp_compared_age_seconds", (), "Time since the commit of the last source transaction that was compared."
+)
+
+# How far the lake and the fingerprinter are behind. Left out where it is not known.
+LAG_MESSAGES = Metric("dfp_lag_messages", ("group",), "Messages in Kafka that a consumer group has not read.")
+LAG_ROWS = Metric("dfp_lag_rows", ("group",), "Changed rows in epochs that a group has not reached.")
+LAG_EPOCHS = Metric("dfp_lag_epochs", ("group",), "Epochs that a group has not reached.")
+LAG_SECONDS = Metric("dfp_lag_seconds", ("group",), "Age of the oldest change that a group has not reached; 0: none.")
+
+# What is on both sides. Left out where it is not known.
+SOURCE_ROWS = Metric("dfp_source_rows", ("table",), "Rows of the source at the table's epoch of comparison.")
+LAKE_ROWS = Metric("dfp_lake_rows", ("table",), "Rows of the lake at the table's epoch of comparison.")
+LAKE_FILES = Metric("dfp_lake_files", ("table",), "Live data files that are counted.")
+LAKE_FILES_UNREADABLE = Metric("dfp_lake_unreadable_files", ("table",), "Live data files that could not be read back.")
+LAKE_BYTES = Metric("dfp_lake_bytes", ("table",), "Size of the live data files.")
+SNAPSHOT = Metric("dfp_snapshot_percent", ("table",), "Progress of a table's first reading; 100 when it is complete.")
+
+METRICS = (
+    STATE_UP,
+    KAFKA_UP,
+    VERDICT,
+    PARTITIONS,
+    SOURCE_EPOCH,
+    LAKE_EPOCH,
+    SOURCE_RECORDED_AGE,
+    COMPARED_AGE,
+    LAG_MESSAGES,
+    LAG_ROWS,
+    LAG_EPOCHS,
+    LAG_SECONDS,
+    SOURCE_ROWS,
+    LAKE_ROWS,
+    LAKE_FILES,
+    LAKE_FILES_UNREADABLE,
+    LAKE_BYTES,
+    SNAPSHOT,
+)
+
+Sample = tuple[Metric, tuple[str, ...], float | None]
+"""A value of a metric for its labels' values; None is left out, unknown is not 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one scrape has read."""
+
+    status: StatusAnswer
+    lag: LagAnswer
+    tables: TablesAnswer
+    fingerprints: FingerprintsAnswer
+    recorded_at: float | None
+    now: float
+
+
+def observe(view: StateView, kafka: MessageLag, now: float) -> Observed:
+    """Reads all that a scrape shows."""
+    last = view.epoch(view.progress().epoch)
+    return Observed(
+        status(view, kafka, now),
+        lag(view, kafka, now),
+        tables(view),
+        fingerprints(view),
+        last.recorded_at if last else None,
+        now,
+    )
+
+
+def render(store: Store, lag_reader: LagReader, now: float) -> bytes:
+    """The metrics in Prometheus' text format; a store that is away is told by `dfp_state_up`."""
+    kafka = ask_kafka(lag_reader)
+    try:
+        with store.reading() as view:
+            found = list(samples(observe(view, kafka, now)))
+    except DataFingerprintError:
+        found = [(STATE_UP, (), 0), (KAFKA_UP, (), float(kafka.kafka == KAFKA_OK))]
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Samples(found))
+    return generate_latest(registry)
+
+
+class _Samples(Collector):
+    """Hands what was observed to prometheus-client, each metric with its help and all its values."""
+
+    def __init__(self, found: Iterable[Sample]) -> None:
+        self._found = list(found)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The metrics in the order of the list."""
+        for metric in METRICS:
+            family = GaugeMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+            for of, labels, value in self._found:
+                if of is metric and value is not None:
+                    family.add_metric(labels, value)
+            if family.samples:
+                yield family
+
+
+def samples(seen: Observed) -> Iterator[Sample]:
+    """The values of every metric."""
+    yield STATE_UP, (), 1
+    yield KAFKA_UP, (), float(seen.lag.kafka == KAFKA_OK)
+    yield SOURCE_EPOCH, (), seen.status.source_epoch or 0
+    yield LAKE_EPOCH, (), seen.status.epoch or 0
+    yield SOURCE_RECORDED_AGE, (), None if seen.recorded_at is None else max(0.0, seen.now - seen.recorded_at)
+    yield COMPARED_AGE, (), _age(seen.status.as_of, seen.now)
+    for group, values in seen.lag.groups.items():
+        yield from _lag_samples(group, values)
+    for item in seen.fingerprints.items:
+        yield from _table_samples(item)
+    yield from _lake_samples(seen.tables)
+
+
+def _age(at: datetime | None, now: float) -> float | None:
+    return None if at is None else max(0.0, now - at.timestamp())
+
+
+def _lag_samples(group: str, values: Lag) -> Iterator[Sample]:
+    yield LAG_MESSAGES, (group,), values.messages
+    yield LAG_ROWS, (group,), values.rows
+    yield LAG_EPOCHS, (group,), values.epochs
+    yield LAG_SECONDS, (group,), values.seconds
+
+
+def _table_samples(item: TableFingerprint) -> Iterator[Sample]:
+    for outcome in Outcome:
+        yield VERDICT, (item.table, outcome.value), float(item.verdict == outcome.value)
+        yield PARTITIONS, (item.table, outcome.value), sum(part.verdict == outcome.value for part in item.partitions)
+    yield SOURCE_ROWS, (item.table,), item.source.rows if item.source else None
+    yield LAKE_ROWS, (item.table,), item.lake.rows if item.lake else None
+
+
+def _lake_samples(found: TablesAnswer) -> Iterator[Sample]:
+    for item in found.items:
+        if item.lake is not None:
+            yield LAKE_FILES, (item.table,), item.lake.files
+            yield LAKE_FILES_UNREADABLE, (item.table,), item.lake.unreadable
+            yield LAKE_BYTES, (item.table,), item.lake.octets
+        if item.snapshot is not None:
+            yield SNAPSHOT, (item.table,), item.snapshot.percent
+
+
+def document() -> str:
+    """The text of `docs/metrics.md`."""
+    lines = [
+        "# Metrics",
+        "",
+        "`GET /metrics` answers in Prometheus' text format. Every metric is a gauge of what is stored; reading it",
+        "touches neither the warehouse nor the lake. A value that is not known is left out, it is never 0.",
+        "",
+        "| metric | labels | meaning |",
+        "|---|---|---|",
+        *(
+            f"| `{metric.name}` | {', '.join(f'`{label}`' for label in metric.labels) or '-'} | {metric.meaning} |"
+            for metric in METRICS
+        ),
+        "",
+        'Alert on `sum(dfp_partitions{verdict="mismatch"}) > 0`, on `dfp_state_up == 0`, and on',
+        "`dfp_source_recorded_age_seconds` above a minute: an idle source still gives an epoch every 10 s.",
+        "",
+        "This page is written by `python -m api.metrics > docs/metrics.md`; a test compares them.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(document(), end="")  # noqa: T201 - this is how the page is written

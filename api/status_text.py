@@ -1,0 +1,85 @@
+"""Shows the answers of `/v1/status` and `/v1/fingerprints` on a terminal, for `datafingerprint status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+JSON = Mapping[str, Any]
+
+_STYLES = {"match": "bold green", "mismatch": "bold red", "inconclusive": "bold yellow"}
+_UNKNOWN = "-"
+_WHOLE = "-"  # the one partition of a table without any
+
+
+def status_text(status: JSON, fingerprints: JSON, *, partitions: bool = False) -> Group:
+    """What rich prints: the system in a few lines, then a table of tables; plain text where there are no colours.
+
+    Args:
+        status: The answer to `GET /v1/status`.
+        fingerprints: The answer to `GET /v1/fingerprints`.
+        partitions: Whether every partition has a line, or those only that do not match.
+    """
+    return Group(_summary(status), _table(fingerprints, every=partitions))
+
+
+def _summary(status: JSON) -> Text:
+    parts, lag = status["partitions"], status["lag"]
+    gtid = (status["position"] or {}).get("gtid")
+    text = _verdict(status["verdict"])
+    text.append(
+        f"  {parts['match']} partitions match, {parts['mismatch']} mismatch, {parts['inconclusive']} inconclusive\n"
+        f"lake at epoch {_known(status['epoch'])} of {_known(status['source_epoch'])}, "
+        f"{_known(lag['rows'])} rows and {_known(lag['seconds'])} s behind\n"
+        f"compared as of {_known(status['as_of'])} at {_known(gtid)}\n"
+    )
+    for table, percent in status["snapshot"].items():
+        text.append(f"first reading of {table}: {percent} %\n")
+    return text
+
+
+def _table(fingerprints: JSON, *, every: bool) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("table", overflow="fold")
+    table.add_column("epoch", justify="right")
+    table.add_column("source rows", justify="right")
+    table.add_column("lake rows", justify="right")
+    table.add_column("source fingerprint", overflow="fold")
+    table.add_column("lake fingerprint", overflow="fold")
+    table.add_column("verdict", overflow="fold")
+    for item in fingerprints["items"]:
+        _add(table, item["table"], item)
+        for part in item["partitions"]:
+            if part["partition"] != _WHOLE and (every or part["verdict"] != "match"):
+                _add(table, f"  {part['partition']}", part)
+    return table
+
+
+def _add(table: Table, name: str, one: JSON) -> None:
+    verdict = _verdict(one["verdict"])
+    if one["reason"]:
+        verdict.append(f" {one['reason']}", "default")
+    source, lake = one["source"] or {}, one["lake"] or {}
+    table.add_row(
+        Text(name),
+        _known(one["epoch"]),
+        _known(source.get("rows")),
+        _known(lake.get("rows")),
+        _known(source.get("fingerprint")),
+        _known(lake.get("fingerprint")),
+        verdict,
+    )
+
+
+def _verdict(outcome: str) -> Text:
+    text = Text()
+    text.append(outcome, _STYLES.get(outcome, "default"))
+    return text
+
+
+def _known(value: object) -> str:
+    return _UNKNOWN if value is None else str(value)

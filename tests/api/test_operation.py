@@ -1,0 +1,164 @@
+"""Health, readiness, errors, metrics, OpenAPI and the dashboard page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from api import metrics
+from api.server import require_loopback
+from datafingerprint.config import Api
+from datafingerprint.errors import ConfigError, StateError, Unavailable
+
+ROOT = Path(__file__).parents[2]
+
+PATHS = {
+    "/",
+    "/healthz",
+    "/metrics",
+    "/readyz",
+    "/v1/epochs",
+    "/v1/fingerprints",
+    "/v1/fingerprints/{table}",
+    "/v1/fingerprints/{table}/{partition}",
+    "/v1/lag",
+    "/v1/status",
+    "/v1/tables",
+}
+
+
+Broken = Callable[[Exception], AbstractContextManager[httpx.Client]]
+
+
+def test_the_process_lives_whatever_the_store_does(broken: Broken) -> None:
+    with broken(Unavailable("the state store is away")) as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_it_is_ready_when_a_first_epoch_is_stored(empty_client: httpx.Client) -> None:
+    response = empty_client.get("/readyz")
+    assert response.status_code == 503
+    assert "no epoch is stored yet" in response.json()["error"]
+
+
+def test_it_is_ready_with_epochs(client: httpx.Client) -> None:
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("failure", [Unavailable("the state store is away"), StateError("of version 2")])
+def test_it_is_not_ready_without_its_store(broken: Broken, failure: Exception) -> None:
+    with broken(failure) as client:
+        response = client.get("/readyz")
+        assert (response.status_code, response.json()) == (503, {"error": str(failure)})
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "said"),
+    [
+        (Unavailable("the state store is away"), 503, "the state store is away"),
+        (StateError("of version 2", remedy="do this"), 500, "of version 2: do this"),
+        (RuntimeError("a secret detail"), 500, "the service failed; its log says why"),
+    ],
+)
+def test_every_failure_is_answered_as_an_error_in_json(
+    broken: Broken,
+    failure: Exception,
+    code: int,
+    said: str,
+) -> None:
+    with broken(failure) as client:
+        for path in ("/v1/status", "/v1/tables", "/v1/epochs", "/v1/lag", "/v1/fingerprints", "/v1/fingerprints/a/b"):
+            response = client.get(path)
+            assert (response.status_code, response.json()) == (code, {"error": said}), path
+
+
+def test_unknown_paths_and_methods_are_errors_in_json(client: httpx.Client) -> None:
+    assert client.get("/v2/status").json() == {"error": "Not Found"}
+    response = client.post("/v1/status")
+    assert (response.status_code, response.json()) == (405, {"error": "Method Not Allowed"})
+
+
+def test_the_openapi_document_lists_every_path(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == PATHS
+    assert client.get("/docs").status_code == 200
+
+
+def test_every_path_is_documented() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [path for path in sorted(PATHS) if f"`{path}`" not in text] == []
+
+
+def families(text: str) -> dict[str, dict[tuple[str, ...], float]]:
+    return {
+        family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
+        for family in text_string_to_metric_families(text)
+    }
+
+
+def test_metrics_tell_verdicts_epochs_and_lag(client: httpx.Client) -> None:
+    found = families(client.get("/metrics").text)
+    assert found["dfp_state_up"] == found["dfp_kafka_up"] == {(): 1}
+    assert found["dfp_partitions"]["ootp.games", "mismatch"] == 1
+    assert found["dfp_verdict"]["ootp.games", "mismatch"] == 1
+    assert found["dfp_verdict"]["ootp.games", "match"] == 0
+    assert (found["dfp_source_epoch"][()], found["dfp_lake_epoch"][()]) == (5, 3)
+    assert found["dfp_lag_messages"] == {("dfp-lake-writer",): 6, ("dfp-fingerprinter",): 0}
+    assert found["dfp_lag_seconds"]["dfp-lake-writer",] == 15
+    assert found["dfp_source_recorded_age_seconds"][()] == 11
+    assert found["dfp_compared_age_seconds"][()] == 17
+    assert found["dfp_source_rows"]["ootp.games",] == 2443
+    assert ("ootp.players",) not in found["dfp_source_rows"]
+    assert found["dfp_snapshot_percent"]["ootp.players",] == 40
+
+
+def test_every_metric_of_the_list_is_shown_and_no_other(client: httpx.Client) -> None:
+    assert set(families(client.get("/metrics").text)) == {metric.name for metric in metrics.METRICS}
+
+
+def test_metrics_tell_that_the_store_or_kafka_is_away(client: httpx.Client, broken: Broken, lag_reader: Any) -> None:  # noqa: ANN401 - the fake of conftest
+    lag_reader.failure = Unavailable("the broker is away")
+    found = families(client.get("/metrics").text)
+    assert found["dfp_kafka_up"] == {(): 0}
+    assert "dfp_lag_messages" not in found
+    with broken(Unavailable("away")) as away:
+        response = away.get("/metrics")
+        assert response.status_code == 200
+        assert families(response.text) == {"dfp_state_up": {(): 0}, "dfp_kafka_up": {(): 0}}
+
+
+def test_the_page_about_metrics_is_the_list() -> None:
+    assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == metrics.document()
+
+
+def test_names_of_metrics_begin_alike_and_are_unique() -> None:
+    names = [metric.name for metric in metrics.METRICS]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"dfp_[a-z_]+", name) for name in names)
+
+
+def test_the_dashboard_loads_nothing_from_elsewhere_and_puts_text_in_place_only(client: httpx.Client) -> None:
+    response = client.get("/")
+    assert response.headers["content-type"].startswith("text/html")
+    assert "connect-src 'self'" in response.headers["content-security-policy"]
+    page = response.text
+    assert not re.search(r"https?://|//cdn|@import", page)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", page)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_it_listens_on_this_machine(host: str) -> None:
+    require_loopback(Api(host=host))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])  # noqa: S104 - refused
+def test_it_refuses_to_listen_where_others_can_reach_it(host: str) -> None:
+    with pytest.raises(ConfigError, match="no tokens yet"):
+        require_loopback(Api(host=host))

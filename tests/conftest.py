@@ -1,0 +1,93 @@
+"""Fixtures of the live tests: the real parts, started once, and settings of its own for every test."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boto3
+import pymysql
+import pytest
+
+from datafingerprint.config import Settings, load_settings
+from deploy.embedded.stack import EmbeddedStack
+
+_number = itertools.count(1)
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """MariaDB, Kafka and S3, shared by all live tests of a run; a test that kills a part starts it again."""
+    with EmbeddedStack(tmp_path_factory.mktemp("stack")) as started:
+        mariadb = started.blueprint.mariadb
+        with mariadb.connect_as_administrator() as connection, connection.cursor() as cursor:
+            cursor.execute(f"GRANT ALL ON *.* TO '{mariadb.user}'@'127.0.0.1'")
+        yield started
+
+
+@pytest.fixture
+def stack_environment(stack: EmbeddedStack, tmp_path: Path) -> dict[str, str]:
+    """`DFP_` variables of one test: schema, topics, lake path, catalog and state store that no other test has."""
+    number = next(_number)
+    return {
+        **stack.environment(),
+        "DFP_SOURCE_TABLES": f"test{number}.*",
+        "DFP_GENERATOR_SCHEMA_NAME": f"test{number}",
+        "DFP_KAFKA_PREFIX": f"test{number}",
+        "DFP_LAKE_PATH": f"lake{number}",
+        "DFP_LAKE_CATALOG": f"sqlite:///{tmp_path}/catalog.db",
+        "DFP_STATE_URL": f"sqlite:///{tmp_path}/state.db",
+        "DFP_LAKE_FLUSH_S": "1",
+        "DFP_CDC_HEARTBEAT_S": "2",
+        "DFP_FINGERPRINTER_ETAG_CHECK_S": "1",
+        "DFP_FINGERPRINTER_POLL_S": "0.5",
+    }
+
+
+@pytest.fixture
+def stack_settings(stack_environment: dict[str, str]) -> Settings:
+    """Settings that point at the live parts; the source schema `test<n>` does not exist yet."""
+    tables = {"tables": {}}
+    return load_settings(tables, stack_environment)
+
+
+@pytest.fixture
+def warehouse_settings(stack_settings: Settings) -> Settings:
+    """The same, under the name that tests of the generator know it by."""
+    return stack_settings
+
+
+@pytest.fixture
+def source(stack_settings: Settings) -> Iterator[pymysql.Connection]:
+    """A connection to the test's own schema, which is created, and dropped afterwards."""
+    schema = stack_settings.generator.schema_name
+    connection = pymysql.connect(
+        host=stack_settings.source.host,
+        port=stack_settings.source.port,
+        user=stack_settings.source.user,
+        password=stack_settings.source.password.get_secret_value(),
+        charset="utf8mb4",
+        autocommit=True,
+    )
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE IF NOT EXISTS {schema}")
+        connection.select_db(schema)
+        yield connection
+
+
+@pytest.fixture
+def s3(stack_settings: Settings) -> Iterator[object]:
+    """A plain S3 client on the lake's bucket's server."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=stack_settings.s3.endpoint,
+        region_name=stack_settings.s3.region,
+        aws_access_key_id=stack_settings.s3.access_key,
+        aws_secret_access_key=stack_settings.s3.secret_key.get_secret_value(),
+    )
+    with contextlib.closing(client):
+        yield client

@@ -1,0 +1,196 @@
+"""What cannot heal ends a service with status 2 and one line that says what, where and what to do; the rest is retried."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+
+from datafingerprint import wire
+from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
+from datafingerprint.epochs import Epoch, OffsetRange
+from datafingerprint.ports import EpochDraft
+
+pytestmark = pytest.mark.live
+
+REFUSED = 2
+WITHIN_S = 60.0
+ENDS_WITHIN_S = 5.0
+SERVICES = ("cdc", "lake_writer", "fingerprinter")
+
+
+def refusal(flow: Any, name: str, **more: str) -> str:  # noqa: ANN401 - made by tests/flow/conftest.py
+    """Runs a service that must refuse; returns its only line that is no ordinary progress."""
+    service = flow.service(name, label=f"{name}-{len(flow.services)}")
+    service.start(**more)
+    assert service.wait(WITHIN_S) == REFUSED
+    return refusing_line(service)
+
+
+def refusing_line(service: Any) -> str:  # noqa: ANN401 - as above
+    assert "Traceback" not in service.text
+    lines = [line for line in service.text.splitlines() if " level=info " not in line]
+    assert len(lines) == 1, lines
+    return str(lines[0])
+
+
+def test_a_pattern_that_no_table_matches_is_refused_with_those_that_there_are(small_flow: Any) -> None:  # noqa: ANN401
+    line = refusal(small_flow, "cdc", DFP_SOURCE_TABLES="nowhere.*")
+    assert "no table matches nowhere.*" in line
+    assert "[source] tables" in line
+    assert f"{small_flow.schema}.players" in line
+
+
+def test_a_wrong_password_is_refused_without_showing_it(small_flow: Any) -> None:  # noqa: ANN401
+    line = refusal(small_flow, "cdc", DFP_SOURCE_PASSWORD="not the one")
+    assert "the source refuses us" in line
+    assert f"where=127.0.0.1:{small_flow.settings.source.port}" in line
+    assert "remedy=check [source] user, password, grants" in line
+    assert "not the one" not in line
+
+
+@contextlib.contextmanager
+def server_set_to(flow: Any, variable: str, value: str) -> Iterator[None]:  # noqa: ANN401 - as above
+    (before,) = flow.sql(f"SELECT @@GLOBAL.{variable}")[0]
+    flow.sql(f"SET GLOBAL {variable} = {value}")
+    try:
+        yield
+    finally:
+        flow.sql(f"SET GLOBAL {variable} = {before}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("binlog_row_metadata", "MINIMAL"), ("binlog_row_image", "MINIMAL")]
+)
+def test_a_server_that_logs_too_little_is_refused_with_the_statement_that_mends_it(
+    small_flow: Any,  # noqa: ANN401 - as above
+    variable: str,
+    value: str,
+) -> None:
+    with server_set_to(small_flow, variable, value):
+        line = refusal(small_flow, "cdc")
+    assert f"what=the source has {variable} = {value}" in line
+    assert f"remedy=SET GLOBAL {variable} = FULL" in line
+
+
+@pytest.mark.parametrize("name", ["lake_writer"])
+def test_a_missing_bucket_is_refused(small_flow: Any, name: str) -> None:  # noqa: ANN401
+    line = refusal(small_flow, name, DFP_S3_BUCKET="no-such-bucket")
+    assert "no-such-bucket" in line
+    assert "remedy=" in line
+
+
+@pytest.mark.parametrize("variable", ["DFP_S3_SECRET_KEY", "DFP_S3_ACCESS_KEY"])
+def test_a_wrong_key_of_the_store_is_refused_without_showing_it(small_flow: Any, variable: str) -> None:  # noqa: ANN401
+    line = refusal(small_flow, "lake_writer", **{variable: "notthisone"})
+    assert "where=" in line
+    assert "remedy=" in line
+    assert variable != "DFP_S3_SECRET_KEY" or "notthisone" not in line
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "generator"])
+def test_an_unknown_variable_is_refused_with_the_nearest_known_one(small_flow: Any, name: str) -> None:  # noqa: ANN401
+    line = refusal(small_flow, name, DFP_KAFKA_PREFIXX="x")
+    assert line == f"{name}: unknown variable DFP_KAFKA_PREFIXX: did you mean DFP_KAFKA_PREFIX?"
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "generator"])
+def test_an_unknown_setting_is_refused_with_the_nearest_known_one(small_flow: Any, name: str) -> None:  # noqa: ANN401
+    config = small_flow.directory / "wrong.toml"
+    config.write_text("[kafka]\nbootstraps = 'x'\n", encoding="utf-8")
+    line = refusal(small_flow, name, DFP_CONFIG=str(config))
+    assert line.startswith(f"{name}: unknown setting kafka.bootstraps")
+    assert "bootstrap?" in line
+
+
+def unused_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_a_broker_that_nobody_has_started_is_waited_for_and_the_wait_can_be_ended(small_flow: Any) -> None:  # noqa: ANN401
+    where = f"127.0.0.1:{unused_port()}"
+    for name in SERVICES:
+        small_flow.service(name).start(DFP_KAFKA_BOOTSTRAP=where, DFP_KAFKA_TIMEOUT_S="2")
+    for name in SERVICES:
+        small_flow.service(name).await_saying("event=unavailable", times=2, within_s=WITHIN_S)
+        assert where in small_flow.service(name).text
+    for name in SERVICES:
+        service = small_flow.service(name)
+        assert service.end() == 0
+        assert "Traceback" not in service.text
+        assert all(" level=" in line for line in service.text.splitlines()), "lines that are not ours"
+
+
+@pytest.mark.parametrize(("name", "ready"), [("cdc", "event=snapshot complete"), ("lake_writer", "event=writing")])
+def test_the_second_of_a_kind_takes_over_and_the_first_stops(small_flow: Any, name: str, ready: str) -> None:  # noqa: ANN401
+    small_flow.service("cdc").start()
+    first = small_flow.service(name)
+    if not first.is_running:
+        first.start()
+    first.await_saying(ready)
+    second = small_flow.service(name, label="second")
+    second.start()
+    assert first.wait(WITHIN_S) == REFUSED
+    line = refusing_line(first)
+    assert "another process has taken over" in line
+    assert "remedy=run one of them per [kafka] prefix" in line
+    assert second.is_running
+    assert second.end() == 0
+
+
+class GarbageLog(KafkaEpochLog):
+    """Publishes epochs whose only message is no record batch."""
+
+    place = ""
+
+    def _send_changes(self, producer: KafkaProducer, draft: EpochDraft) -> dict[str, dict[int, OffsetRange]]:
+        definitions = self.definitions()
+        table, version = next((name, one) for name, one in (draft.versions or {}).items() if name.endswith("players"))
+        topic = self._topics.of(definitions[version])
+        headers = [(wire.HEADER_EPOCH, str(draft.number).encode()), (wire.HEADER_SCHEMA, str(version).encode())]
+        sent = producer.send(topic, b"no record batch", partition=0, headers=headers)
+        producer.flush(timeout=WITHIN_S)
+        offset = sent.get(timeout=WITHIN_S).offset
+        self.place = f"{topic}:0:{offset}"
+        return {table: {0: OffsetRange(offset, offset + 1, 1, 1)}}
+
+
+def following(last: Epoch) -> EpochDraft:
+    return EpochDraft(
+        last.stream_id,
+        last.number + 1,
+        last.position,
+        last.committed_at,
+        snapshots=last.snapshots,
+        versions=last.versions,
+    )
+
+
+def test_a_message_that_is_no_batch_stops_its_readers_by_its_offset_and_capture_goes_on(small_flow: Any) -> None:  # noqa: ANN401
+    small_flow.start()
+    small_flow.settle()
+    cdc = small_flow.service("cdc")
+    assert cdc.end() == 0
+    with contextlib.closing(GarbageLog(small_flow.settings.kafka)) as log:
+        last = log.open()
+        assert last is not None
+        log.publish(following(last))
+        place = log.place
+    for name in ("lake_writer", "fingerprinter"):
+        service = small_flow.service(name)
+        assert service.wait(WITHIN_S) == REFUSED
+        line = refusing_line(service)
+        assert f"where={place}" in line
+        assert f"{small_flow.schema}.players is no record batch" in line
+        assert "remedy=restore the topic" in line
+    cdc.start()
+    cdc.await_saying("event=stream resumed")
+    small_flow.sql(f"DELETE FROM {small_flow.schema}.notes")
+    cdc.await_saying("event=epoch published")
+    assert cdc.end() == 0
