@@ -178,7 +178,9 @@ def load_settings(document: Mapping[str, Any], environment: Mapping[str, str]) -
         if variable not in known:
             raise ConfigError(f"unknown variable {variable}", remedy=_nearest(variable, known))
         section, field = known[variable]
-        merged.setdefault(section, {})[field] = _items(text) if field == "tables" else text
+        values = merged.setdefault(section, {})
+        if isinstance(values, dict):  # otherwise the check below refuses the section
+            values[field] = _items(text) if field == "tables" else text
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:

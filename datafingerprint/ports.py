@@ -341,6 +341,12 @@ class StateStore(Protocol):
     def files(self, table: str) -> Mapping[str, FileSums]:
         """The files that are counted for a table, by path."""
 
+    def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
+        """A lake table's sums by partition over all its files; one that cannot be read adds nothing."""
+
+    def unreadable(self, table: str) -> Mapping[str, str]:
+        """Partitions with a file that cannot be read, and why, naming the file."""
+
     def save_lake(self, state: LakeTableState, added: Sequence[FileSums], removed: Sequence[str]) -> None:
         """Stores which files a table now counts; a path that is added again replaces what was known of it."""
 

@@ -105,7 +105,7 @@ def column(name: str, type_text: str, *, nullable: bool, charset: str | None) ->
     if base == "decimal":
         return _decimal(name, type_text, args, nullable=nullable)
     kind = _KINDS.get(base)
-    if kind is None or (kind is Kind.TEXT and charset not in UTF8_CHARSETS):
+    if kind is None or "compressed" in rest or (kind is Kind.TEXT and charset not in UTF8_CHARSETS):
         in_charset = f" in {charset}" if charset else ""
         raise SourceError(f"type {type_text}{in_charset} of column {name} cannot be carried exactly yet")
     fraction = int(args or 0) if kind in (Kind.DATETIME, Kind.TIMESTAMP) else 0

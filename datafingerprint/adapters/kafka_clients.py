@@ -26,6 +26,9 @@ from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailabl
 _TAIL_RECORDS = 50
 """How far before a topic's end its last record is looked for first; markers take offsets too."""
 
+_BOOTSTRAP_S = 5.0
+"""How long one attempt to reach any broker takes at most: a service that is told to end meanwhile does so after it."""
+
 _CLOSE_S = 5.0
 """How long the end of a producer's thread is waited for; it has nothing left to do."""
 
@@ -76,7 +79,7 @@ def consumer(kafka: Kafka, group: str | None) -> KafkaConsumer:
             max_poll_records=64,
             metrics_enabled=False,
             request_timeout_ms=int(kafka.timeout_s * 1000),
-            bootstrap_timeout_ms=int(kafka.timeout_s * 1000),
+            bootstrap_timeout_ms=_bootstrap_ms(kafka),
         )
 
 
@@ -93,7 +96,7 @@ def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
             delivery_timeout_ms=int(kafka.timeout_s * 2000),
             request_timeout_ms=int(kafka.timeout_s * 1000),
             max_block_ms=int(kafka.timeout_s * 1000),
-            bootstrap_timeout_ms=int(kafka.timeout_s * 1000),
+            bootstrap_timeout_ms=_bootstrap_ms(kafka),
         )
         try:
             made.init_transactions()
@@ -134,8 +137,14 @@ def ensure_topics(kafka: Kafka, control: Sequence[str], data: Sequence[str]) -> 
 
 def _admin(kafka: Kafka) -> KafkaAdminClient:
     return KafkaAdminClient(
-        bootstrap_servers=kafka.bootstrap.split(","), request_timeout_ms=int(kafka.timeout_s * 1000)
+        bootstrap_servers=kafka.bootstrap.split(","),
+        request_timeout_ms=int(kafka.timeout_s * 1000),
+        bootstrap_timeout_ms=_bootstrap_ms(kafka),
     )
+
+
+def _bootstrap_ms(kafka: Kafka) -> int:
+    return int(min(_BOOTSTRAP_S, kafka.timeout_s) * 1000)
 
 
 def last_record(kafka: Kafka, topic: str) -> tuple[int, bytes] | None:

@@ -15,6 +15,8 @@ _AWAY = frozenset({0, 1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1205
 _POSITION_GONE = 1236
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
 _UNKNOWN_SCHEMA = 1049
+_SAME_REPLICA = "same server_uuid/server_id"
+"""In the words of MariaDB and MySQL when they end a dump for a newer one; the codes differ between versions."""
 
 
 @contextmanager
@@ -34,6 +36,12 @@ def _translation(error: pymysql.MySQLError, where: str) -> DataFingerprintError:
     if code in _DENIED:
         return SourceError(
             f"the source refuses us: {text}", where=where, remedy="check [source] user, password, grants"
+        )
+    if _SAME_REPLICA in text:
+        return SourceError(
+            "another process has taken over: a replica with our server id has connected",
+            where=where,
+            remedy="run one capture per [source] server_id, or set that to a number of its own",
         )
     if code == _POSITION_GONE:
         return SourceError(

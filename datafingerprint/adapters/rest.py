@@ -25,7 +25,9 @@ def get(api: Api, path: str) -> dict[str, Any]:
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable("the REST service is away", where=where, remedy=f"start it, or check [api] ({error})") from None
+        raise Unavailable(
+            "the REST service is away", where=where, remedy=f"start it, or check [api] ({error})"
+        ) from None
     finally:
         connection.close()
     if response.status != http.client.OK:

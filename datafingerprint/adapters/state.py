@@ -136,6 +136,11 @@ class SqlStateStore:
         with self.reading() as view:
             return view.lake_sums(table)
 
+    def unreadable(self, table: str) -> Mapping[str, str]:
+        """Partitions of a lake table with a file that cannot be read, and why."""
+        with self.reading() as view:
+            return view.unreadable(table)
+
     def verdicts(self, table: str | None = None) -> Sequence[StoredVerdict]:
         """See the port."""
         with self.reading() as view:

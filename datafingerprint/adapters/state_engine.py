@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for another process's transaction; steps of the fingerprinter take far less."""
 
 POSTGRES_CONNECT_TIMEOUT_S = 10
+
+_WAL_RETRY_S = 0.02
 
 WRITES = "dfp_writes"
 """Execution option of connections that will write: SQLite then takes the write lock at BEGIN, not half-way."""
@@ -83,11 +86,25 @@ def _set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - SQ
     cursor = connection.cursor()
     try:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(cursor)
         cursor.execute("PRAGMA synchronous = FULL")  # WAL's own default may lose the last commits with the power
         cursor.execute("PRAGMA foreign_keys = ON")
     finally:
         cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Turns the write-ahead log on; of two that do so to a new file SQLite refuses one without waiting for it."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= deadline:
+                raise
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
 
 
 def _begin(connection: sa.Connection) -> None:

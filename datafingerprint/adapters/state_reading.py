@@ -173,6 +173,16 @@ class StateReading:
             for row in self._rows(query)
         }
 
+    def unreadable(self, table: str) -> Mapping[str, str]:
+        """Partitions of a lake table with a file that cannot be read, and why."""
+        same = (FILES.c.table_name == FILE_SUMS.c.table_name) & (FILES.c.path == FILE_SUMS.c.path)
+        query = (
+            sa.select(FILE_SUMS.c.partition_name, FILES.c.unreadable, FILES.c.path)
+            .select_from(FILES.join(FILE_SUMS, same))
+            .where((FILES.c.table_name == table) & (FILES.c.unreadable != ""))
+        )
+        return {row["partition_name"]: f"{row['unreadable']}: {row['path']}" for row in self._rows(query)}
+
     def judged_tables(self) -> Mapping[str, JudgedTable]:
         """Every table that was ever judged, those without any partition as well."""
         return {row["table_name"]: JudgedTable(row["epoch"], row["judged_at"]) for row in self._rows(sa.select(JUDGED))}

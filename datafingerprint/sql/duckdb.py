@@ -66,8 +66,7 @@ def _rendered(column: Column) -> str:
 def canonical_row(columns: tuple[Column, ...]) -> str:
     """The expression of a row's canonical form; `concat_ws` leaves the NULL fields out."""
     fields = ", ".join(
-        f"{literal(field_name(column.name) + '=')} || {_rendered(column)}"
-        for column in field_order(columns)
+        f"{literal(field_name(column.name) + '=')} || {_rendered(column)}" for column in field_order(columns)
     )
     return f"concat_ws('|', {fields})"
 

@@ -132,7 +132,7 @@ class System:
     def _seed(self, blueprint: Blueprint, report: Report) -> None:
         """Founds the league before capture starts: a stream begins with the tables that are there."""
         report("seeding the league, unless it is there")
-        done = subprocess.run(  # noqa: S603 - our own module
+        done = subprocess.run(
             [sys.executable, "-m", "services.generator", "--seed-only"],
             cwd=CHECKOUT,
             env={**os.environ, **blueprint.environment()},

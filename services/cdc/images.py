@@ -151,7 +151,8 @@ def _walked_starts(octets: bytes, layout: tuple[Field, ...], bitmap_octets: int)
         for skip, prefix in steps:
             position += skip
             if prefix == 1:
-                position += 1 + octets[position]
+                # One past the end is read as no length; the check below finds it.
+                position += 1 + (octets[position] if position < end else 0)
             else:
                 position += prefix + int.from_bytes(octets[position : position + prefix], "little")
         position += tail

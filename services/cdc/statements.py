@@ -31,9 +31,10 @@ class Statement:
     tables: tuple[str, ...] = ()
 
 
-_COMMENT = re.compile(r"/\*(?![!M]).*?\*/|--[ \t][^\n]*|#[^\n]*", re.DOTALL)
-_NAME = r"(?:`(?:[^`]|``)+`|[0-9A-Za-z_$\u0080-\uffff]+)"
+_COMMENT = re.compile(rf"(?P<quoted>{_QUOTED})|/\*(?![!M]).*?\*/|--[ \t][^\n]*|#[^\n]*", re.DOTALL)
+_NAME = r'(?:`(?:[^`]|``)+`|"(?:[^"]|"")+"|[0-9A-Za-z_$\u0080-\uffff]+)'
 _TABLE = rf"{_NAME}(?:\s*\.\s*{_NAME})?"
+_RENAMED = re.compile(rf"({_TABLE})(?:\s+(?:NOWAIT|WAIT\s+\d+))?\s*\bTO\b\s*({_TABLE})", re.IGNORECASE)
 _CONTROL: tuple[tuple[re.Pattern[str], Meaning], ...] = (
     (re.compile(r"^(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE), Meaning.BEGIN),
     (re.compile(r"^COMMIT\b", re.IGNORECASE), Meaning.COMMIT),
@@ -61,7 +62,7 @@ _HAS_TABLE_WORD = re.compile(r"^(?:\S+\s+){1,4}?TABLES?\b|^TRUNCATE\b", re.IGNOR
 
 def classify(query: Query) -> Statement:
     """What a statement means; tables are named `schema.table`, the query's schema standing in where none is written."""
-    text = _COMMENT.sub(" ", query.text).strip()
+    text = _COMMENT.sub(lambda match: match["quoted"] or " ", query.text).strip()
     for pattern, meaning in _CONTROL:
         match = pattern.match(text)
         if match:
@@ -79,12 +80,14 @@ def _on_tables(match: re.Match[str], schema: str) -> Statement:
     verb = match["verb"].split()[0].upper()
     rest = match["rest"]
     if verb == "DROP":
-        found = re.findall(_TABLE, re.sub(r"\b(?:RESTRICT|CASCADE)\b", "", rest, flags=re.IGNORECASE))
+        found = re.findall(_TABLE, re.sub(r"\b(?:RESTRICT|CASCADE)\s*$", "", rest, flags=re.IGNORECASE))
     elif verb == "RENAME":
-        found = re.findall(_TABLE, re.sub(r"\bTO\b", ",", rest, flags=re.IGNORECASE))
+        found = [name for pair in _RENAMED.findall(rest) for name in pair]
     else:
         found = re.findall(rf"^{_TABLE}", rest)
-        found += re.findall(rf"\bRENAME\s+(?:TO\s+|AS\s+)?({_TABLE})", rest, re.IGNORECASE) * (verb == "ALTER")
+        # A COMMENT may speak of renaming; names keep their quotes, which may hold an apostrophe.
+        bare = re.sub(_QUOTED, lambda quoted: "''" if quoted[0].startswith("'") else quoted[0], rest, flags=re.DOTALL)
+        found += re.findall(rf"\bRENAME\s+(?:TO\s+|AS\s+)?({_TABLE})", bare, re.IGNORECASE) * (verb == "ALTER")
     if not found:
         return Statement(Meaning.UNKNOWN)
     return Statement(Meaning.TABLES, verb, tuple(_qualified(name, schema) for name in found))
@@ -96,4 +99,5 @@ def _qualified(name: str, schema: str) -> str:
 
 
 def _unquoted(name: str) -> str:
-    return name[1:-1].replace("``", "`") if name.startswith("`") else name
+    quote = name[0]
+    return name[1:-1].replace(quote * 2, quote) if quote in '`"' else name

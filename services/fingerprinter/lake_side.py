@@ -9,7 +9,6 @@ from dataclasses import replace
 import structlog
 
 from datafingerprint.epochs import Epoch
-from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import FileSums, Judged, LakeTableState, Progress
 from datafingerprint.ports import LakeView, SnapshotView, StateStore
 from datafingerprint.schema import TableSchema
@@ -150,15 +149,12 @@ class LakeSide:
         self._report(judged)
 
     def _judged(self, name: str, epoch: int, record: Epoch | None) -> Judged:
-        source = self._store.source_sums(name, epoch)
-        lake: dict[str, Fingerprint] = {}
-        unreadable: dict[str, str] = {}
-        for file in self._store.files(name).values():
-            for partition, part in file.sums.items():
-                lake[partition] = lake.get(partition, ZERO) + part
-                if file.unreadable:
-                    unreadable[partition] = f"{file.unreadable}: {file.path}"
-        verdicts = judge_table(source, lake, inconclusive=self._inconclusive(name, record), unreadable=unreadable)
+        verdicts = judge_table(
+            self._store.source_sums(name, epoch),
+            self._store.lake_sums(name),
+            inconclusive=self._inconclusive(name, record),
+            unreadable=self._store.unreadable(name),
+        )
         return Judged(name, epoch, verdicts)
 
     def _inconclusive(self, name: str, record: Epoch | None) -> str:

@@ -21,7 +21,9 @@ from datafingerprint.schema import Column, Kind, TableSchema
 Row = dict[str, Any]
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-_NAMES = st.text(st.sampled_from("abXYZ_0 |=%\"'`.é漢🏈"), min_size=1, max_size=5).filter(lambda name: name == name.strip())
+_NAMES = st.text(st.sampled_from("abXYZ_0 |=%\"'`.é漢🏈"), min_size=1, max_size=5).filter(
+    lambda name: name == name.strip()
+)
 
 
 def _decimal_column(name: str, precision: int, scale: int) -> Column:

@@ -35,7 +35,7 @@ EXAMPLES: list[tuple[Column, Any, bytes]] = [
     (of_kind(Kind.DECIMAL, precision=5, scale=2), Decimal("0.00"), b"c=0.00"),
     (of_kind(Kind.DECIMAL, precision=5, scale=2), Decimal("-0.00"), b"c=0.00"),
     (of_kind(Kind.DECIMAL, precision=2, scale=2), Decimal("0.05"), b"c=0.05"),
-    (of_kind(Kind.DECIMAL, precision=18, scale=0), Decimal("999999999999999999"), b"c=999999999999999999"),
+    (of_kind(Kind.DECIMAL, precision=18, scale=0), Decimal(999999999999999999), b"c=999999999999999999"),
     (of_kind(Kind.DECIMAL, precision=18, scale=18), Decimal("1E-18"), b"c=0.000000000000000001"),
     (of_kind(Kind.DOUBLE), 1.0, b"c=4607182418800017408"),  # 0x3FF0000000000000
     (of_kind(Kind.DOUBLE), 0.0, b"c=0"),

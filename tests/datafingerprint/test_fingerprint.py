@@ -33,7 +33,7 @@ def test_zero_changes_nothing(a: Fingerprint) -> None:
 def test_what_was_added_can_be_taken_away(a: Fingerprint, b: Fingerprint) -> None:
     assert a + -a == ZERO
     assert a + b - b == a
-    assert -(-a) == a
+    assert ZERO - (-a) == a
 
 
 @given(FINGERPRINTS, FINGERPRINTS)

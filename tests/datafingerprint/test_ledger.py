@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def begun(history: History) -> dict[SumKey, Fingerprint]:
 def test_sums_after_a_history_are_those_of_the_rows_that_are_left(history: History, cuts: list[int]) -> None:
     sums = begun(history)
     edges = [0, *sorted(cuts), len(history.events)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         sums |= apply_changes(sums, 0, history.changes(start, stop))
     assert present(sums, history.table.table) == slow_sums(history.table, history.final)
 

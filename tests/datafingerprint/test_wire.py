@@ -102,7 +102,10 @@ def test_long_changes_are_split_and_keep_their_rows_and_order(lengths: list[int]
 
 
 def test_a_row_longer_than_a_message_is_refused_by_its_table() -> None:
-    events = [{"op": "c", "tx": 0, "before": None, "after": {"v": noise(number, length)}} for number, length in enumerate([1, 9_000, 1])]
+    events = [
+        {"op": "c", "tx": 0, "before": None, "after": {"v": noise(number, length)}}
+        for number, length in enumerate([1, 9_000, 1])
+    ]
     with pytest.raises(WireError, match=r"a row of \d+ bytes is longer than a message of 4000 at s.big"):
         encode_changes(change_rows(BIG, events), octets_max=4_000)
 
@@ -112,7 +115,9 @@ MESSAGE = encode_changes(
 )[0][0]
 
 
-@pytest.mark.parametrize("octets", [b"", b"\x00", b"nonsense" * 10, MESSAGE[:40], MESSAGE[: len(MESSAGE) // 2], MESSAGE[:-9]])
+@pytest.mark.parametrize(
+    "octets", [b"", b"\x00", b"nonsense" * 10, MESSAGE[:40], MESSAGE[: len(MESSAGE) // 2], MESSAGE[:-9]]
+)
 def test_what_is_no_message_is_refused(octets: bytes) -> None:
     with pytest.raises(WireError, match=r"no record batch of its definition 1 at topic:0@7"):
         decode_changes(KEYED, 1, octets, "topic:0@7")
@@ -178,7 +183,14 @@ EPOCHS = st.builds(
     st.dictionaries(WORDS, NUMBERS, max_size=2),
 )
 COMMITS = st.builds(
-    LakeCommit, WORDS, NUMBERS, POSITIONS, TIMES, NUMBERS, st.dictionaries(WORDS, st.none() | NUMBERS, max_size=3), TIMES
+    LakeCommit,
+    WORDS,
+    NUMBERS,
+    POSITIONS,
+    TIMES,
+    NUMBERS,
+    st.dictionaries(WORDS, st.none() | NUMBERS, max_size=3),
+    TIMES,
 )
 
 

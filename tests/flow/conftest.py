@@ -16,7 +16,6 @@ from typing import Any
 
 import boto3
 import duckdb
-import pymysql
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
@@ -64,15 +63,15 @@ class Service:
         return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
-        """kill -9; that it still runs until then is a promise too: a service never ends by itself."""
+        """Kill -9; that it still runs until then is a promise too: a service never ends by itself."""
         assert self.child.poll() is None, f"{self.name} ended by itself with status {self.child.returncode}"
         self.child.kill()
         self.child.wait()
 
-    def end(self) -> int:
+    def end(self, within_s: float = STOP_WITHIN_S) -> int:
         """SIGTERM; the status that it ends with."""
         self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(STOP_WITHIN_S)
+        return self.child.wait(within_s)
 
     def wait(self, timeout_s: float) -> int:
         return self.child.wait(timeout_s)
@@ -158,7 +157,9 @@ class Flow:
     def mismatches(self) -> dict[tuple[str, str], str]:
         """Partitions that do not match, with the reason."""
         return {
-            where: one.verdict.reason for where, one in self.verdicts().items() if one.verdict.outcome is not Outcome.MATCH
+            where: one.verdict.reason
+            for where, one in self.verdicts().items()
+            if one.verdict.outcome is not Outcome.MATCH
         }
 
     def await_that(self, what: str, holds: Callable[[], bool], *, within_s: float = SETTLE_WITHIN_S) -> None:
@@ -185,7 +186,12 @@ class Flow:
         return Counter(self.sql(f"SELECT * FROM `{self.schema}`.`{table}`"))
 
     def tables(self) -> list[str]:
-        return [name for (name,) in self.sql("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (self.schema,))]
+        return [
+            name
+            for (name,) in self.sql(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (self.schema,)
+            )
+        ]
 
     def catalog(self) -> SqlCatalog:
         """The lake as any Iceberg engine opens it."""
@@ -238,15 +244,24 @@ class Flow:
         folder = self.directory / "fetched"
         folder.mkdir(exist_ok=True)
         rows: Rows = Counter()
-        columns = [name for (name,) in self.sql(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s "
-            "ORDER BY ordinal_position", (self.schema, table))]
+        columns = [
+            name
+            for (name,) in self.sql(
+                "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s "
+                "ORDER BY ordinal_position",
+                (self.schema, table),
+            )
+        ]
         names = ", ".join(f'"{name}"' for name in columns)
         for path in self.live_files(table):
             local = folder / "file.parquet"
             local.write_bytes(self.get_object(path))
             with contextlib.closing(duckdb.connect()) as connection:
-                rows.update(connection.execute(f"SELECT {names} FROM read_parquet(?, hive_partitioning = false)", [str(local)]).fetchall())
+                rows.update(
+                    connection.execute(
+                        f"SELECT {names} FROM read_parquet(?, hive_partitioning = false)", [str(local)]
+                    ).fetchall()
+                )
         return rows
 
     def assert_equal(self) -> int:
@@ -254,7 +269,9 @@ class Flow:
         total = 0
         for table in self.tables():
             source, lake = self.source_rows(table), self.lake_rows(table)
-            assert lake == source, f"{table}: lacking {list((source - lake).items())[:3]}, more {list((lake - source).items())[:3]}"
+            assert lake == source, (
+                f"{table}: lacking {list((source - lake).items())[:3]}, more {list((lake - source).items())[:3]}"
+            )
             total += source.total()
         return total
 

@@ -1,0 +1,246 @@
+"""The ports in memory: Kafka as lists of bytes, S3 as a dictionary of Parquet, Iceberg as snapshots of paths."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datafingerprint import wire
+from datafingerprint.changes import Changes, joined
+from datafingerprint.digests import partition_names
+from datafingerprint.epochs import Epoch, OffsetRange, require_successor
+from datafingerprint.errors import ConflictError, LakeError
+from datafingerprint.partitions import partitioning
+from datafingerprint.ports import DataFile, EpochDraft, EpochRows, LakeFile, SnapshotView, Stamp
+from datafingerprint.routing import routed
+from datafingerprint.schema import TableSchema
+from datafingerprint.wire import LakeCommit
+
+
+@dataclass
+class Broker:
+    """Topics as lists; what is in them was committed."""
+
+    partitions: int = 1
+    epochs: list[bytes] = field(default_factory=list)
+    definitions: dict[int, TableSchema] = field(default_factory=dict)
+    messages: dict[tuple[str, int], list[tuple[int, bytes]]] = field(default_factory=dict)
+    lake_commits: list[bytes] = field(default_factory=list)
+
+
+class MemoryEpochLog:
+    """Implements `EpochLog`."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def publish(self, draft: EpochDraft) -> Epoch:
+        broker = self._broker
+        broker.definitions |= draft.definitions or {}
+        ranges: dict[str, dict[int, OffsetRange]] = {}
+        for changes in draft.changes:
+            for partition, part in routed(changes, broker.partitions):
+                log = broker.messages.setdefault((changes.table.table, partition), [])
+                start = len(log)
+                encoded = wire.encode_changes(part, octets_max=4096)
+                log += [(changes.version, octets) for octets, _ in encoded]
+                found = OffsetRange(start, len(log), len(encoded), part.rows.num_rows)
+                ranges.setdefault(changes.table.table, {})[partition] = found
+        epoch = Epoch(
+            draft.stream_id, draft.number, draft.position, draft.committed_at, ranges,
+            draft.transactions, draft.snapshots or {}, draft.versions or {},
+        )  # fmt: skip
+        broker.epochs.append(wire.encode_record(epoch.to_json()))
+        return epoch
+
+
+class MemoryEpochReader:
+    """Implements `EpochReader`; `drop` may take changes away, as a faulty way to the lake would."""
+
+    def __init__(self, broker: Broker, drop: Callable[[Epoch, Changes], Changes] | None = None) -> None:
+        self._broker = broker
+        self._drop = drop or (lambda _, changes: changes)
+        self._offset = 0
+        self._last: tuple[str, int] | None = None
+
+    def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
+        self._offset, self._last = epochs_offset, last
+
+    def read(self, _timeout_s: float) -> EpochRows | None:
+        if self._offset >= len(self._broker.epochs):
+            return None
+        epoch = wire.decode_epoch(self._broker.epochs[self._offset], "memory")
+        require_successor(self._last, epoch)
+        self._last = (epoch.stream_id, epoch.number)
+        self._offset += 1
+        changes = [
+            (partition, self._drop(epoch, self._decoded(table, partition, part)))
+            for table, parts in epoch.ranges.items()
+            for partition, part in parts.items()
+        ]
+        return EpochRows(epoch, changes, self._offset)
+
+    def _decoded(self, table: str, partition: int, part: OffsetRange) -> Changes:
+        messages = self._broker.messages[table, partition][part.start : part.end]
+        definitions = self._broker.definitions
+        return joined([wire.decode_changes(definitions[version], version, octets, "") for version, octets in messages])
+
+    def acknowledge(self, epoch: EpochRows) -> None:
+        """Nobody watches."""
+
+    def definitions(self) -> Mapping[int, TableSchema]:
+        return self._broker.definitions
+
+
+class MemoryLakeCommits:
+    """Implements `LakeCommitLog` and `LakeCommitReader`."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._log = broker.lake_commits
+        self._offset = 0
+
+    def open(self) -> LakeCommit | None:
+        return wire.decode_lake_commit(self._log[-1], "memory") if self._log else None
+
+    def publish(self, commit: LakeCommit) -> None:
+        self._log.append(wire.encode_record(commit.to_json()))
+
+    def seek(self, offset: int) -> None:
+        self._offset = offset
+
+    def read(self, _timeout_s: float) -> tuple[LakeCommit, int] | None:
+        if self._offset >= len(self._log):
+            return None
+        self._offset += 1
+        return wire.decode_lake_commit(self._log[self._offset - 1], "memory"), self._offset
+
+    def acknowledge(self, offset: int) -> None:
+        """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state of a table."""
+
+    number: int
+    files: tuple[DataFile, ...]
+    stamp: Stamp
+
+
+@dataclass
+class Store:
+    """The object store and the catalog."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    snapshots: dict[str, list[Snapshot]] = field(default_factory=dict)
+    names: Any = field(default_factory=itertools.count)
+
+    def rows(self, table: TableSchema) -> pa.Table:
+        """All rows of the present snapshot."""
+        history = self.snapshots.get(table.table, [])
+        parts = [pq.read_table(io.BytesIO(self.objects[file.path])) for file in (history[-1].files if history else ())]
+        return pa.concat_tables([table.arrow.empty_table(), *(part.cast(table.arrow) for part in parts)])
+
+
+class MemoryLakeTable:
+    """Implements `LakeTable`."""
+
+    def __init__(self, store: Store, table: TableSchema) -> None:
+        self._store = store
+        self._table = table
+        self._history = store.snapshots.setdefault(table.table, [])
+        self._seen = len(self._history)
+
+    def refresh(self) -> None:
+        self._seen = len(self._history)
+
+    @property
+    def _present(self) -> Snapshot | None:
+        return self._history[self._seen - 1] if self._seen else None
+
+    @property
+    def snapshot_id(self) -> int | None:
+        return self._present.number if self._present else None
+
+    @property
+    def stamp(self) -> Stamp | None:
+        return self._present.stamp if self._present else None
+
+    def files(self) -> Sequence[DataFile]:
+        return self._present.files if self._present else ()
+
+    def read(self, file: DataFile) -> pa.Table:
+        return pq.read_table(io.BytesIO(self._store.objects[file.path])).cast(self._table.arrow)
+
+    def write(self, rows: Mapping[str, pa.Table], _added_by: Stamp) -> Sequence[object]:
+        written = []
+        for partition, part in rows.items():
+            assert set(partition_names(part, partitioning(self._table)).to_pylist()) == {partition}
+            sink = io.BytesIO()
+            pq.write_table(part, sink)
+            path = f"{self._table.table}/data/{partition}/{next(self._store.names)}.parquet"
+            self._store.objects[path] = sink.getvalue()
+            written.append(DataFile(path, partition, part.num_rows, len(sink.getvalue()), {}))
+        return written
+
+    def commit(self, added: Sequence[Any], removed: Sequence[DataFile], stamp: Stamp) -> int:
+        if self._seen != len(self._history):
+            raise ConflictError("another writer was first")
+        files = tuple(file for file in self.files() if file not in removed) + tuple(added)
+        self._history.append(Snapshot(next(self._store.names) + 1000, files, stamp))
+        self.refresh()
+        return self._history[-1].number
+
+
+class MemoryLake:
+    """Implements `Lake`."""
+
+    def __init__(self, store: Store, wrap: Callable[[Any], Any] = lambda port: port) -> None:
+        self._store = store
+        self._wrap = wrap
+
+    def table(self, table: TableSchema) -> Any:  # noqa: ANN401 - the table, or what it was wrapped in
+        return self._wrap(MemoryLakeTable(self._store, table))
+
+    def has_tables(self, tables: Sequence[TableSchema]) -> bool:
+        return any(self._store.snapshots.get(table.table) for table in tables)
+
+
+class MemoryLakeView:
+    """Implements `LakeView`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def current(self, table: TableSchema) -> SnapshotView | None:
+        history = self._store.snapshots.get(table.table)
+        return _view(history[-1]) if history else None
+
+    def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
+        history = self._store.snapshots.get(table.table, [])
+        return next((_view(one) for one in history if one.number == snapshot_id), None)
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        if path not in self._store.objects:
+            raise LakeError("a file is gone")
+        return self._store.objects[path], _etag(self._store.objects[path])
+
+    def etags(self, paths: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        found = {path: self._store.objects[path] for path in paths if path in self._store.objects}
+        return {path: (_etag(octets), len(octets)) for path, octets in found.items()}
+
+
+def _view(snapshot: Snapshot) -> SnapshotView:
+    files = frozenset(LakeFile(file.path, file.octets) for file in snapshot.files)
+    return SnapshotView(snapshot.number, snapshot.stamp, is_foreign=False, files=files)
+
+
+def _etag(octets: bytes) -> str:
+    return hashlib.sha256(octets).hexdigest()

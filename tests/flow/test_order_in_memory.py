@@ -1,0 +1,154 @@
+"""One clock for both sides: whoever is ahead, behind, or writes in between, a verdict is of exactly one epoch."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.config import Fingerprinter as FingerprinterSettings
+from datafingerprint.config import Lake as LakeSettings
+from datafingerprint.ledger import Progress
+from datafingerprint.ports import EpochRows
+from datafingerprint.verdict import Outcome
+from datafingerprint.wire import LakeCommit
+from services.fingerprinter.fingerprinter import Fingerprinter
+from services.lake_writer.writer import LakeWriter
+from tests.flow.memory import MemoryEpochReader, MemoryLake, MemoryLakeCommits, MemoryLakeView, Snapshot
+from tests.flow.test_in_memory import KEYED, LOG, LOOSE, Crash, Row, Turns, World
+
+ENOUGH = 30
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, 1)
+
+
+def put(world: World, *rows: Row) -> None:
+    """One epoch in which these rows are put into both tables."""
+    world.publish([("put", rows[0], row) for row in rows])
+
+
+def found(world: World) -> tuple[Progress, set[tuple[str, str]]]:
+    """How far the fingerprinter has come, and the partitions that do not match."""
+    with contextlib.closing(SqlStateStore(world.url)) as store:
+        differing = {(one.table, one.partition) for one in store.verdicts() if one.verdict.outcome is not Outcome.MATCH}
+        return store.progress(), differing
+
+
+def judge(world: World, turns: int = ENOUGH, reader: MemoryEpochReader | None = None) -> None:
+    """One life of the fingerprinter, whatever it finds."""
+    with contextlib.closing(SqlStateStore(world.url)) as store:
+        Fingerprinter(
+            reader or MemoryEpochReader(world.broker),
+            MemoryLakeCommits(world.broker),
+            MemoryLakeView(world.store),
+            store,
+            FingerprinterSettings(),
+            LOG,
+            clock=world.clock,
+        ).run(Turns(turns))
+
+
+def write(world: World, commits: MemoryLakeCommits, rows_at_once: int, turns: int = ENOUGH) -> None:
+    """One life of the lake writer, which commits whenever so many rows have come."""
+    settings = LakeSettings(flush_s=1e9, flush_rows=rows_at_once)
+    reader, lake = MemoryEpochReader(world.broker), MemoryLake(world.store)
+    LakeWriter(reader, lake, commits, settings, LOG, clock=world.clock).run(Turns(turns))
+
+
+class Unpublished(MemoryLakeCommits):
+    """The process ends when the tables are committed, before the record says so."""
+
+    def publish(self, commit: LakeCommit) -> None:  # noqa: ARG002 - it is never written
+        raise Crash
+
+
+class Behind(MemoryEpochReader):
+    """A reader that has come no further than an epoch."""
+
+    last = 1
+
+    def read(self, timeout_s: float) -> EpochRows | None:
+        return super().read(timeout_s) if self._offset < self.last else None
+
+
+def test_the_lake_is_judged_at_its_own_epoch_though_the_source_is_further_ahead(world: World) -> None:
+    put(world, (1, 2030, "a"), (2, 2031, "b"))
+    world.write(ENOUGH)
+    for number in range(3, 9):
+        put(world, (number, 2030, "later"))
+    judge(world)
+    progress, differing = found(world)
+    assert (progress.epoch, progress.lake_epoch, differing) == (7, 1, set())
+
+
+def test_a_lake_commit_waits_for_a_source_side_that_is_behind(world: World) -> None:
+    for number in range(1, 4):
+        put(world, (number, 2030, "a"))
+    world.write(ENOUGH)
+    judge(world, reader=Behind(world.broker))
+    progress, differing = found(world)
+    assert (progress.epoch, progress.lake_epoch, differing) == (1, 1, set())
+    judge(world)
+    progress, differing = found(world)
+    assert (progress.lake_epoch, differing) == (3, set())
+
+
+def test_tables_that_a_crash_left_ahead_are_not_called_an_earlier_epoch(world: World) -> None:
+    """The next life reads the epochs one by one; it publishes none before the one that a table has already."""
+    put(world, (1, 2030, "a"))
+    put(world, (2, 2030, "b"))
+    with pytest.raises(Crash):
+        write(world, Unpublished(world.broker), rows_at_once=4)  # both epochs, in one commit per table
+    for _ in range(4):
+        write(world, MemoryLakeCommits(world.broker), rows_at_once=1, turns=1)
+        judge(world)
+        assert found(world)[1] == set()
+    put(world, (3, 2030, "c"))
+    write(world, MemoryLakeCommits(world.broker), rows_at_once=1)
+    judge(world)
+    progress, differing = found(world)
+    assert (progress.lake_epoch, differing) == (3, set())
+    assert world.lake_rows(LOOSE) == world.loose
+
+
+def test_a_first_snapshot_without_its_record_is_not_judged_with_the_record_before(world: World) -> None:
+    """The record of an empty lake names no snapshots; those that came since are of a later epoch."""
+    world.publish([])
+    world.write(ENOUGH)
+    put(world, (1, 2030, "a"))
+    with pytest.raises(Crash):
+        write(world, Unpublished(world.broker), rows_at_once=1)
+    judge(world)
+    progress, differing = found(world)
+    assert (progress.lake_epoch, differing) == (1, set())
+
+
+def commit_as_another(world: World, files: Any) -> None:  # noqa: ANN401 - data files
+    """What another client leaves: no stamp of its own, so that of the nearest ancestor counts."""
+    history = world.store.snapshots[KEYED.table]
+    history.append(Snapshot(next(world.store.names) + 1000, tuple(files), history[-1].stamp))
+
+
+def test_damage_by_another_client_shows_in_every_verdict_until_it_is_mended(world: World) -> None:
+    """Nor do lake commits hide it that still name the writer's snapshot below it."""
+    put(world, (1, 2030, "a"), (2, 2031, "b"))
+    world.write(ENOUGH)
+    whole = world.store.snapshots[KEYED.table][-1].files
+    commit_as_another(world, [file for file in whole if file.partition != "year=2031"])
+    judge(world)
+    for epoch in ([], [("move", (1, 2030, "a"), (7, 2030, "a"))], [("put", (1, 2030, "a"), (3, 2030, "c"))]):
+        world.publish(epoch)
+        world.write(ENOUGH)
+        for _ in range(3):
+            judge(world, turns=1)
+            assert found(world)[1] == {(KEYED.table, "year=2031")}
+    files = world.store.snapshots[KEYED.table][-1].files
+    commit_as_another(world, [*files, *[file for file in whole if file.partition == "year=2031"]])
+    judge(world)
+    assert found(world)[1] == set()

@@ -1,0 +1,246 @@
+"""Only what was committed comes through, and what cannot be followed exactly stops capture, on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pymysql
+import pytest
+
+from datafingerprint.adapters.mysql_source import MariaDbSource
+from datafingerprint.config import Settings
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.errors import DecodeError, SourceError
+from datafingerprint.schema import TableSchema
+from deploy.embedded.stack import EmbeddedStack
+from tests.datafingerprint.drawn import Row
+from tests.services.cdc.following import changes_between, committed_between, execute, position_of, snapshot_of
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def reader(stack_settings: Settings) -> MariaDbSource:
+    return MariaDbSource(stack_settings)
+
+
+@pytest.fixture
+def tables(source: pymysql.Connection, reader: MariaDbSource) -> list[TableSchema]:
+    """Two tables under watch, `a` and `b`, and a third that is not, `free`."""
+    execute(
+        source,
+        "CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(20)) DEFAULT CHARSET utf8mb4",
+        "CREATE TABLE b (id INT PRIMARY KEY, v VARCHAR(20)) DEFAULT CHARSET utf8mb4",
+        "CREATE TABLE free (id INT PRIMARY KEY, v VARCHAR(20)) DEFAULT CHARSET utf8mb4",
+    )
+    return [table for table in reader.tables() if table.name != "free"]
+
+
+@pytest.fixture
+def begun(source: pymysql.Connection, tables: list[TableSchema]) -> SourcePosition:
+    assert tables
+    return position_of(source)
+
+
+@pytest.fixture
+def session(source: pymysql.Connection) -> Iterator[pymysql.Connection]:
+    """The connection; what a test set in its session dies with it."""
+    yield source
+    execute(source, "ROLLBACK")
+
+
+def held(
+    reader: MariaDbSource, connection: pymysql.Connection, begun: SourcePosition, tables: list[TableSchema]
+) -> dict[str, dict[int, str]]:
+    """The rows of tables that were empty, by the binlog; they must be those of a snapshot as well."""
+    found, _ = changes_between(reader, begun, position_of(connection), tables)
+    rows: dict[str, dict[int, str]] = {table.name: {} for table in tables}
+    for table in tables:
+        events: list[Row] = found[table.table].rows.to_pylist() if table.table in found else []
+        for event in events:
+            if event["before"]:
+                assert rows[table.name].pop(event["before"]["id"]) == event["before"]["v"]
+            if event["after"]:
+                rows[table.name][event["after"]["id"]] = event["after"]["v"]
+    _, snapshot = snapshot_of(reader, tables)
+    assert rows == {table.name: {row["id"]: row["v"] for row in snapshot[table.table].to_pylist()} for table in tables}
+    return rows
+
+
+def test_a_rolled_back_transaction_leaves_nothing(
+    session: pymysql.Connection, reader: MariaDbSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(session, "BEGIN", "INSERT INTO a VALUES (1, 'x')", "ROLLBACK", "INSERT INTO a VALUES (2, 'y')")
+    assert held(reader, session, begun, tables) == {"a": {2: "y"}, "b": {}}
+
+
+def test_a_rollback_to_a_savepoint_takes_back_what_came_after_it(
+    session: pymysql.Connection, reader: MariaDbSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(
+        session,
+        "BEGIN",
+        "INSERT INTO a VALUES (1, 'x')",
+        "SAVEPOINT `it``s`",
+        "INSERT INTO a VALUES (2, 'gone')",
+        "SAVEPOINT two",
+        "INSERT INTO b VALUES (2, 'gone')",
+        "ROLLBACK TO two",
+        "INSERT INTO b VALUES (3, 'gone')",
+        "ROLLBACK TO `it``s`",
+        "INSERT INTO b VALUES (4, 'y')",
+        "SAVEPOINT two",
+        "UPDATE a SET v = 'gone'",
+        "ROLLBACK TO SAVEPOINT TWO",
+        "COMMIT",
+    )
+    assert held(reader, session, begun, tables) == {"a": {1: "x"}, "b": {4: "y"}}
+
+
+def test_a_table_in_another_engine_in_the_same_transaction_does_not_bring_back_what_was_rolled_back(
+    session: pymysql.Connection, reader: MariaDbSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    """With a table that cannot roll back, the server logs the rows and a ROLLBACK after them."""
+    execute(
+        session,
+        "CREATE TABLE torn (id INT) ENGINE=MyISAM",
+        "BEGIN",
+        "INSERT INTO a VALUES (1, 'gone')",
+        "INSERT INTO torn VALUES (1)",
+        "SAVEPOINT s",
+        "INSERT INTO a VALUES (2, 'gone')",
+        "INSERT INTO torn VALUES (2)",
+        "ROLLBACK TO s",
+        "INSERT INTO b VALUES (3, 'gone')",
+        "ROLLBACK",
+        "BEGIN",
+        "INSERT INTO a VALUES (4, 'x')",
+        "SAVEPOINT s",
+        "INSERT INTO a VALUES (5, 'gone')",
+        "INSERT INTO torn VALUES (3)",
+        "ROLLBACK TO s",
+        "COMMIT",
+    )
+    assert held(reader, session, begun, tables) == {"a": {4: "x"}, "b": {}}
+
+
+def test_a_transaction_over_several_tables_is_one(
+    session: pymysql.Connection, reader: MariaDbSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(
+        session,
+        "BEGIN",
+        "INSERT INTO a VALUES (1, 'x'), (2, 'y')",
+        "INSERT INTO free VALUES (1, 'x')",
+        "INSERT INTO b SELECT * FROM a",
+        "UPDATE a, b SET a.v = 'z', b.v = 'w' WHERE a.id = b.id AND a.id = 1",
+        "COMMIT",
+    )
+    names = [table.table for table in tables]
+    (committed,) = committed_between(reader, begun, position_of(session), names)
+    assert {rows.table_map.name for rows in committed.rows} == {"a", "b"}
+    assert held(reader, session, begun, tables) == {"a": {1: "z", 2: "y"}, "b": {1: "w", 2: "y"}}
+
+
+HARMLESS = [
+    "ANALYZE TABLE a",
+    "OPTIMIZE TABLE a",
+    "CREATE USER dfp_test IDENTIFIED BY 'x'",
+    "SET PASSWORD FOR dfp_test = PASSWORD('y')",
+    "DROP USER dfp_test",
+    "CREATE OR REPLACE VIEW seen AS SELECT * FROM a",
+    "DROP VIEW seen",
+    "CREATE INDEX by_v ON a (v)",
+    "DROP INDEX by_v ON a",
+    "FLUSH TABLES",
+    "CREATE TEMPORARY TABLE mine SELECT * FROM a",
+    "DROP TEMPORARY TABLE mine",
+    "CREATE TABLE other (id INT) COMMENT 'RENAME TO b'",
+    "ALTER TABLE other ADD n INT DEFAULT 5 COMMENT '# \\' ; RENAME `a`'",
+    "RENAME TABLE other TO another",
+    "TRUNCATE TABLE another",
+    "DROP TABLE another",
+    "CREATE TABLE copied SELECT * FROM a",
+    "CREATE OR REPLACE TABLE copied LIKE a",
+    "DROP TABLE IF EXISTS copied, never",
+    "CREATE PROCEDURE p() INSERT INTO a VALUES (100, 'p')",
+    "CALL p()",
+    "DROP PROCEDURE p",
+    "CREATE TRIGGER g AFTER INSERT ON a FOR EACH ROW INSERT INTO b VALUES (NEW.id, NEW.v)",
+]
+
+
+def test_harmless_statements_pass_and_rows_around_them_are_not_lost(
+    session: pymysql.Connection,
+    reader: MariaDbSource,
+    begun: SourcePosition,
+    tables: list[TableSchema],
+    stack: EmbeddedStack,
+) -> None:
+    for number, statement in enumerate(HARMLESS):
+        execute(session, f"INSERT INTO a VALUES ({number}, 'x')", statement)
+    with stack.blueprint.mariadb.connect_as_administrator() as administrator:
+        execute(
+            administrator,
+            "CREATE USER dfp_granted",
+            "GRANT SELECT ON *.* TO dfp_granted",
+            "REVOKE SELECT ON *.* FROM dfp_granted",
+            "DROP USER dfp_granted",
+        )
+    execute(session, "INSERT INTO a VALUES (1000, 'by trigger')")
+    rows = held(reader, session, begun, tables)
+    assert set(rows["a"]) == {*range(len(HARMLESS)), 100, 1000}
+    assert rows["b"] == {1000: "by trigger"}
+
+
+REFUSED = {
+    "a statement that is not known": ["SET SESSION binlog_format = STATEMENT", "INSERT INTO a VALUES (1, 'x')"],
+    "a row image lacks columns": ["SET SESSION binlog_row_image = MINIMAL", "UPDATE a SET v = 'y' WHERE id = 0"],
+    "lacks columns": ["SET SESSION binlog_row_image = MINIMAL", "DELETE FROM a WHERE id = 0"],
+    "an XA transaction": ["XA START 'x'", "INSERT INTO a VALUES (2, 'x')", "XA END 'x'", "XA PREPARE 'x'"],
+    "TRUNCATE TABLE on": ["TRUNCATE a"],
+    "ALTER TABLE on": ["ALTER TABLE a ADD more INT"],
+    "DROP TABLE on": ["DROP TABLE free, a"],
+    "RENAME TABLE on": ["RENAME TABLE a TO c"],
+    "CREATE TABLE on": ["CREATE OR REPLACE TABLE a (id INT PRIMARY KEY)"],
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_followed_exactly_stops_capture(
+    what: str, session: pymysql.Connection, reader: MariaDbSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(session, "INSERT INTO a VALUES (0, 'x')")
+    before = position_of(session)
+    try:
+        execute(session, *REFUSED[what])
+        with pytest.raises(DecodeError, match=what) as refusal:
+            changes_between(reader, begun, position_of(session), tables)
+    finally:
+        if "XA" in what:
+            execute(session, "XA ROLLBACK 'x'")
+    assert "binlog" in refusal.value.where
+    assert refusal.value.remedy
+    found, _ = changes_between(reader, begun, before, tables)
+    assert [part.rows.num_rows for part in found.values()] == [1]
+
+
+def test_a_column_that_became_another_stops_capture_at_its_first_row(
+    session: pymysql.Connection, reader: MariaDbSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(session, "ALTER TABLE a MODIFY id BIGINT")
+    later = position_of(session)
+    execute(session, "INSERT INTO a VALUES (1, 'x')")
+    with pytest.raises(DecodeError, match="column id is no longer a int"):
+        changes_between(reader, later, position_of(session), tables)
+    assert begun != later
+
+
+def test_a_position_that_the_server_never_had_is_refused(
+    session: pymysql.Connection, reader: MariaDbSource, begun: SourcePosition
+) -> None:
+    domain, server, number = begun.gtid.split("-")
+    ahead = SourcePosition(f"{domain}-{server}-{int(number) + 1000}", "", 0)
+    with pytest.raises(SourceError, match="cannot go on from the last epoch"):
+        list(committed_between(reader, ahead, SourcePosition(f"0-1-{10**12}", "", 0), []))
+    assert session.open

@@ -1,0 +1,227 @@
+"""Values of every supported type: the binlog and the snapshot agree on a real server."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pymysql
+import pytest
+
+from datafingerprint.adapters.mysql_source import MariaDbSource
+from datafingerprint.changes import Changes
+from datafingerprint.config import Settings
+from datafingerprint.digests import sums_by_partition
+from datafingerprint.fingerprint import ZERO
+from datafingerprint.ledger import net_sums
+from datafingerprint.partitions import partitioning
+from datafingerprint.schema import TableSchema
+from tests.datafingerprint.drawn import Row, arrow
+from tests.services.cdc.following import changes_between, execute, position_of, snapshot_of
+
+pytestmark = pytest.mark.live
+
+Draw = Callable[[random.Random], Any]
+
+
+def integers(bits: int, *, unsigned: bool = False) -> Draw:
+    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return lambda chooser: chooser.choice([low, high, 0, chooser.randint(low, high)])
+
+
+def decimals(precision: int, scale: int, *, unsigned: bool = False) -> Draw:
+    most = 10**precision - 1
+    return lambda chooser: Decimal(
+        chooser.choice([0, most, 0 if unsigned else -most, chooser.randint(0 if unsigned else -most, most)])
+    ).scaleb(-scale)
+
+
+def texts(length: int) -> Draw:
+    letters = "aZ |=%\n\t'\"\\é漢ñ\x00"
+    return lambda chooser: "".join(chooser.choices(letters, k=chooser.choice([0, 1, length // 2, length]))) + "."
+
+
+def octets(length: int) -> Draw:
+    return lambda chooser: chooser.randbytes(chooser.choice([0, 1, length // 2, length]))
+
+
+def doubles(chooser: random.Random) -> float:
+    mantissa, exponent = chooser.uniform(-1, 1), chooser.randint(-300, 300)
+    return chooser.choice(
+        [0.0, -0.0, 5e-324, -2.5e-310, 1e308, -1.7976931348623157e308, 0.1, mantissa * 10.0**exponent]
+    )
+
+
+def floats(chooser: random.Random) -> float:
+    mantissa, exponent = chooser.uniform(-1, 1), chooser.randint(-36, 36)
+    return chooser.choice([0.0, -0.0, 1e-45, 3.4028234e38, 16777217.0, 0.1, mantissa * 10.0**exponent])
+
+
+def days(chooser: random.Random) -> str:
+    return chooser.choice(
+        ["0001-01-01", "9999-12-31", "2032-02-29", "1969-12-31", f"{chooser.randint(1, 9999):04}-07-04"]
+    )
+
+
+def moments(chooser: random.Random) -> str:
+    clock = f"{chooser.randint(0, 23):02}:{chooser.randint(0, 59):02}:59"
+    return f"{days(chooser)} {clock}.{chooser.choice(['000000', '000001', '123456', '999998'])}"
+
+
+def instants(chooser: random.Random) -> str:
+    return f"{chooser.randint(1971, 2036)}-03-29 02:30:00.{chooser.choice(['000000', '000001', '120000', '123456'])}"
+
+
+COLUMNS: dict[str, tuple[str, Draw]] = {
+    "i1": ("TINYINT", integers(8)),
+    "u1": ("TINYINT UNSIGNED", integers(8, unsigned=True)),
+    "i2": ("SMALLINT", integers(16)),
+    "u2": ("SMALLINT UNSIGNED", integers(16, unsigned=True)),
+    "i3": ("MEDIUMINT", integers(24)),
+    "u3": ("MEDIUMINT UNSIGNED", integers(24, unsigned=True)),
+    "i4": ("INT", integers(32)),
+    "u4": ("INT UNSIGNED", integers(32, unsigned=True)),
+    "i8": ("BIGINT", integers(64)),
+    "u8": ("BIGINT UNSIGNED", integers(64, unsigned=True)),
+    "yes": ("BOOL", integers(1, unsigned=True)),
+    "zeros": ("INT(9) ZEROFILL", integers(20, unsigned=True)),
+    "n18_0": ("DECIMAL(18,0)", decimals(18, 0)),
+    "n18_1": ("DECIMAL(18,1)", decimals(18, 1)),
+    "n18_9": ("DECIMAL(18,9)", decimals(18, 9)),
+    "n18_17": ("DECIMAL(18,17)", decimals(18, 17)),
+    "n18_18": ("DECIMAL(18,18)", decimals(18, 18)),
+    "n5_2": ("DECIMAL(5,2)", decimals(5, 2)),
+    "n1_0": ("DECIMAL(1,0)", decimals(1, 0)),
+    "n10_2u": ("DECIMAL(10,2) UNSIGNED", decimals(10, 2, unsigned=True)),
+    "n8_3z": ("DECIMAL(8,3) ZEROFILL", decimals(8, 3, unsigned=True)),
+    "f": ("FLOAT", floats),
+    "f_fixed": ("FLOAT(10,2)", lambda chooser: chooser.uniform(-1e6, 1e6)),
+    "g": ("DOUBLE", doubles),
+    "g_fixed": ("DOUBLE(20,4)", lambda chooser: chooser.uniform(-1e12, 1e12)),
+    "d": ("DATE", days),
+    **{f"m{digits}": (f"DATETIME({digits})", moments) for digits in range(7)},
+    **{f"t{digits}": (f"TIMESTAMP({digits}) NULL", instants) for digits in range(7)},
+    "c10": ("CHAR(12)", texts(10)),
+    "c255": ("CHAR(255)", texts(250)),
+    "v63": ("VARCHAR(63)", texts(60)),
+    "v64": ("VARCHAR(64)", texts(60)),
+    "v300": ("VARCHAR(300)", texts(290)),
+    "ascii": ("VARCHAR(200) CHARACTER SET ascii", lambda chooser: chooser.choice(["", "a ", "~\x7f", "x" * 200])),
+    "old": ("VARCHAR(90) CHARACTER SET utf8mb3", texts(80)),
+    "x1": ("TINYTEXT", texts(60)),
+    "x2": ("TEXT", texts(900)),
+    "x3": ("MEDIUMTEXT", lambda chooser: "é🏈" * chooser.choice([0, 1, 20_000])),
+    "x4": ("LONGTEXT", texts(900)),
+    "json": ("JSON", lambda chooser: chooser.choice(['{"b": 1,  "a":[1.0]}', "[]", '"é"'])),
+    "b255": ("VARBINARY(255)", octets(255)),
+    "b300": ("VARBINARY(300)", octets(300)),
+    "y1": ("TINYBLOB", octets(255)),
+    "y2": ("BLOB", octets(900)),
+    "y3": ("MEDIUMBLOB", octets(900)),
+    "y4": ("LONGBLOB", octets(70_000)),
+}
+
+
+def drawn_row(chooser: random.Random) -> list[Any]:
+    share = chooser.choice([0.0, 0.2, 1.0])
+    return [None if chooser.random() < share else draw(chooser) for _, draw in COLUMNS.values()]
+
+
+def tampered(connection: pymysql.Connection, chooser: random.Random) -> None:
+    """Rows of every kind go in, are changed and go out, several to a statement and several to a transaction."""
+    names = ", ".join(f"`{name}`" for name in COLUMNS)
+    marks = ", ".join(["%s"] * len(COLUMNS))
+    sets = ", ".join(f"`{name}` = %s" for name in COLUMNS)
+    with connection.cursor() as cursor:
+        # Neither the writer's zone nor its mode may show in what is read.
+        cursor.execute("SET SESSION time_zone = '-05:30', sql_mode = ''")
+        cursor.executemany(f"INSERT INTO kinds ({names}) VALUES ({marks})", [drawn_row(chooser) for _ in range(60)])
+        for identity in chooser.sample(range(1, 61), 30):
+            cursor.execute(f"UPDATE kinds SET {sets} WHERE id = %s", [*drawn_row(chooser), identity])
+        cursor.execute("BEGIN")
+        cursor.execute("DELETE FROM kinds WHERE id % 4 = 0")
+        cursor.execute("UPDATE kinds SET id = id + 1000 WHERE id % 5 = 0")
+        cursor.execute(f"INSERT INTO kinds ({names}) SELECT {names} FROM kinds WHERE id % 3 = 0")
+        cursor.execute("COMMIT")
+
+
+@pytest.fixture
+def reader(stack_settings: Settings) -> MariaDbSource:
+    return MariaDbSource(stack_settings)
+
+
+def test_the_binlog_and_the_snapshot_agree_on_every_type(source: pymysql.Connection, reader: MariaDbSource) -> None:
+    described = ", ".join(f"`{name}` {kind}" for name, (kind, _) in COLUMNS.items())
+    execute(source, f"CREATE TABLE kinds (id INT AUTO_INCREMENT PRIMARY KEY, {described}) DEFAULT CHARSET utf8mb4")
+    (table,) = reader.tables()
+    start = position_of(source)
+    tampered(source, random.Random(2031))
+    end = position_of(source)
+    found, impossible = changes_between(reader, start, end, [table])
+    assert impossible == {}
+    changed = found[table.table]
+    assert changed.rows.num_rows > 120
+    require_same_as_snapshot(reader, table, changed)
+
+
+def require_same_as_snapshot(reader: MariaDbSource, table: TableSchema, changed: Changes) -> None:
+    _, snapshot = snapshot_of(reader, [table])
+    rows = snapshot[table.table]
+    held: dict[Any, Row] = {}
+    for event in changed.rows.to_pylist():
+        if event["before"]:
+            assert held.pop(event["before"][table.key[0]]) == event["before"]
+        if event["after"]:
+            held[event["after"][table.key[0]]] = event["after"]
+    in_order = [held[key] for key in rows.column(table.key[0]).to_pylist()]
+    assert len(held) == rows.num_rows
+    assert arrow(table, in_order).equals(rows)
+    net = {name: part for name, part in net_sums(changed).items() if part != ZERO}
+    assert net == sums_by_partition(rows, table.columns, partitioning(table))
+
+
+def test_dates_that_are_no_days_are_null_on_both_ways(source: pymysql.Connection, reader: MariaDbSource) -> None:
+    execute(
+        source,
+        "SET SESSION sql_mode = 'ALLOW_INVALID_DATES'",
+        "CREATE TABLE dates (id INT PRIMARY KEY, d DATE, m DATETIME(3), s TIMESTAMP NULL)",
+    )
+    (table,) = reader.tables()
+    start = position_of(source)
+    execute(
+        source,
+        "INSERT INTO dates VALUES (1, '0000-00-00', '0000-00-00 00:00:00', '0000-00-00 00:00:00')",
+        "INSERT INTO dates VALUES (2, '2031-04-31', '2031-02-30 10:00:00.5', NULL)",
+        "INSERT INTO dates VALUES (3, '2031-00-00', '2031-00-01', '2031-04-01 00:00:00')",
+        "INSERT INTO dates VALUES (4, '0000-01-01', '0000-12-31 23:59:59', NULL), (5, NULL, NULL, NULL)",
+        "UPDATE dates SET d = '2031-04-30' WHERE id = 2",
+    )
+    found, impossible = changes_between(reader, start, position_of(source), [table])
+    assert impossible == {f"{table.table}.d": 5, f"{table.table}.m": 6, f"{table.table}.s": 1}
+    require_same_as_snapshot(reader, table, found[table.table])
+
+
+NAMES = ["order", "a.b", "q\"'é", "日本", "back`tick", "per%cent|=", "# no comment"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tables_and_a_columns_name_may_be_anything(
+    source: pymysql.Connection, reader: MariaDbSource, name: str
+) -> None:
+    quoted = "`" + name.replace("`", "``") + "`"
+    execute(
+        source, f"CREATE TABLE {quoted} ({quoted} INT PRIMARY KEY, `select` TEXT, `x.y` INT) DEFAULT CHARSET utf8mb4"
+    )
+    (table,) = reader.tables()
+    assert table.name == table.key[0] == name
+    start = position_of(source)
+    execute(
+        source,
+        f"INSERT INTO {quoted} VALUES (1, 'x', 1), (2, NULL, NULL)",
+        f"UPDATE {quoted} SET `x.y` = 7",
+        f"DELETE FROM {quoted} WHERE {quoted} = 2",
+    )
+    found, _ = changes_between(reader, start, position_of(source), [table])
+    require_same_as_snapshot(reader, table, found[table.table])
