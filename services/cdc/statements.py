@@ -31,6 +31,7 @@ class Statement:
     tables: tuple[str, ...] = ()
 
 
+_QUOTED = r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`"""
 _COMMENT = re.compile(rf"(?P<quoted>{_QUOTED})|/\*(?![!M]).*?\*/|--[ \t][^\n]*|#[^\n]*", re.DOTALL)
 _NAME = r'(?:`(?:[^`]|``)+`|"(?:[^"]|"")+"|[0-9A-Za-z_$\u0080-\uffff]+)'
 _TABLE = rf"{_NAME}(?:\s*\.\s*{_NAME})?"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.config import Lake as LakeSettings
-from datafingerprint.ledger import Progress
+from datafingerprint.ledger import Judged, Progress
 from datafingerprint.ports import EpochRows
 from datafingerprint.verdict import Outcome
 from datafingerprint.wire import LakeCommit
@@ -40,9 +42,21 @@ def found(world: World) -> tuple[Progress, set[tuple[str, str]]]:
         return store.progress(), differing
 
 
-def judge(world: World, turns: int = ENOUGH, reader: MemoryEpochReader | None = None) -> None:
-    """One life of the fingerprinter, whatever it finds."""
-    with contextlib.closing(SqlStateStore(world.url)) as store:
+class RememberingStore(SqlStateStore):
+    """Remembers every verdict that was ever given, those that were soon replaced as well."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.given: list[tuple[str, str, Outcome]] = []
+
+    def save_verdicts(self, progress: Progress, judged: Sequence[Judged], now: float) -> None:
+        super().save_verdicts(progress, judged, now)
+        self.given += [(one.table, name, verdict.outcome) for one in judged for name, verdict in one.verdicts.items()]
+
+
+def judge(world: World, turns: int = ENOUGH, reader: MemoryEpochReader | None = None) -> list[tuple[str, str, Outcome]]:
+    """One life of the fingerprinter; the verdicts that it gave."""
+    with contextlib.closing(RememberingStore(world.url)) as store:
         Fingerprinter(
             reader or MemoryEpochReader(world.broker),
             MemoryLakeCommits(world.broker),
@@ -52,6 +66,7 @@ def judge(world: World, turns: int = ENOUGH, reader: MemoryEpochReader | None = 
             LOG,
             clock=world.clock,
         ).run(Turns(turns))
+        return store.given
 
 
 def write(world: World, commits: MemoryLakeCommits, rows_at_once: int, turns: int = ENOUGH) -> None:
@@ -135,6 +150,15 @@ def commit_as_another(world: World, files: Any) -> None:  # noqa: ANN401 - data 
     history.append(Snapshot(next(world.store.names) + 1000, tuple(files), history[-1].stamp))
 
 
+def publish_stale(world: World) -> None:
+    """An epoch without rows, and the record of a running writer for it: it names the snapshots that it last saw."""
+    world.publish([])
+    commits = MemoryLakeCommits(world.broker)
+    last = commits.open()
+    assert last is not None
+    commits.publish(replace(last, epoch=last.epoch + 1, epochs_offset=last.epochs_offset + 1))
+
+
 def test_damage_by_another_client_shows_in_every_verdict_until_it_is_mended(world: World) -> None:
     """Nor do lake commits hide it that still name the writer's snapshot below it."""
     put(world, (1, 2030, "a"), (2, 2031, "b"))
@@ -142,12 +166,14 @@ def test_damage_by_another_client_shows_in_every_verdict_until_it_is_mended(worl
     whole = world.store.snapshots[KEYED.table][-1].files
     commit_as_another(world, [file for file in whole if file.partition != "year=2031"])
     judge(world)
-    for epoch in ([], [("move", (1, 2030, "a"), (7, 2030, "a"))], [("put", (1, 2030, "a"), (3, 2030, "c"))]):
-        world.publish(epoch)
-        world.write(ENOUGH)
-        for _ in range(3):
-            judge(world, turns=1)
-            assert found(world)[1] == {(KEYED.table, "year=2031")}
+    publish_stale(world)
+    for epoch in (None, [("move", (1, 2030, "a"), (7, 2030, "a"))], [("put", (1, 2030, "a"), (3, 2030, "c"))]):
+        if epoch is not None:
+            world.publish(epoch)
+            world.write(ENOUGH)
+        given = [outcome for table, name, outcome in judge(world) if (table, name) == (KEYED.table, "year=2031")]
+        assert set(given) == {Outcome.MISMATCH}
+        assert found(world)[1] == {(KEYED.table, "year=2031")}
     files = world.store.snapshots[KEYED.table][-1].files
     commit_as_another(world, [*files, *[file for file in whole if file.partition == "year=2031"]])
     judge(world)
