@@ -26,6 +26,12 @@ def translated(where: str) -> Iterator[None]:
         yield
     except pymysql.MySQLError as error:
         raise _translation(error, where) from error
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            "a text of the source is no UTF-8",
+            where=where,
+            remedy="find it by HEX() and mend it, or exclude the table",
+        ) from error
     except OSError as error:
         raise Unavailable(f"the source is away: {error.strerror or type(error).__name__}", where=where) from error
 
