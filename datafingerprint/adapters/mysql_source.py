@@ -104,7 +104,10 @@ class MariaDbSource:
         names = {f"{row['s']}.{row['n']}" for row in found}
         for pattern in self._source.tables:
             if not pattern.startswith("!") and not fnmatch.filter(names, pattern):
-                known = ", ".join(sorted(names)[:10]) or "none"
+                # Those of the schema that was meant come first: a source may have thousands.
+                schema = pattern.split(".")[0]
+                nearest = sorted(names, key=lambda name: (not name.startswith(f"{schema}."), name))
+                known = ", ".join(nearest[:10]) or "none"
                 raise SourceError(
                     f"no table matches {pattern}",
                     where=self._where,
