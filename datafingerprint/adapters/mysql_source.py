@@ -102,6 +102,8 @@ class MariaDbSource:
 
     def _require_chosen(self, found: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> None:
         names = {f"{row['s']}.{row['n']}" for row in found}
+        if not any(not pattern.startswith("!") for pattern in self._source.tables):
+            raise SourceError("[source] tables chooses no table", where=self._where, remedy="name one, such as ootp.*")
         for pattern in self._source.tables:
             if not pattern.startswith("!") and not fnmatch.filter(names, pattern):
                 # Those of the schema that was meant come first: a source may have thousands.

@@ -26,6 +26,11 @@ def reader_of(settings: Settings, **source: object) -> MariaDbSource:
     return MariaDbSource(settings.model_copy(update={"source": settings.source.model_copy(update=source)}))
 
 
+def test_settings_that_only_leave_tables_out_are_refused(stack_settings: Settings) -> None:
+    with pytest.raises(SourceError, match="chooses no table"):
+        reader_of(stack_settings, tables=("!ootp.*",)).tables()
+
+
 def test_the_embedded_server_is_fit(stack_settings: Settings) -> None:
     MariaDbSource(stack_settings).preflight()
 
