@@ -39,6 +39,7 @@ class KafkaEpochReader:
         self._buffers: dict[TopicPartition, deque[Any]] = {}
         self._next: dict[TopicPartition, int] = {}
         self._last: tuple[str, int] | None = None
+        self._acknowledged: dict[TopicPartition, int] = {}
         self._definitions: dict[int, TableSchema] = {}
 
     def definitions(self) -> Mapping[int, TableSchema]:
@@ -105,9 +106,11 @@ class KafkaEpochReader:
             topic = self._topics.of(self._definition(epoch.epoch, table)[1])
             for partition, part in parts.items():
                 offsets[TopicPartition(topic, partition)] = part.end + 1
+        # All of them every time: an answer that was lost is made good by the next one.
+        self._acknowledged |= offsets
         with kafka_clients.translated(self._kafka):
             self._opened().commit_async(
-                {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+                {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in self._acknowledged.items()}
             )
 
     def _definition(self, epoch: Epoch, table: str) -> tuple[int, TableSchema]:
