@@ -13,7 +13,7 @@ from datafingerprint.schema import TableSchema
 
 
 class Op(StrEnum):
-    """What a change is. The letters are those that Debezium users know; `t` starts a table from nothing."""
+    """What a change is. The letters are those that Debezium users know; `t` starts a table or partition anew."""
 
     CREATED = "c"
     UPDATED = "u"
@@ -35,11 +35,14 @@ class Changes:
         version: That definition's number in the stream.
         rows: Columns `op` (text), `tx` (ordinal of the source transaction in its epoch), and the structs
             `before` and `after`; a struct is null where the operation has no such side.
+        partition: Only for changes that are nothing but a `t`: name of the one partition of the table that starts
+            from nothing; None when it is the whole table.
     """
 
     table: TableSchema
     version: int
     rows: pa.Table
+    partition: str | None = None
 
     @property
     def before(self) -> pa.Table:
@@ -112,8 +115,16 @@ def _struct(table: TableSchema, rows: pa.Table | None, number: int) -> pa.Array:
 
 
 def joined(parts: list[Changes]) -> Changes:
-    """Consecutive changes of one definition as one."""
+    """Consecutive changes of one definition as one; a `t` that is about one partition is joined with nothing."""
+    if len(parts) == 1:
+        return parts[0]
     return Changes(parts[0].table, parts[0].version, pa.concat_tables([part.rows for part in parts]))
+
+
+def reset(table: TableSchema, version: int, tx: int = 0, *, partition: str | None = None) -> Changes:
+    """The `t` that starts a table, or one partition of it, from nothing."""
+    found = changes(table, version, Op.TRUNCATED, tx, count=1)
+    return Changes(table, version, found.rows, partition)
 
 
 NO_TRUNCATION = -1

@@ -122,7 +122,8 @@ class Source(Protocol):
 class EpochRows:
     """An epoch as a reader gets it: its record, its changes, and where the next record is looked for.
 
-    `changes` holds (Kafka partition, changes) per table and partition, each in the partition's order.
+    `changes` holds (Kafka partition, changes) per table and partition, each in the partition's order; a `t` that is
+    about one partition of the table stands alone among them (`Changes.partition`).
     """
 
     epoch: Epoch

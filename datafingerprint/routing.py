@@ -21,6 +21,8 @@ def routed(changes: Changes, partitions: int) -> list[tuple[int, Changes]]:
     """
     if partitions == 1:
         return [(0, changes)] if changes.rows.num_rows else []
+    if changes.partition is not None:
+        return [(partition, changes) for partition in range(partitions)]
     rows = changes.rows
     before = _partitions(changes, "before", HAS_BEFORE, partitions)
     after = _partitions(changes, "after", HAS_AFTER, partitions)

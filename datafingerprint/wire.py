@@ -2,7 +2,8 @@
 
 A data message is one encapsulated Arrow IPC record batch without its schema; the schema follows from the
 table's definition, whose number is in the header `dfp-schema` and whose text is in the schemas topic. The
-header `dfp-epoch` holds the epoch. Control records are JSON in UTF-8.
+header `dfp-epoch` holds the epoch; `datafingerprint.messages` has the other headers. Control records are JSON in
+UTF-8.
 """
 
 from __future__ import annotations
@@ -88,31 +89,24 @@ def decoded_name(text: str) -> str:
 
 
 def encode_changes(changes: Changes, *, octets_max: int = MESSAGE_OCTETS_MAX) -> list[tuple[bytes, int]]:
-    """The messages (bytes, rows) that carry these changes, in order, each at most `octets_max` long.
+    """Record batches (bytes, rows) that hold these changes, in order.
 
-    Raises:
-        WireError: a single row is longer than a message.
+    Each is at most `octets_max` long, but for a single row that is longer: `messages.messages_of` cuts it.
     """
     rows = changes.rows.combine_chunks()
     pieces = max(1, rows.nbytes // (_COMPRESSION_EXPECTED * octets_max))
     batches = rows.to_batches(max_chunksize=max(1, -(-rows.num_rows // pieces)))
-    return [message for batch in batches for message in _encode_batch(changes.table, batch, octets_max)]
+    return [message for batch in batches for message in _encode_batch(batch, octets_max)]
 
 
-def _encode_batch(table: TableSchema, batch: pa.RecordBatch, octets_max: int) -> Iterable[tuple[bytes, int]]:
+def _encode_batch(batch: pa.RecordBatch, octets_max: int) -> Iterable[tuple[bytes, int]]:
     octets = _serialized(batch)
-    if len(octets) <= octets_max:
+    if len(octets) <= octets_max or batch.num_rows == 1:
         yield octets, batch.num_rows
         return
-    if batch.num_rows == 1:
-        raise WireError(
-            f"a row of {len(octets)} bytes is longer than a message of {octets_max}",
-            where=table.table,
-            remedy="take the table out of [source] tables; longer rows are not carried yet",
-        )
     half = batch.num_rows // 2
-    yield from _encode_batch(table, batch.slice(0, half), octets_max)
-    yield from _encode_batch(table, batch.slice(half), octets_max)
+    yield from _encode_batch(batch.slice(0, half), octets_max)
+    yield from _encode_batch(batch.slice(half), octets_max)
 
 
 def _serialized(batch: pa.RecordBatch) -> bytes:

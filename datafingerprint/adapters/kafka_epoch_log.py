@@ -13,6 +13,7 @@ from datafingerprint.changes import Changes
 from datafingerprint.config import Kafka
 from datafingerprint.epochs import Epoch, OffsetRange
 from datafingerprint.errors import Unavailable
+from datafingerprint.messages import messages_of
 from datafingerprint.ports import EpochDraft
 from datafingerprint.routing import routed
 from datafingerprint.schema import TableSchema
@@ -77,15 +78,11 @@ class KafkaEpochLog:
     def _send_changes(self, producer: KafkaProducer, draft: EpochDraft) -> dict[str, dict[int, OffsetRange]]:
         sent: dict[tuple[str, int], list[tuple[object, int]]] = {}
         for changes in draft.changes:
-            headers = [
-                (wire.HEADER_EPOCH, str(draft.number).encode()),
-                (wire.HEADER_SCHEMA, str(changes.version).encode()),
-            ]
             topic = self._topics.of(changes.table)
             for partition, part in routed(changes, self._kafka.partitions):
-                for octets, rows in wire.encode_changes(part):
-                    future = producer.send(topic, octets, partition=partition, headers=headers)
-                    sent.setdefault((changes.table.table, partition), []).append((future, rows))
+                for one in messages_of(part, draft.number):
+                    future = producer.send(topic, one.octets, partition=partition, headers=list(one.headers))
+                    sent.setdefault((changes.table.table, partition), []).append((future, one.rows))
         producer.flush(timeout=self._kafka.timeout_s)
         ranges: dict[str, dict[int, OffsetRange]] = {}
         for (table, partition), messages in sent.items():

@@ -13,10 +13,11 @@ from kafka.structs import OffsetAndMetadata
 from datafingerprint import wire
 from datafingerprint.adapters import kafka_clients
 from datafingerprint.adapters.kafka_definitions import read_definitions
-from datafingerprint.changes import Changes, joined
+from datafingerprint.changes import Changes
 from datafingerprint.config import Kafka
 from datafingerprint.epochs import Epoch, OffsetRange, require_successor
 from datafingerprint.errors import Unavailable, WireError
+from datafingerprint.messages import MessageReader, consecutive
 from datafingerprint.ports import EpochRows
 from datafingerprint.schema import TableSchema
 
@@ -136,7 +137,11 @@ class KafkaEpochReader:
             for partition, part in sorted(parts.items())
         ]
         self._watch({where: part for where, _, part in wanted})
-        return [(where.partition, self._changes(epoch, table, where, part)) for where, table, part in wanted]
+        return [
+            (where.partition, changes)
+            for where, table, part in wanted
+            for changes in self._changes(epoch, table, where, part)
+        ]
 
     def _watch(self, wanted: dict[TopicPartition, OffsetRange]) -> None:
         """Takes up partitions that are new to this reader, and skips far to the offsets that an epoch names."""
@@ -151,10 +156,15 @@ class KafkaEpochReader:
         if moved:
             self._assign()
 
-    def _changes(self, epoch: Epoch, table: str, where: TopicPartition, part: OffsetRange) -> Changes:
+    def _changes(self, epoch: Epoch, table: str, where: TopicPartition, part: OffsetRange) -> list[Changes]:
         messages = self._messages(where, part)
-        decoded = [self._decoded(epoch, table, where, message) for message in messages]
-        rows = sum(one.rows.num_rows for one in decoded)
+        reader = MessageReader(table, epoch.number, self._definitions)
+        decoded = [
+            reader.take(message.value, message.headers, f"{where.topic}:{where.partition}:{message.offset}")
+            for message in messages
+        ]
+        whole = [one for one in decoded if one is not None]
+        rows = sum(one.rows.num_rows for one in whole)
         if len(messages) != part.messages or rows != part.rows:
             raise WireError(
                 f"epoch {epoch.number} names {part.messages} messages with {part.rows} rows, "
@@ -162,18 +172,8 @@ class KafkaEpochReader:
                 where=f"{where.topic}:{where.partition}:{part.start}",
                 remedy="restore the topic, or start anew under another [kafka] prefix and [lake] path",
             )
-        return joined(decoded)
-
-    def _decoded(self, epoch: Epoch, table: str, where: TopicPartition, message: Any) -> Changes:  # noqa: ANN401 - a record
-        place = f"{where.topic}:{where.partition}:{message.offset}"
-        headers = dict(message.headers)
-        if headers.get(wire.HEADER_EPOCH) != str(epoch.number).encode():
-            raise WireError(f"a message is not of epoch {epoch.number}", where=place, remedy="restore the topic")
-        version = int(headers[wire.HEADER_SCHEMA])
-        definition = self._definitions.get(version)
-        if definition is None or definition.table != table:
-            raise WireError(f"a message names definition {version}", where=place, remedy="restore the topic")
-        return wire.decode_changes(definition, version, message.value, place)
+        reader.finish()
+        return consecutive(whole)
 
     def _messages(self, where: TopicPartition, part: OffsetRange) -> list[Any]:
         """The messages in a range; what lies before it is void."""

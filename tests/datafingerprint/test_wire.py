@@ -101,15 +101,6 @@ def test_long_changes_are_split_and_keep_their_rows_and_order(lengths: list[int]
     assert read_back(changes, messages) == events
 
 
-def test_a_row_longer_than_a_message_is_refused_by_its_table() -> None:
-    events = [
-        {"op": "c", "tx": 0, "before": None, "after": {"v": noise(number, length)}}
-        for number, length in enumerate([1, 9_000, 1])
-    ]
-    with pytest.raises(WireError, match=r"a row of \d+ bytes is longer than a message of 4000 at s.big"):
-        encode_changes(change_rows(BIG, events), octets_max=4_000)
-
-
 MESSAGE = encode_changes(
     change_rows(KEYED, [{"op": "c", "tx": 0, "before": None, "after": {"id": 1, "Part": "a", "n": None}}] * 3)
 )[0][0]

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datafingerprint import wire
-from datafingerprint.changes import Changes, joined
+from datafingerprint.changes import Changes
 from datafingerprint.digests import partition_names
 from datafingerprint.epochs import Epoch, OffsetRange, require_successor
 from datafingerprint.errors import ConflictError, LakeError
+from datafingerprint.messages import Message, MessageReader, consecutive, messages_of
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import DataFile, EpochDraft, EpochRows, LakeFile, SnapshotView, Stamp
 from datafingerprint.routing import routed
@@ -31,7 +32,7 @@ class Broker:
     partitions: int = 1
     epochs: list[bytes] = field(default_factory=list)
     definitions: dict[int, TableSchema] = field(default_factory=dict)
-    messages: dict[tuple[str, int], list[tuple[int, bytes]]] = field(default_factory=dict)
+    messages: dict[tuple[str, int], list[Message]] = field(default_factory=dict)
     lake_commits: list[bytes] = field(default_factory=list)
 
 
@@ -49,9 +50,10 @@ class MemoryEpochLog:
             for partition, part in routed(changes, broker.partitions):
                 log = broker.messages.setdefault((changes.table.table, partition), [])
                 start = len(log)
-                encoded = wire.encode_changes(part, octets_max=4096)
-                log += [(changes.version, octets) for octets, _ in encoded]
-                found = OffsetRange(start, len(log), len(encoded), part.rows.num_rows)
+                log += messages_of(part, draft.number, octets_max=4096)
+                known = ranges.get(changes.table.table, {}).get(partition)
+                begin, before = (known.start, known.rows) if known else (start, 0)
+                found = OffsetRange(begin, len(log), len(log) - begin, before + part.rows.num_rows)
                 ranges.setdefault(changes.table.table, {})[partition] = found
         epoch = Epoch(
             draft.stream_id, draft.number, draft.position, draft.committed_at, ranges,
@@ -81,16 +83,19 @@ class MemoryEpochReader:
         self._last = (epoch.stream_id, epoch.number)
         self._offset += 1
         changes = [
-            (partition, self._drop(epoch, self._decoded(table, partition, part)))
+            (partition, self._drop(epoch, one))
             for table, parts in epoch.ranges.items()
             for partition, part in parts.items()
+            for one in self._decoded(epoch, table, partition, part)
         ]
         return EpochRows(epoch, changes, self._offset)
 
-    def _decoded(self, table: str, partition: int, part: OffsetRange) -> Changes:
+    def _decoded(self, epoch: Epoch, table: str, partition: int, part: OffsetRange) -> list[Changes]:
+        reader = MessageReader(table, epoch.number, self._broker.definitions)
         messages = self._broker.messages[table, partition][part.start : part.end]
-        definitions = self._broker.definitions
-        return joined([wire.decode_changes(definitions[version], version, octets, "") for version, octets in messages])
+        found = [reader.take(one.octets, one.headers, "memory") for one in messages]
+        reader.finish()
+        return consecutive([one for one in found if one is not None])
 
     def acknowledge(self, epoch: EpochRows) -> None:
         """Nobody watches."""
