@@ -97,6 +97,8 @@ class Generator(Section):
 
     seed: int = Field(2031, description="Seed of the league; the same seed plays the same games.")
     rate: float = Field(5.0, ge=0, description="Games a second; 0 plays as fast as the source takes them.")
+    burst_games: int = Field(0, ge=0, description="Games that are played without a pause now and then; 0 is none.")
+    burst_every_s: Seconds = Field(60.0, description="Seconds from one burst to the next.")
     schema_name: str = Field("ootp", description="Schema on the source that is filled.")
 
 

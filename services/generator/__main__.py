@@ -22,16 +22,30 @@ REFUSED = 2
 @click.command()
 @click.option("--config", type=click.Path(dir_okay=False), help="Settings file; else datafingerprint.toml.")
 @click.option("--games", type=click.IntRange(min=0), help="End after this many games; else never.")
+@click.option("--days", type=click.IntRange(min=0), help="End when this many days of the league are over; else never.")
 @click.option("--rate", type=click.FloatRange(min=0), help="Games a second; 0 is as fast as it goes.")
+@click.option("--burst", type=click.IntRange(min=0), help="Games of a burst, played without a pause; 0 is none.")
 @click.option("--seed", type=int, help="Seed of the league; the same seed plays the same games.")
 @click.option("--seed-only", is_flag=True, help="Load the seed files if need be, and end.")
-def main(config: str | None, games: int | None, rate: float | None, seed: int | None, *, seed_only: bool) -> None:
+def main(
+    config: str | None,
+    games: int | None,
+    days: int | None,
+    rate: float | None,
+    burst: int | None,
+    seed: int | None,
+    *,
+    seed_only: bool,
+) -> None:
     """Plays a simulated baseball league into the warehouse, game by game."""
     try:
         settings = read_settings(config)
         configure_logging(settings.log, "generator")
         orders = Orders(
             games=games,
+            days=days,
+            burst_games=settings.generator.burst_games if burst is None else burst,
+            burst_every_s=settings.generator.burst_every_s,
             rate=settings.generator.rate if rate is None else rate,
             seed=settings.generator.seed if seed is None else seed,
         )

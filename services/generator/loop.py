@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from structlog.stdlib import BoundLogger
 from datafingerprint.errors import Unavailable
 from services.generator.day import dice, play_day
 from services.generator.events import kind_of
+from services.generator.indexes import ensure_indexes
 from services.generator.league import League
 from services.generator.ports import Warehouse
 from services.generator.reading import read_archive, read_league
@@ -26,11 +28,23 @@ REPORT_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Orders:
-    """What is to be played: how many games (None: no end), how many a second (0: no pause), which seed."""
+    """What is to be played.
+
+    Attributes:
+        games: End after this many; None: no end.
+        rate: Games a second; 0: no pause.
+        seed: Which life of the league.
+        days: End when this many days of the league are over; None: no end.
+        burst_games: Games that are played without a pause now and then; 0: none.
+        burst_every_s: Seconds from one burst to the next.
+    """
 
     games: int | None
     rate: float
     seed: int
+    days: int | None = None
+    burst_games: int = 0
+    burst_every_s: float = 60.0
 
 
 @dataclass
@@ -40,6 +54,7 @@ class Tally:
     started: float
     games: int = 0
     rows: int = 0
+    days: int = 0
     reported_at: float = 0.0
     reported_games: int = 0
 
@@ -64,6 +79,9 @@ class Loop:
     _league: League | None = None
     _in_flight: int | None = None
     _due: float = 0.0
+    _day: dt.date | None = None
+    _burst_due: float = 0.0
+    _burst_left: int = 0
 
     def __post_init__(self) -> None:
         now = time.monotonic()
@@ -74,14 +92,18 @@ class Loop:
         self._until_done(self._prepare)
 
     def run(self) -> None:
-        """Plays until the ordered number of games, or until `stopping` is set."""
+        """Plays until the ordered number of games or days, or until `stopping` is set."""
         self._due = time.monotonic()
+        self._burst_due = self._due + self.orders.burst_every_s
         while not self.stopping.is_set() and not self._finished():
             self._until_done(self._step)
         self._report(time.monotonic())
 
     def _finished(self) -> bool:
-        return self.orders.games is not None and self._tally.games >= self.orders.games
+        orders, tally = self.orders, self._tally
+        return (orders.games is not None and tally.games >= orders.games) or (
+            orders.days is not None and tally.days >= orders.days
+        )
 
     def _until_done(self, action: Callable[[], None]) -> None:
         """Does something once the warehouse lets it be done; backs off in between, twice as long each time."""
@@ -103,9 +125,12 @@ class Loop:
     def _prepare(self) -> None:
         self.warehouse.connect()
         ensure_seed(self.warehouse, lambda table, rows: self.log.info("seed loaded", table=table, rows=rows))
+        for table in ensure_indexes(self.warehouse):
+            self.log.info("index made", table=table)
 
     def _step(self) -> None:
         league = self._league = self._league or self._read()
+        self._note_day(league)
         if self._finished():
             return
         if not league.schedule:
@@ -116,6 +141,15 @@ class Loop:
             return
         if self._wait_for_turn():
             self._play(league)
+
+    def _note_day(self, league: League) -> None:
+        """A day is over when the next game is of another one."""
+        if not league.schedule:
+            return
+        day = league.schedule[0].date
+        if self._day not in (None, day):
+            self._tally.days += 1
+        self._day = day
 
     def _read(self) -> League:
         """Reads the league, and finds out whether the game in flight was committed after all."""
@@ -147,13 +181,30 @@ class Loop:
         if not self.orders.rate:
             return True
         now = time.monotonic()
+        if self._is_in_burst(now):
+            return True
         stopped = self.stopping.wait(max(self._due - now, 0.0))
         self._due = max(self._due + 1 / self.orders.rate, now)
         return not stopped
+
+    def _is_in_burst(self, now: float) -> bool:
+        """Whether the next game belongs to a burst; the games after one are as far apart as before it."""
+        orders = self.orders
+        if orders.burst_games and now >= self._burst_due:
+            self._burst_due = now + orders.burst_every_s
+            self._burst_left = orders.burst_games
+            self.log.info("burst begins", games=orders.burst_games)
+        if not self._burst_left:
+            return False
+        self._burst_left -= 1
+        self._due = now + 1 / orders.rate
+        return True
 
     def _report(self, now: float) -> None:
         tally = self._tally
         season = self._league.season if self._league else None
         rate = round(tally.rate(now), 1)
-        self.log.info("games played", games=tally.games, rows=tally.rows, games_per_s=rate, season=season)
+        self.log.info(
+            "games played", games=tally.games, days=tally.days, rows=tally.rows, games_per_s=rate, season=season
+        )
         tally.reported_at, tally.reported_games = now, tally.games

@@ -19,6 +19,7 @@ import structlog
 from datafingerprint.adapters.warehouse import MysqlWarehouse, Sql
 from datafingerprint.config import Settings
 from datafingerprint.errors import Unavailable
+from services.generator.indexes import INDEXES
 from services.generator.loop import Loop, Orders
 from services.generator.tables import TABLES
 
@@ -153,6 +154,34 @@ def test_records_add_up_to_the_games_after_every_kind_of_event(
     )
     records = ask(warehouse_settings, schema, "SELECT team_id, g, w FROM team_record ORDER BY team_id")
     assert records == [(team, games, int(wins)) for team, games, wins in counted]
+
+
+def test_days_end_at_the_end_of_a_day(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
+    assert run(warehouse_settings, schemas[0], "--days", "2", "--rate", "0")[0] == 0
+    left = "SELECT MIN(date) FROM games WHERE played = 0"
+    assert str(ask(warehouse_settings, schemas[0], left)[0][0]) == "2031-04-03"
+
+
+def test_a_burst_plays_without_a_pause(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
+    warehouse = MysqlWarehouse(warehouse_settings.source, schemas[0])
+    orders = Orders(games=8, rate=0.01, seed=1, burst_games=7, burst_every_s=0.01)
+    loop = Loop(warehouse, orders, threading.Event(), structlog.get_logger())
+    loop.prepare()
+    began = time.monotonic()
+    loop.run()
+    warehouse.close()
+    assert time.monotonic() - began < 90
+    assert unplayed(warehouse_settings, schemas[0]) == 900 - 8
+
+
+def test_tables_without_a_key_are_looked_into_by_an_index_that_is_not_unique(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    for _ in range(2):
+        assert run(warehouse_settings, schemas[0], "--seed-only")[0] == 0
+    for table, column in INDEXES.items():
+        found = ask(warehouse_settings, schemas[0], f"SHOW INDEX FROM {table}")
+        assert [(row[1], row[4]) for row in found] == [(1, column)]
 
 
 class LossyWarehouse(MysqlWarehouse):
