@@ -27,10 +27,12 @@ from datafingerprint.adapters.lake_definition import (
     table_properties,
 )
 from datafingerprint.adapters.lake_errors import translated
+from datafingerprint.adapters.lake_expiry import expire
 from datafingerprint.adapters.lake_manifests import Manifests, QuickTransaction, Replacement
 from datafingerprint.adapters.lake_parquet import pieces, read_parquet, sorted_rows, write_parquet
 from datafingerprint.adapters.lake_partitions import partition_folders, partition_name, partition_record
 from datafingerprint.adapters.lake_stamps import nearest_stamp, stamp_properties
+from datafingerprint.config import Lake as LakeSettings
 from datafingerprint.config import Settings
 from datafingerprint.errors import ConflictError, LakeError
 from datafingerprint.partitions import partitioning
@@ -79,7 +81,7 @@ class IcebergLake:
             loaded = self._load(table) or self._create(table)
             require_same(loaded.metadata, table, parts)
             self._require_place(loaded, table)
-            return IcebergLakeTable(self._connection, table, loaded, self._settings.lake.file_rows_max)
+            return IcebergLakeTable(self._connection, table, loaded, self._settings.lake)
 
     def has_tables(self, tables: Sequence[TableSchema]) -> bool:
         """Whether any of these exists with a snapshot."""
@@ -126,12 +128,12 @@ class IcebergLake:
 class IcebergLakeTable:
     """One table of the lake; not for use by several threads at once."""
 
-    def __init__(self, connection: LakeConnection, table: TableSchema, loaded: Table, file_rows_max: int) -> None:
+    def __init__(self, connection: LakeConnection, table: TableSchema, loaded: Table, settings: LakeSettings) -> None:
         self._connection = connection
         self._table = table
         self._partitioning = partitioning(table)
         self._loaded = loaded
-        self._file_rows_max = file_rows_max
+        self._settings = settings
         self._manifests = Manifests(loaded.io)
         self._files: dict[str, DataFile] = {}
 
@@ -205,6 +207,7 @@ class IcebergLakeTable:
                 raise ConflictError(f"commit to {self._table.table}: a file to remove is no longer live")
             transaction = QuickTransaction(self._loaded)
             Replacement(transaction, self._manifests, files, paths, stamp_properties(stamp)).commit()
+            expire(transaction, self._settings.snapshots_kept)
             self._loaded = transaction.commit_transaction()
         snapshot_id = self.snapshot_id
         if snapshot_id is None:
@@ -252,7 +255,7 @@ class IcebergLakeTable:
         if filed != name:
             raise LakeError(f"rows of partition {filed} were given as {name}", where=self._table.table)
         folder = f"{self._loaded.metadata.location}/data/{partition_folders(name)}"
-        for piece in pieces(sorted_rows(rows.cast(self._table.arrow), self._table), self._file_rows_max):
+        for piece in pieces(sorted_rows(rows.cast(self._table.arrow), self._table), self._settings.file_rows_max):
             yield f"{folder}{stamp.epoch:010d}-{uuid.uuid4().hex}.parquet", piece, record
 
     def _write_file(self, path: str, rows: pa.Table, partition: Record) -> IcebergFile:
