@@ -1,0 +1,131 @@
+"""Positions of both servers: printed canonically, and asked whether one has reached another, against plain sets."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datafingerprint.errors import DecodeError
+from datafingerprint.gtid import NOTHING, GtidPosition, Gtids, GtidSet, has_reached, parse_gtids
+
+UUIDS = ("3e11fa47-71ca-11e1-9e33-c80aa9429562", "00000000-0000-0000-0000-00000000000a")
+NAMES = (*UUIDS, f"{UUIDS[0]}:backfill", f"{UUIDS[1]}:_x")
+transactions = st.tuples(st.sampled_from(NAMES), st.integers(1, 24))
+plain_sets = st.frozensets(transactions, max_size=40)
+positions = st.dictionaries(st.integers(0, 3), st.tuples(st.integers(1, 2), st.integers(1, 9)), max_size=3)
+
+
+def set_of(plain: frozenset[tuple[str, int]]) -> Gtids:
+    """The slow way: one transaction after another, as text."""
+    return parse_gtids(",".join(f"{name}:{number}" for name, number in plain))
+
+
+def plain_of(gtids: Gtids) -> frozenset[tuple[str, int]]:
+    if gtids.is_empty:
+        return frozenset()
+    assert isinstance(gtids, GtidSet)
+    return frozenset(
+        (name, number)
+        for name, intervals in gtids.intervals.items()
+        for low, high in intervals
+        for number in range(low, high + 1)
+    )
+
+
+@given(plain_sets)
+def test_a_set_holds_exactly_its_transactions_and_is_read_back_from_its_text(plain: frozenset[tuple[str, int]]) -> None:
+    gtids = set_of(plain)
+    assert plain_of(gtids) == plain
+    assert parse_gtids(str(gtids)) == gtids
+    assert str(parse_gtids(str(gtids))) == str(gtids)
+
+
+@given(plain_sets, plain_sets)
+def test_sets_contain_and_unite_as_plain_sets_do(
+    one: frozenset[tuple[str, int]], other: frozenset[tuple[str, int]]
+) -> None:
+    assert set_of(one).contains(set_of(other)) == (one >= other)
+    assert plain_of(set_of(one).union(set_of(other))) == one | other
+    assert str(set_of(one).union(set_of(other))) == str(set_of(one | other))
+
+
+@given(st.lists(transactions, max_size=60))
+def test_adding_one_by_one_gives_the_set_of_all(added: list[tuple[str, int]]) -> None:
+    gtids: Gtids = NOTHING
+    for name, number in added:
+        gtids = gtids.add(f"{name}:{number}")
+        assert gtids.contains(parse_gtids(f"{name}:{number}"))
+    assert str(gtids) == str(set_of(frozenset(added)))
+
+
+@given(positions, positions)
+def test_a_position_has_reached_another_when_each_domain_has(
+    one: dict[int, tuple[int, int]], other: dict[int, tuple[int, int]]
+) -> None:
+    expected = all(
+        domain in one and (one[domain][1] > number or one[domain] == (server, number))
+        for domain, (server, number) in other.items()
+    )
+    assert GtidPosition(one).contains(GtidPosition(other)) == expected
+    assert parse_gtids(str(GtidPosition(one))) == GtidPosition(one)
+
+
+@given(positions, positions)
+def test_the_union_of_positions_has_reached_both_and_nothing_more(
+    one: dict[int, tuple[int, int]], other: dict[int, tuple[int, int]]
+) -> None:
+    parted = any(domain in one and one[domain][1] == last[1] and one[domain] != last for domain, last in other.items())
+    if parted:
+        with pytest.raises(DecodeError, match="histories that parted"):
+            GtidPosition(one).union(GtidPosition(other))
+        return
+    united = GtidPosition(one).union(GtidPosition(other))
+    assert united.contains(GtidPosition(one))
+    assert united.contains(GtidPosition(other))
+    assert isinstance(united, GtidPosition)
+    assert all(last in (one.get(domain), other.get(domain)) for domain, last in united.last.items())
+
+
+def test_texts_are_printed_as_the_servers_print_them() -> None:
+    upper = f"{UUIDS[0].upper()}:7:1-3:4-5,\n{UUIDS[1]}:1:tag:2:1:9"
+    assert str(parse_gtids(upper)) == f"{UUIDS[1]}:1:tag:1-2:9,{UUIDS[0]}:1-5:7"
+    assert str(parse_gtids("7-2-4,0-1-90211")) == "0-1-90211,7-2-4"
+    assert str(parse_gtids("")) == ""
+
+
+def test_the_beginning_is_a_position_of_either_server() -> None:
+    for text in (f"{UUIDS[0]}:1", "0-1-1"):
+        assert has_reached(text, "")
+        assert not has_reached("", text)
+        assert str(NOTHING.union(parse_gtids(text))) == text
+        assert str(parse_gtids(text).union(NOTHING)) == text
+
+
+def test_a_tag_has_numbers_of_its_own() -> None:
+    tagged = parse_gtids(f"{UUIDS[0]}:backfill:1-3")
+    assert not tagged.contains(parse_gtids(f"{UUIDS[0]}:2"))
+    assert isinstance(tagged, GtidSet)
+    assert tagged.is_tagged
+
+
+def test_a_number_that_does_not_rise_in_its_domain_is_refused() -> None:
+    with pytest.raises(DecodeError, match=r"0-2-5 does not come after 0-1-5,1-1-1.*gtid_strict_mode"):
+        parse_gtids("0-1-5,1-1-1").add("0-2-5")
+
+
+def test_positions_of_different_servers_are_never_compared() -> None:
+    with pytest.raises(DecodeError, match="different kinds of servers"):
+        has_reached("0-1-5", f"{UUIDS[0]}:1")
+    with pytest.raises(DecodeError, match="different kinds of servers"):
+        parse_gtids(f"{UUIDS[0]}:1").add("0-1-5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0-1", "0-1-1,0-1-2", "x", "1:1", UUIDS[0], f"{UUIDS[0]}:", f"{UUIDS[0]}:0", f"{UUIDS[0]}:5-3", "0-1-a",
+     f"{UUIDS[0]}:tag", f"{UUIDS[0]}:1-2-3", f"{4_294_967_296}-1-1", f"{UUIDS[0]}:{2**63}"],
+)  # fmt: skip
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(DecodeError, match="neither a MySQL GTID set nor a MariaDB GTID position"):
+        parse_gtids(text)
