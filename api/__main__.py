@@ -10,7 +10,7 @@ import click
 import structlog
 
 from api.application import create_app
-from api.server import require_loopback, serve
+from api.server import require_token, serve
 from datafingerprint.adapters.lag import KafkaLagReader
 from datafingerprint.adapters.process import run_service
 from datafingerprint.adapters.state import SqlStateStore
@@ -19,12 +19,12 @@ from datafingerprint.config import Settings
 
 def body(settings: Settings, log: structlog.stdlib.BoundLogger, _stop: threading.Event) -> None:
     """One run; uvicorn hears the signals itself, and hands them on when it has ended."""
-    require_loopback(settings.api)
+    require_token(settings.api)
     with (
-        contextlib.closing(SqlStateStore(settings.state.url)) as store,
+        contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store,
         contextlib.closing(KafkaLagReader(settings.kafka)) as lag_reader,
     ):
-        serve(create_app(store, lag_reader), settings.api, log)
+        serve(create_app(store, lag_reader, token=settings.api.token.get_secret_value()), settings.api, log)
 
 
 @click.command(help="Serves REST, metrics and the dashboard over what the fingerprinter stored, until it is stopped.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ NAMED_MAX = 20
 
 BIGINT_MAX = 2**63 - 1
 
+UNAUTHORIZED = 401
 SERVER_ERROR = 500
 UNAVAILABLE = 503
 
@@ -44,6 +46,9 @@ _DASHBOARD_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
+"""Answered without a token."""
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorAnswer, "description": "The state store is away; ask again."}
@@ -59,16 +64,21 @@ _DESCRIPTION = """Fingerprints of a MySQL warehouse and of its mirror in a data 
 the source's history. Every answer is read from what is stored, at one moment; nothing here scans a store."""
 
 
-def create_app(store: Store, lag_reader: LagReader, clock: Callable[[], float] = time.time) -> FastAPI:
+def create_app(
+    store: Store, lag_reader: LagReader, clock: Callable[[], float] = time.time, *, token: str = ""
+) -> FastAPI:
     """The application, over a state store and Kafka's offsets.
 
     Args:
         store: The state store.
         lag_reader: Kafka's offsets.
         clock: Unix time in seconds.
+        token: What callers must send as a bearer token; empty asks for none.
     """
     app = FastAPI(title="DataFingerprint", description=_DESCRIPTION, version="1", redoc_url=None, responses=_ERRORS)
     _answer_errors(app)
+    if token:
+        _demand(token, app)
     _log_requests(app)
     _add_fingerprints(app, store)
     _add_system(app, store, lag_reader, clock)
@@ -217,6 +227,18 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _error(code: int, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": text}, code, headers)
+
+
+def _demand(token: str, app: FastAPI) -> None:
+    """Lets nobody read without the token; probes, the page itself and its descriptions hold nothing of the data."""
+    expected = f"Bearer {token}".encode()
+
+    @app.middleware("http")
+    async def asked(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        given = request.headers.get("authorization", "").encode()
+        if request.url.path in OPEN_PATHS or secrets.compare_digest(given, expected):
+            return await answer(request)
+        return _error(UNAUTHORIZED, "the token is missing or wrong: send it as bearer", {"WWW-Authenticate": "Bearer"})
 
 
 def _log_requests(app: FastAPI) -> None:

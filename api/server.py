@@ -1,4 +1,4 @@
-"""Runs the application in uvicorn, on this machine's own addresses only."""
+"""Runs the application in uvicorn; beyond this machine only with a token."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from fastapi import FastAPI
 from datafingerprint.config import Api
 from datafingerprint.errors import ConfigError
 
+TOKEN_LENGTH_MIN = 16
+
 _SHUTDOWN_S = 5
 
 
-def require_loopback(settings: Api) -> None:
-    """Demands an address that other machines cannot reach: there are no tokens yet, so whoever reaches it reads it.
+def require_token(settings: Api) -> None:
+    """Demands a token, or an address that other machines cannot reach: without one, whoever reaches it reads it.
 
     Raises:
-        ConfigError: it is another one.
+        ConfigError: there is none, or a short one, on another address.
     """
-    if not _is_loopback(settings.host):
+    if not _is_loopback(settings.host) and len(settings.token.get_secret_value()) < TOKEN_LENGTH_MIN:
         raise ConfigError(
-            f"setting api.host is {settings.host}, which other machines can reach, and the API has no tokens yet",
-            remedy="use 127.0.0.1, ::1 or localhost, and a proxy that asks who is there for everybody else",
+            f"setting api.host is {settings.host}, which other machines can reach, and api.token is not long enough",
+            remedy=f"set api.token to at least {TOKEN_LENGTH_MIN} random characters, or use 127.0.0.1 as api.host",
         )
 
 
@@ -39,9 +41,9 @@ def serve(app: FastAPI, settings: Api, log: structlog.stdlib.BoundLogger) -> Non
     """Serves until SIGTERM or SIGINT.
 
     Raises:
-        ConfigError: the address can be reached by other machines.
+        ConfigError: the address can be reached by other machines, and there is no token.
     """
-    require_loopback(settings)
+    require_token(settings)
     _send_to(log)
     config = uvicorn.Config(
         app,

@@ -46,6 +46,17 @@ class Kafka(Section):
     partitions: Count = Field(1, description="Partitions of a table's topic, when it is created.")
     replication_factor: Count = Field(1, description="Copies of every topic, when it is created.")
     timeout_s: Seconds = Field(30.0, description="Seconds until a request to the broker is given up.")
+    security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        "plaintext", description="How to talk to the brokers: TLS with `ssl`, a login with `sasl`."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How the login is proven, where `kafka.security` has one."
+    )
+    user: str = Field("", description="User of the login.")
+    password: SecretStr = Field(SecretStr(""), description="Its password; never logged.")
+    ca_file: str = Field("", description="Authorities that may sign the brokers' certificates; empty: the machine's.")
+    cert_file: str = Field("", description="Our own certificate, where brokers ask for one.")
+    key_file: str = Field("", description="The key that belongs to it.")
 
 
 class S3(Section):
@@ -55,13 +66,16 @@ class S3(Section):
     region: str = Field("us-east-1", description="Region that requests are signed for.")
     access_key: str = Field("", description="Access key id; empty for the machine's own role.")
     secret_key: SecretStr = Field(SecretStr(""), description="Secret key; never logged.")
+    ca_file: str = Field("", description="Authorities that may sign the endpoint's certificate; empty: the machine's.")
     bucket: str = Field("dfp-lake", description="Bucket of the lake.")
 
 
 class Lake(Section):
     """The Iceberg tables and how they are written."""
 
-    catalog: str = Field("sqlite:///.local/data/catalog.db", description="SQLAlchemy URL of the SQL catalog.")
+    catalog: SecretStr = Field(
+        SecretStr("sqlite:///.local/data/catalog.db"), description="SQLAlchemy URL of the SQL catalog; never logged."
+    )
     path: str = Field("lake", description="Prefix in the bucket below which all tables lie.")
     flush_s: Seconds = Field(5.0, description="Seconds between two commits while changes flow.")
     flush_rows: Count = Field(200_000, description="Changed rows after which a commit is made earlier.")
@@ -75,7 +89,9 @@ class Lake(Section):
 class State(Section):
     """Where the sums and verdicts are kept."""
 
-    url: str = Field("sqlite:///.local/data/state.db", description="SQLAlchemy URL of the state store.")
+    url: SecretStr = Field(
+        SecretStr("sqlite:///.local/data/state.db"), description="SQLAlchemy URL of the state store; never logged."
+    )
 
 
 class Cdc(Section):
@@ -110,6 +126,9 @@ class Api(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8000, description="Port to listen on.")
+    token: SecretStr = Field(
+        SecretStr(""), description="Bearer token that callers must send; needed on any address but loopback."
+    )
 
 
 class Log(Section):
@@ -156,6 +175,16 @@ def section_fields() -> dict[str, dict[str, Any]]:
     """Every documented setting: section name to field name to its pydantic field."""
     sections = {name: field.annotation for name, field in Settings.model_fields.items() if name != "tables"}
     return {name: dict(kind.model_fields) for name, kind in sections.items() if kind is not None}
+
+
+def secret_names() -> list[tuple[str, str]]:
+    """Every setting that is a secret, as (section, field): each can be read from a file instead."""
+    return [
+        (section, name)
+        for section, fields in section_fields().items()
+        for name, field in fields.items()
+        if field.annotation is SecretStr
+    ]
 
 
 def environment_names() -> dict[str, tuple[str, str]]:

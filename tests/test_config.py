@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def documented_default(default: Any) -> str:  # noqa: ANN401 - a default of any setting
     """A default as the documentation writes it."""
     if isinstance(default, SecretStr):
-        return "empty"
+        default = default.get_secret_value()
     if isinstance(default, tuple):
         return ", ".join(f"`{item}`" for item in default) or "none"
     return f"`{default}`" if default != "" else "empty"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -17,7 +19,9 @@ from kafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     ProducerFencedError,
+    SaslAuthenticationFailedError,
     TopicAlreadyExistsError,
+    UnsupportedSaslMechanismError,
 )
 
 from datafingerprint.config import Kafka
@@ -31,6 +35,15 @@ _BOOTSTRAP_S = 5.0
 
 _CLOSE_S = 5.0
 """How long the end of a producer's thread is waited for; it has nothing left to do."""
+
+
+_REFUSALS = (
+    AuthorizationError,
+    KafkaConfigurationError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+"""What no waiting heals: a wrong login, a mechanism that the broker does not offer, an ACL."""
 
 
 @contextlib.contextmanager
@@ -57,18 +70,48 @@ def _translation(error: KafkaError, kafka: Kafka) -> DataFingerprintError:
         )
     if isinstance(error, CorruptRecordError):
         return WireError(f"the broker holds a damaged record ({text})", where=where, remedy="restore the topic")
-    if isinstance(error, AuthorizationError | KafkaConfigurationError):
+    if isinstance(error, _REFUSALS):
         return ConfigError(f"the broker refuses us ({text})", where=where, remedy="check [kafka] and the ACLs")
     if isinstance(error, MessageSizeTooLargeError):
         return WireError(f"the broker refuses a message ({text})", where=where, remedy="allow messages of 1 MiB")
     return Unavailable(f"the broker is away ({text})", where=where)
 
 
+def connection(kafka: Kafka) -> dict[str, Any]:
+    """What every client needs to reach the brokers and to be let in.
+
+    Raises:
+        ConfigError: a login without a user, or a file that is not there.
+    """
+    given: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap.split(","),
+        "security_protocol": kafka.security.upper(),
+    }
+    if kafka.security.startswith("sasl"):
+        if not kafka.user:
+            raise ConfigError(f"setting kafka.security is {kafka.security}", remedy="set kafka.user and kafka.password")
+        given |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.user,
+            "sasl_plain_password": kafka.password.get_secret_value(),
+        }
+    if kafka.security.endswith("ssl"):
+        files = {"ssl_cafile": kafka.ca_file, "ssl_certfile": kafka.cert_file, "ssl_keyfile": kafka.key_file}
+        given |= {name: _present(path) for name, path in files.items() if path}
+    return given
+
+
+def _present(path: str) -> str:
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no file {path}", remedy="check [kafka] ca_file, cert_file, key_file")
+    return path
+
+
 def consumer(kafka: Kafka, group: str | None) -> KafkaConsumer:
     """A consumer that sees committed transactions only and never jumps over what is missing."""
     with translated(kafka):
         return KafkaConsumer(
-            bootstrap_servers=kafka.bootstrap.split(","),
+            **connection(kafka),
             group_id=group,
             isolation_level="read_committed",
             auto_offset_reset="none",
@@ -87,7 +130,7 @@ def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
     """A transactional producer; from here on every other one with this id is fenced off."""
     with translated(kafka):
         made = KafkaProducer(
-            bootstrap_servers=kafka.bootstrap.split(","),
+            **connection(kafka),
             transactional_id=transactional_id,
             linger_ms=0,
             metrics_enabled=False,
@@ -137,7 +180,7 @@ def ensure_topics(kafka: Kafka, control: Sequence[str], data: Sequence[str]) -> 
 
 def _admin(kafka: Kafka) -> KafkaAdminClient:
     return KafkaAdminClient(
-        bootstrap_servers=kafka.bootstrap.split(","),
+        **connection(kafka),
         request_timeout_ms=int(kafka.timeout_s * 1000),
         bootstrap_timeout_ms=_bootstrap_ms(kafka),
     )

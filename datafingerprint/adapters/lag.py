@@ -11,7 +11,7 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 
 from datafingerprint import wire
-from datafingerprint.adapters.kafka_clients import translated
+from datafingerprint.adapters.kafka_clients import connection, translated
 from datafingerprint.config import Kafka
 from datafingerprint.errors import Unavailable
 
@@ -101,7 +101,7 @@ class KafkaLagReader:
     def _connected(self) -> KafkaAdminClient:
         if self._admin is None:
             self._admin = KafkaAdminClient(
-                bootstrap_servers=self._kafka.bootstrap.split(","),
+                **connection(self._kafka),
                 bootstrap_timeout_ms=int(_TIMEOUT_S * 1000),
                 request_timeout_ms=int(min(_TIMEOUT_S, self._kafka.timeout_s) * 1000),
             )

@@ -26,6 +26,9 @@ from datafingerprint.errors import ConfigError, LakeError
 CATALOG_NAME = "datafingerprint"
 """The catalog's name in its own tables; another engine that reads the same database must be told it."""
 
+CA_FILE = "dfp.s3-ca-file"
+"""Our own property of the catalog: where the authorities are that may sign the store's certificate."""
+
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 30
 ATTEMPTS = 2
@@ -45,6 +48,7 @@ class LakeFileIO(PyArrowFileIO):
             access_key=self.properties.get("s3.access-key-id"),
             secret_key=self.properties.get("s3.secret-access-key"),
             region=self.properties.get("s3.region"),
+            tls_ca_file_path=self.properties.get(CA_FILE),
             connect_timeout=CONNECT_TIMEOUT_S,
             request_timeout=READ_TIMEOUT_S,
             retry_strategy=pa_fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
@@ -100,10 +104,14 @@ def open_connection(settings: Settings) -> LakeConnection:
         "s3.endpoint": s3.endpoint,
         "s3.access-key-id": s3.access_key,
         "s3.secret-access-key": s3.secret_key.get_secret_value(),
+        CA_FILE: s3.ca_file,
     }
     warehouse = "/".join(part for part in (f"s3://{s3.bucket}", settings.lake.path.strip("/")) if part)
     return connect(
-        settings.lake.catalog, warehouse, store_name(s3), {key: text for key, text in properties.items() if text}
+        settings.lake.catalog.get_secret_value(),
+        warehouse,
+        store_name(s3),
+        {key: text for key, text in properties.items() if text},
     )
 
 
@@ -167,6 +175,7 @@ def s3_client(s3: S3) -> S3Client:
         "s3",
         region_name=s3.region,
         endpoint_url=s3.endpoint or None,
+        verify=s3.ca_file or None,
         config=Config(
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,

@@ -12,6 +12,11 @@ from datafingerprint.errors import Unavailable
 TIMEOUT_S = 10.0
 
 
+def _headers(api: Api) -> dict[str, str]:
+    token = api.token.get_secret_value()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 def get(api: Api, path: str) -> dict[str, Any]:
     """The answer to a GET.
 
@@ -21,7 +26,7 @@ def get(api: Api, path: str) -> dict[str, Any]:
     where = f"http://{api.host}:{api.port}{path}"
     connection = http.client.HTTPConnection(api.host, api.port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=_headers(api))
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:

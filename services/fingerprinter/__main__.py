@@ -23,7 +23,7 @@ GROUP = "dfp-fingerprinter"
 def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
     """One run, from what is stored to the end or a failure."""
     with (
-        contextlib.closing(SqlStateStore(settings.state.url)) as store,
+        contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store,
         contextlib.closing(KafkaEpochReader(settings.kafka, GROUP)) as reader,
         contextlib.closing(KafkaLakeCommitReader(settings.kafka, GROUP)) as commits,
         contextlib.closing(IcebergLakeView(settings)) as view,

@@ -8,15 +8,21 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
+from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
 from api import metrics
-from api.server import require_loopback
+from api.application import OPEN_PATHS, create_app
+from api.ports import LagReader, Store
+from api.server import require_token
 from datafingerprint.config import Api
 from datafingerprint.errors import ConfigError, StateError, Unavailable
 
+TOKEN = "sixteen-or-more-characters"
 ROOT = Path(__file__).parents[2]
 
 PATHS = {
@@ -155,10 +161,35 @@ def test_the_dashboard_loads_nothing_from_elsewhere_and_puts_text_in_place_only(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
 def test_it_listens_on_this_machine(host: str) -> None:
-    require_loopback(Api(host=host))
+    require_token(Api(host=host))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])  # noqa: S104 - refused
-def test_it_refuses_to_listen_where_others_can_reach_it(host: str) -> None:
-    with pytest.raises(ConfigError, match="no tokens yet"):
-        require_loopback(Api(host=host))
+def test_it_refuses_to_listen_where_others_can_reach_it_without_a_long_token(host: str) -> None:
+    for token in ("", "short"):
+        with pytest.raises(ConfigError, match=r"api\.token is not long enough"):
+            require_token(Api(host=host, token=SecretStr(token)))
+    require_token(Api(host=host, token=SecretStr(TOKEN)))
+
+
+@pytest.mark.parametrize("path", ["/v1/status", "/v1/fingerprints", "/metrics", "/v2/none"])
+def test_nothing_of_the_data_is_told_without_the_token(seeded: Store, lag_reader: LagReader, path: str) -> None:
+    app = create_app(seeded, lag_reader, token=TOKEN)
+    for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+        response = ask(app, path, given)
+        assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+        assert "token" in response.json()["error"]
+    assert ask(app, path, {"Authorization": f"Bearer {TOKEN}"}).status_code == (404 if path == "/v2/none" else 200)
+
+
+def test_probes_and_the_empty_page_need_no_token(seeded: Store, lag_reader: LagReader) -> None:
+    app = create_app(seeded, lag_reader, token=TOKEN)
+    assert [ask(app, path, {}).status_code for path in sorted(OPEN_PATHS)] == [200] * len(OPEN_PATHS)
+
+
+def ask(app: FastAPI, path: str, headers: dict[str, str]) -> httpx.Response:
+    async def answered() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            return await client.get(path, headers=headers)
+
+    return anyio.run(answered)

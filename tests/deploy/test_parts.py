@@ -28,8 +28,8 @@ def test_every_variable_is_a_setting_and_all_of_them_load(blueprint: Blueprint) 
     assert settings.kafka.bootstrap == f"127.0.0.1:{blueprint.ports['kafka']}"
     assert settings.s3.endpoint == f"http://127.0.0.1:{blueprint.ports['s3']}"
     assert settings.api.port == blueprint.ports["api"]
-    assert str(blueprint.directory) in settings.lake.catalog
-    assert str(blueprint.directory) in settings.state.url
+    assert str(blueprint.directory) in settings.lake.catalog.get_secret_value()
+    assert str(blueprint.directory) in settings.state.url.get_secret_value()
 
 
 def test_the_same_directory_keeps_its_keys_and_another_has_others(tmp_path: Path, blueprint: Blueprint) -> None:

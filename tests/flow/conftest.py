@@ -141,7 +141,7 @@ class Flow:
 
     @contextlib.contextmanager
     def state(self) -> Iterator[SqlStateStore]:
-        with contextlib.closing(SqlStateStore(self.settings.state.url)) as store:
+        with contextlib.closing(SqlStateStore(self.settings.state.url.get_secret_value())) as store:
             yield store
 
     def judged_gtid(self) -> str:
@@ -199,7 +199,7 @@ class Flow:
         return SqlCatalog(
             "datafingerprint",
             **{
-                "uri": self.settings.lake.catalog,
+                "uri": self.settings.lake.catalog.get_secret_value(),
                 "s3.endpoint": s3.endpoint,
                 "s3.region": s3.region,
                 "s3.access-key-id": s3.access_key,
