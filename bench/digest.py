@@ -12,9 +12,10 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from datafingerprint.column_types import column
 from datafingerprint.digests import renderable, run, sums_by_partition
 from datafingerprint.partitions import partitioning
-from datafingerprint.schema import Column, TableSchema, column
+from datafingerprint.schema import Column, TableSchema
 from datafingerprint.sql.duckdb import canonical_row
 
 RUNS = 3

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from datafingerprint.schema import Column, Kind
+from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind
 
 FORMAT_VERSION = 1
 
@@ -47,20 +47,25 @@ def _text(value: str) -> str:
     return f"{len(value.encode())}:{value}"
 
 
-def _decimal(value: Decimal) -> str:
-    return format(value or abs(value), "f")
+def _decimal(value: Decimal | str) -> str:
+    # One of more digits than a Parquet decimal has is carried as its text, which is this form already.
+    return value if isinstance(value, str) else format(value or abs(value), "f")
+
+
+def _whole(value: Any) -> str:  # noqa: ANN401 - an integer, or a decimal that holds one
+    return str(int(value))
 
 
 _RENDERERS: dict[Kind, Callable[[Any], str]] = {
-    Kind.INTEGER: lambda value: str(int(value)),
+    **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.BIT, Kind.TIME), _whole),
     Kind.FLOAT: _double_bits,
     Kind.DOUBLE: _double_bits,
     Kind.DECIMAL: _decimal,
     Kind.DATE: dt.date.isoformat,
     Kind.DATETIME: _moment,
     Kind.TIMESTAMP: _moment,
-    Kind.TEXT: _text,
-    Kind.BYTES: bytes.hex,
+    **dict.fromkeys(TEXT_KINDS, _text),
+    **dict.fromkeys(BYTES_KINDS, bytes.hex),
 }
 
 

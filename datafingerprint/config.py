@@ -144,6 +144,10 @@ class TableSettings(Section):
     partition: tuple[str, ...] = Field(
         (), description="Partition fields: a column, or `year(c)`, `month(c)`, `day(c)` of a date."
     )
+    leave_out: tuple[str, ...] = Field((), description="Columns that are neither copied nor part of the fingerprint.")
+    as_bytes: tuple[str, ...] = Field(
+        (), description="Texts that are carried as the bytes the server stores, such as those in no known charset."
+    )
 
 
 LEAGUE_PARTITIONS: dict[str, TableSettings] = {

@@ -21,7 +21,7 @@ NULL_WORD_ENCODED = "%6Eull"
 
 _FIELD = re.compile(r"^(?:(?P<transform>year|month|day)\((?P<inner>[^()]+)\)|(?P<column>[^()]+))$")
 _TEMPORAL = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP})
-_WHOLE_VALUES = frozenset({Kind.INTEGER, Kind.DATE, Kind.TEXT})
+_WHOLE_VALUES = frozenset({Kind.INTEGER, Kind.YEAR, Kind.DATE, Kind.TEXT, Kind.ENUM, Kind.SET})
 
 ENCODED: dict[str, str] = {
     character: f"%{ord(character):02X}" for character in ["%", "/", "=", *map(chr, range(32)), "\x7f"]

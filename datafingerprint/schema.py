@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -11,25 +10,45 @@ import pyarrow as pa
 
 from datafingerprint.errors import SourceError
 
-DECIMAL_DIGITS_MAX = 18
-"""Most digits of a DECIMAL that are decoded: what fits a 64-bit integer."""
+ARROW_DIGITS_MAX = 38
+"""Most digits that a decimal of Arrow, Parquet and Iceberg holds; longer ones travel as text."""
 
-UTF8_CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
-"""Character sets whose stored bytes are UTF-8 as they are."""
+_UNSIGNED_LONG = pa.decimal128(20, 0)
+_LONG_OCTETS, _INT_OCTETS = 8, 4
+_LONG_BITS = 64
 
 
 class Kind(StrEnum):
     """How a column's values are rendered, decoded and stored; one kind, one rule everywhere."""
 
     INTEGER = "integer"
+    YEAR = "year"
+    BIT = "bit"
     FLOAT = "float"
     DOUBLE = "double"
     DECIMAL = "decimal"
     DATE = "date"
     DATETIME = "datetime"
     TIMESTAMP = "timestamp"
+    TIME = "time"
     TEXT = "text"
+    ENUM = "enum"
+    SET = "set"
+    JSON = "json"
+    UUID = "uuid"
+    INET4 = "inet4"
+    INET6 = "inet6"
     BYTES = "bytes"
+    BINARY = "binary"
+    GEOMETRY = "geometry"
+    VECTOR = "vector"
+
+
+TEXT_KINDS = frozenset({Kind.TEXT, Kind.ENUM, Kind.SET, Kind.JSON, Kind.UUID, Kind.INET4, Kind.INET6})
+"""Kinds whose values are texts, in Arrow, in the lake and in the canonical row."""
+
+BYTES_KINDS = frozenset({Kind.BYTES, Kind.BINARY, Kind.GEOMETRY, Kind.VECTOR})
+"""Kinds whose values are octets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +61,11 @@ class Column:
         kind: How its values are treated.
         octets: Width of an integer in bytes, 0 for other kinds.
         unsigned: Whether an integer is unsigned.
-        precision: Digits of a decimal, or 0.
+        precision: Digits of a decimal, bits of a BIT, or 0.
         scale: Decimals of a decimal, or digits of a second's fraction.
         nullable: Whether NULL may occur.
+        charset: Character set that the source stores a text in; empty for other kinds.
+        length: Width of a BINARY in bytes, to which its values are padded.
     """
 
     name: str
@@ -55,71 +76,54 @@ class Column:
     precision: int = 0
     scale: int = 0
     nullable: bool = True
+    charset: str = ""
+    length: int = 0
 
     @property
     def arrow(self) -> pa.DataType:
         """The type on the wire and in the lake: the smallest that Iceberg has and that holds every value."""
         if self.kind is Kind.INTEGER:
             return _integer_type(self.octets, unsigned=self.unsigned)
+        if self.kind is Kind.BIT:
+            return _UNSIGNED_LONG if self.precision == _LONG_BITS else pa.int64()
         if self.kind is Kind.DECIMAL:
-            return pa.decimal128(self.precision, self.scale)
+            return pa.string() if self.is_long_decimal else pa.decimal128(self.precision, self.scale)
         return _ARROW[self.kind]
 
+    @property
+    def is_long_decimal(self) -> bool:
+        """Whether it is a DECIMAL of more digits than a Parquet decimal has, which is carried as text."""
+        return self.kind is Kind.DECIMAL and self.precision > ARROW_DIGITS_MAX
 
+    def to_json(self) -> dict[str, Any]:
+        """As definitions hold it; what is absent is as if it did not exist."""
+        document = {name: value for name, value in asdict(self).items() if name not in _SPARSE or value}
+        return {**document, "kind": self.kind.value}
+
+    @staticmethod
+    def from_json(document: dict[str, Any]) -> Column:
+        """What `to_json` wrote."""
+        return Column(**{**document, "kind": Kind(document["kind"])})
+
+
+_SPARSE = frozenset({"charset", "length"})
 _ARROW: dict[Kind, pa.DataType] = {
+    Kind.YEAR: pa.int32(),
     Kind.FLOAT: pa.float32(),
     Kind.DOUBLE: pa.float64(),
     Kind.DATE: pa.date32(),
     Kind.DATETIME: pa.timestamp("us"),
     Kind.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-    Kind.TEXT: pa.string(),
-    Kind.BYTES: pa.binary(),
+    Kind.TIME: pa.int64(),
+    **dict.fromkeys(TEXT_KINDS, pa.string()),
+    **dict.fromkeys(BYTES_KINDS, pa.binary()),
 }
-
-_INTEGER_OCTETS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
-_KINDS: dict[str, Kind] = {
-    **{kind.value: kind for kind in (Kind.FLOAT, Kind.DOUBLE, Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP)},
-    **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"), Kind.TEXT),
-    **dict.fromkeys(("varbinary", "tinyblob", "blob", "mediumblob", "longblob"), Kind.BYTES),
-}
-_TYPE = re.compile(r"^(?P<base>[a-z]+)(?:\((?P<args>[^)]*)\))?(?P<rest>.*)$")
 
 
 def _integer_type(octets: int, *, unsigned: bool) -> pa.DataType:
-    if octets == 8:  # noqa: PLR2004 - BIGINT
-        return pa.decimal128(20, 0) if unsigned else pa.int64()
-    return pa.int64() if unsigned and octets == 4 else pa.int32()  # noqa: PLR2004 - INT
-
-
-def column(name: str, type_text: str, *, nullable: bool, charset: str | None) -> Column:
-    """The column that `information_schema.COLUMNS` describes by COLUMN_TYPE and CHARACTER_SET_NAME.
-
-    Raises:
-        SourceError: values of this type cannot be carried exactly yet.
-    """
-    match = _TYPE.match(type_text.lower())
-    base, args, rest = (match["base"], match["args"] or "", match["rest"]) if match else ("", "", "")
-    unsigned = "unsigned" in rest
-    if base in _INTEGER_OCTETS:
-        return Column(name, type_text, Kind.INTEGER, octets=_INTEGER_OCTETS[base], unsigned=unsigned, nullable=nullable)
-    if base == "decimal":
-        return _decimal(name, type_text, args, nullable=nullable)
-    kind = _KINDS.get(base)
-    if kind is None or "compressed" in rest or (kind is Kind.TEXT and charset not in UTF8_CHARSETS):
-        in_charset = f" in {charset}" if charset else ""
-        raise SourceError(f"type {type_text}{in_charset} of column {name} cannot be carried exactly yet")
-    fraction = int(args or 0) if kind in (Kind.DATETIME, Kind.TIMESTAMP) else 0
-    return Column(name, type_text, kind, scale=fraction, nullable=nullable)
-
-
-def _decimal(name: str, type_text: str, args: str, *, nullable: bool) -> Column:
-    precision, scale = (int(part) for part in args.split(","))
-    if precision > DECIMAL_DIGITS_MAX:
-        raise SourceError(
-            f"type {type_text} of column {name} has more than {DECIMAL_DIGITS_MAX} digits, "
-            "which cannot be carried exactly yet"
-        )
-    return Column(name, type_text, Kind.DECIMAL, precision=precision, scale=scale, nullable=nullable)
+    if octets == _LONG_OCTETS:
+        return _UNSIGNED_LONG if unsigned else pa.int64()
+    return pa.int64() if unsigned and octets == _INT_OCTETS else pa.int32()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ class TableSchema:
         columns: In the server's order.
         key: Names of the primary key's columns; empty when there is none, and rows are a multiset.
         partition: Its partition fields as the settings write them, such as `year(date)`.
+        left_out: Names of columns that the table has and nobody here looks at, by the settings.
     """
 
     schema: str
@@ -139,6 +144,7 @@ class TableSchema:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     partition: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def table(self) -> str:
@@ -173,31 +179,21 @@ class TableSchema:
             "name": self.name,
             "key": list(self.key),
             "partition": list(self.partition),
-            "columns": [
-                {
-                    "name": column.name,
-                    "type": column.type,
-                    "kind": column.kind.value,
-                    "octets": column.octets,
-                    "unsigned": column.unsigned,
-                    "precision": column.precision,
-                    "scale": column.scale,
-                    "nullable": column.nullable,
-                }
-                for column in self.columns
-            ],
+            "columns": [column.to_json() for column in self.columns],
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
         }
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> TableSchema:
         """The definition that `to_json` wrote."""
-        columns = tuple(Column(**{**item, "kind": Kind(item["kind"])}) for item in document["columns"])
+        columns = tuple(Column.from_json(item) for item in document["columns"])
         return TableSchema(
             document["schema"],
             document["name"],
             columns,
             tuple(document["key"]),
             tuple(document["partition"]),
+            tuple(document.get("left_out", ())),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
 from pyiceberg.partitioning import PartitionField as IcebergField
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
@@ -33,24 +34,25 @@ from pyiceberg.types import (
 
 from datafingerprint.errors import LakeError
 from datafingerprint.partitions import Partitioning, Transform
-from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.schema import Column, TableSchema
 from datafingerprint.wire import encoded_name
 
 PARTITION_ID_FIRST = 1000  # where Iceberg begins to number partition fields
-INT_OCTETS_MAX = 4
 
 TABLE = "dfp.table"
 KEY = "dfp.key"
 PARTITION = "dfp.partition"
 
-_PLAIN_TYPES: dict[Kind, PrimitiveType] = {
-    Kind.FLOAT: FloatType(),
-    Kind.DOUBLE: DoubleType(),
-    Kind.DATE: DateType(),
-    Kind.DATETIME: TimestampType(),
-    Kind.TIMESTAMP: TimestamptzType(),
-    Kind.TEXT: StringType(),
-    Kind.BYTES: BinaryType(),
+_LAKE_TYPES: dict[pa.DataType, PrimitiveType] = {
+    pa.int32(): IntegerType(),
+    pa.int64(): LongType(),
+    pa.float32(): FloatType(),
+    pa.float64(): DoubleType(),
+    pa.date32(): DateType(),
+    pa.timestamp("us"): TimestampType(),
+    pa.timestamp("us", tz="UTC"): TimestamptzType(),
+    pa.string(): StringType(),
+    pa.binary(): BinaryType(),
 }
 TRANSFORMS: dict[Transform, IcebergTransform[Any, Any]] = {
     Transform.IDENTITY: IdentityTransform(),
@@ -73,13 +75,10 @@ def location(warehouse: str, table: TableSchema) -> str:
 
 def iceberg_type(column: Column) -> PrimitiveType:
     """The Iceberg type that is the column's Arrow type."""
-    if column.kind is Kind.DECIMAL:
-        return DecimalType(column.precision, column.scale)
-    if column.kind is not Kind.INTEGER:
-        return _PLAIN_TYPES[column.kind]
-    if column.octets > INT_OCTETS_MAX:
-        return DecimalType(20, 0) if column.unsigned else LongType()
-    return LongType() if column.unsigned and column.octets == INT_OCTETS_MAX else IntegerType()
+    arrow = column.arrow
+    if pa.types.is_decimal(arrow):
+        return DecimalType(arrow.precision, arrow.scale)
+    return _LAKE_TYPES[arrow]
 
 
 def iceberg_schema(table: TableSchema) -> Schema:

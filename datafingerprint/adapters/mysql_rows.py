@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datafingerprint import temporal
-from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint import decimals, temporal
+from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
 
 
 def select_list(table: TableSchema) -> str:
@@ -21,10 +21,13 @@ def select_list(table: TableSchema) -> str:
 def _expression(column: Column) -> str:
     doubled = column.name.replace("`", "``")
     quoted = f"`{doubled}`"
-    if column.kind is Kind.BYTES:
-        return quoted
+    if column.kind in BYTES_KINDS:
+        # A text that is watched as bytes must not be converted to the connection's character set.
+        return f"CAST({quoted} AS BINARY)" if column.kind is Kind.BYTES else quoted
     if column.kind is Kind.FLOAT:
         return f"CAST(CAST({quoted} AS DOUBLE) AS CHAR)"
+    if column.kind is Kind.BIT:
+        return f"CAST({quoted} + 0 AS CHAR)"
     # A ZEROFILL integer keeps its zeros in a cast; they are no part of the value and are parsed away.
     return quoted if column.kind is Kind.TEXT else f"CAST({quoted} AS CHAR)"
 
@@ -42,6 +45,10 @@ def _cast(values: Sequence[str | None], column: Column) -> pa.Array:
 
 def _float(values: Sequence[str | None], column: Column) -> pa.Array:
     return pa.array(values, pa.string()).cast(pa.float64()).cast(column.arrow)
+
+
+def _decimal(values: Sequence[str | None], column: Column) -> pa.Array:
+    return decimals.from_texts(pa.array(values, pa.string()), column)
 
 
 def _as_is(values: Sequence[str | bytes | None], column: Column) -> pa.Array:
@@ -73,14 +80,25 @@ def _moment(values: Sequence[str | None], column: Column) -> pa.Array:
     return temporal.moment_column(_days(texts), day_us, null, column.arrow)
 
 
+def _time(values: Sequence[str | None], _: Column) -> pa.Array:
+    """`-838:59:59.000000`: hours may have two or three digits."""
+    given = pa.array(values, pa.string())
+    parts = pc.extract_regex(given, r"^(?P<sign>-?)(?P<h>\d+):(?P<m>\d+):(?P<s>\d+)\.?(?P<us>\d*)$")
+    whole = [pc.struct_field(parts, name).cast(pa.int64()) for name in ("h", "m", "s")]
+    fraction = pc.utf8_rpad(pc.struct_field(parts, "us"), 6, "0").cast(pa.int64())
+    minutes = pc.add(pc.multiply(whole[0], 60), whole[1])
+    us = pc.add(pc.multiply(pc.add(pc.multiply(minutes, 60), whole[2]), 1_000_000), fraction)
+    return pc.if_else(pc.equal(pc.struct_field(parts, "sign"), "-"), pc.negate(us), us)
+
+
 _PARSERS: dict[Kind, Callable[[Sequence[Any], Column], pa.Array]] = {
-    Kind.INTEGER: _cast,
-    Kind.DECIMAL: _cast,
+    **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.BIT), _cast),
+    Kind.DECIMAL: _decimal,
     Kind.FLOAT: _float,
     Kind.DOUBLE: _float,
     Kind.DATE: _date,
     Kind.DATETIME: _moment,
     Kind.TIMESTAMP: _moment,
-    Kind.TEXT: _as_is,
-    Kind.BYTES: _as_is,
+    Kind.TIME: _time,
+    **dict.fromkeys((*TEXT_KINDS, *BYTES_KINDS), _as_is),
 }

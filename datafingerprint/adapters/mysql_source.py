@@ -10,6 +10,7 @@ import pymysql
 from pymysql.cursors import DictCursor, SSCursor
 
 from datafingerprint.adapters import binlog_dump
+from datafingerprint.adapters.mysql_definition import described_table
 from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_rows import arrow_rows, select_list
 from datafingerprint.config import Settings
@@ -17,7 +18,7 @@ from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import ConfigError, DataFingerprintError, SourceError
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import SnapshotRows
-from datafingerprint.schema import TableSchema, column, refuse_ambiguous_names
+from datafingerprint.schema import TableSchema
 
 HEARTBEAT_S = 0.25
 _SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
@@ -130,7 +131,7 @@ class MariaDbSource:
     def _definition(self, cursor: Any, row: dict[str, Any]) -> TableSchema:  # noqa: ANN401 - a pymysql cursor
         schema, name = row["s"], row["n"]
         cursor.execute(
-            "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, EXTRA FROM information_schema.COLUMNS "
+            "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME FROM information_schema.COLUMNS "
             "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
             (schema, name),
         )
@@ -141,11 +142,7 @@ class MariaDbSource:
             (schema, name),
         )
         key = tuple(found["COLUMN_NAME"] for found in cursor.fetchall())
-        table = f"{schema}.{name}"
-        refuse_ambiguous_names(table, [found["COLUMN_NAME"] for found in described])
-        columns = tuple(_column(table, found) for found in described)
-        settings = self._settings.tables.get(table)
-        return TableSchema(schema, name, columns, key, settings.partition if settings else ())
+        return described_table(schema, name, described, key, self._settings.tables.get(f"{schema}.{name}"))
 
     def snapshot(self, tables: Sequence[TableSchema]) -> MariaDbSnapshot:
         """See `ports.Source.snapshot`; the connection lives until the snapshot has been read."""
@@ -177,26 +174,6 @@ class MariaDbSource:
                 autocommit=True,
                 **more,
             )
-
-
-def _column(table: str, found: dict[str, Any]) -> Any:  # noqa: ANN401 - a Column; the row is untyped
-    if "GENERATED" in found["EXTRA"].upper() or "INVISIBLE" in found["EXTRA"].upper():
-        raise SourceError(
-            f"column {found['COLUMN_NAME']} is generated or invisible, which cannot be carried exactly yet",
-            where=table,
-            remedy=f"exclude the table: add !{table} to [source] tables",
-        )
-    try:
-        return column(
-            found["COLUMN_NAME"],
-            found["COLUMN_TYPE"],
-            nullable=found["IS_NULLABLE"] == "YES",
-            charset=found["CHARACTER_SET_NAME"],
-        )
-    except SourceError as error:
-        raise SourceError(
-            error.what, where=table, remedy=f"exclude the table: add !{table} to [source] tables"
-        ) from None
 
 
 class MariaDbSnapshot:

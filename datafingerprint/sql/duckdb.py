@@ -18,7 +18,7 @@ from datafingerprint.partitions import (
     Partitioning,
     Transform,
 )
-from datafingerprint.schema import Column, Kind
+from datafingerprint.schema import ARROW_DIGITS_MAX, BYTES_KINDS, TEXT_KINDS, Column, Kind
 
 
 def identifier(name: str) -> str:
@@ -42,19 +42,31 @@ def _moment(quoted: str) -> str:
 
 
 def _decimal(quoted: str, column: Column) -> str:
-    # A DECIMAL(2,2) prints as `.05`; one digit more, and the zero stands before the point.
-    return f"{quoted}::DECIMAL({column.precision + 1}, {column.scale})::VARCHAR"
+    if column.is_long_decimal or column.precision > column.scale:
+        return _plain(quoted)
+    if column.precision < ARROW_DIGITS_MAX:
+        # A DECIMAL(2,2) prints as `.05`; one digit more, and the zero stands before the point.
+        return f"{quoted}::DECIMAL({column.precision + 1}, {column.scale})::VARCHAR"
+    return f"replace({quoted}::VARCHAR, '.', '0.')"
+
+
+def _text(quoted: str) -> str:
+    return f"strlen({quoted}) || ':' || {quoted}"
+
+
+def _octets(quoted: str) -> str:
+    return f"lower(hex({quoted}))"
 
 
 _RENDERERS: dict[Kind, Callable[[str], str]] = {
-    Kind.INTEGER: _plain,
+    **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.BIT, Kind.TIME), _plain),
     Kind.FLOAT: _plain,
     Kind.DOUBLE: _plain,
     Kind.DATE: _plain,
     Kind.DATETIME: _moment,
     Kind.TIMESTAMP: _moment,
-    Kind.TEXT: lambda quoted: f"strlen({quoted}) || ':' || {quoted}",
-    Kind.BYTES: lambda quoted: f"lower(hex({quoted}))",
+    **dict.fromkeys(TEXT_KINDS, _text),
+    **dict.fromkeys(BYTES_KINDS, _octets),
 }
 
 
@@ -76,7 +88,7 @@ def _field_text(field: PartitionField) -> str:
     if field.transform is not Transform.IDENTITY:
         form = {Transform.YEAR: "%Y", Transform.MONTH: "%Y-%m", Transform.DAY: "%Y-%m-%d"}[field.transform]
         return f"strftime({quoted}, '{form}')"
-    if field.column.kind is not Kind.TEXT:
+    if field.column.kind not in TEXT_KINDS:
         return _plain(quoted)
     encoded = quoted
     for character, code in ENCODED.items():

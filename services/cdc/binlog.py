@@ -189,12 +189,16 @@ def parse_query(event: Event) -> Query:
 
 @dataclass(frozen=True, slots=True)
 class LoggedColumn:
-    """A column as the table map describes it: name, type code, the type's metadata, signedness."""
+    """A column as the table map describes it: name, type code, the type's metadata, signedness, labels.
+
+    Labels are those of an ENUM or SET, in the column's character set; other types have none.
+    """
 
     name: str
     type: int
     metadata: int
     unsigned: bool
+    labels: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +217,12 @@ class TableMap:
 
 
 _METADATA_OCTETS = {
-    **dict.fromkeys((4, 5, 17, 18, 19, 245, 252, 255), 1),
-    **dict.fromkeys((15, 16, 246, 247, 248, 253, 254), 2),
+    **dict.fromkeys((4, 5, 17, 18, 19, 140, 242, 245, 252, 255), 1),
+    **dict.fromkeys((15, 16, 141, 246, 247, 248, 253, 254), 2),
 }
 _NUMERIC = frozenset({1, 2, 3, 4, 5, 8, 9, 246, 13})
-_SIGNEDNESS, _COLUMN_NAME = 1, 4
+_SIGNEDNESS, _COLUMN_NAME, _SET_LABELS, _ENUM_LABELS = 1, 4, 5, 6
+_STRING, _ENUM, _SET = 254, 247, 248
 
 
 def parse_table_map(event: Event, where: str) -> TableMap:
@@ -245,7 +250,9 @@ def parse_table_map(event: Event, where: str) -> TableMap:
         )
     names = _names(Cursor(options[_COLUMN_NAME]))
     unsigned = _signedness(types, options.get(_SIGNEDNESS, b""))
-    columns = tuple(LoggedColumn(*described) for described in zip(names, types, metadata, unsigned, strict=True))
+    labels = _labels(types, metadata, options)
+    described = zip(names, types, metadata, unsigned, labels, strict=True)
+    columns = tuple(LoggedColumn(*column) for column in described)
     return TableMap(table_id, schema, name, columns)
 
 
@@ -266,6 +273,18 @@ def _names(cursor: Cursor) -> list[str]:
     while cursor.left:
         names.append(cursor.take(cursor.lenenc()).decode())
     return names
+
+
+def _labels(types: bytes, metadata: list[int], options: dict[int, bytes]) -> list[tuple[bytes, ...]]:
+    """The labels of each column; the log has a list for every SET, and one for every ENUM, in their order."""
+    lists = {_ENUM: Cursor(options.get(_ENUM_LABELS, b"")), _SET: Cursor(options.get(_SET_LABELS, b""))}
+    labels = []
+    for kind, about in zip(types, metadata, strict=True):
+        # Both are logged as strings; the octet that follows says what they are.
+        cursor = lists.get(about & 0xFF) if kind == _STRING else None
+        count = cursor.lenenc() if cursor and cursor.left else 0
+        labels.append(tuple(cursor.take(cursor.lenenc()) for _ in range(count)) if cursor else ())
+    return labels
 
 
 def _signedness(types: bytes, bits: bytes) -> list[bool]:

@@ -7,36 +7,26 @@ where all columns have a fixed width and no row a NULL); then every column is cu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from datafingerprint import temporal
 from datafingerprint.errors import DecodeError
-from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.schema import Column, TableSchema
 from services.cdc.binlog import LoggedColumn, TableMap
+from services.cdc.log_types import agrees, extent
+from services.cdc.values import Cut, Integers, Octets, decoded, little, windows
 
-Octets = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-
-_TINY, _SHORT, _LONG, _FLOAT, _DOUBLE, _LONGLONG, _INT24, _DATE = 1, 2, 3, 4, 5, 8, 9, 10
-_VARCHAR, _TIMESTAMP2, _DATETIME2, _DECIMAL, _BLOB, _STRING = 15, 17, 18, 246, 252, 254
-
-_INTEGER_OCTETS = {_TINY: 1, _SHORT: 2, _INT24: 3, _LONG: 4, _LONGLONG: 8}
-_ONE_OCTET_LENGTH_MAX = 255
-_DECIMAL_OCTETS = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
-"""Bytes of a group of so many digits in a packed DECIMAL; a whole group has nine digits in four bytes."""
+_HIDDEN = "DB_ROW_HASH_"
+"""How MariaDB names the columns that it adds for a UNIQUE on a long text; nobody can select them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where one column lies: `width` bytes, or, when `prefix` is set, a length of `prefix` bytes and the value."""
+    """Where one logged column lies, and the column that it is; None when nobody looks at it."""
 
-    column: Column
+    column: Column | None
     logged: LoggedColumn
     width: int
     prefix: int
@@ -48,11 +38,17 @@ def fields(table: TableSchema, table_map: TableMap, where: str) -> tuple[Field, 
     Raises:
         DecodeError: the logged table is not the one that was put under watch.
     """
-    logged_names = [logged.name for logged in table_map.columns]
-    if logged_names != [column.name for column in table.columns]:
+    passed = {*table.left_out}
+    by_name = {column.name: column for column in table.columns}
+    found = tuple(_field(table, by_name.get(logged.name), logged, where) for logged in table_map.columns)
+    names = [one.logged.name for one in found if one.logged.name not in passed and not _is_hidden(one)]
+    if names != [column.name for column in table.columns]:
         raise _changed(table, where, "its columns are others than when it was put under watch")
-    pairs = zip(table.columns, table_map.columns, strict=True)
-    return tuple(_field(table, column, logged, where) for column, logged in pairs)
+    return found
+
+
+def _is_hidden(field: Field) -> bool:
+    return field.column is None and field.logged.name.startswith(_HIDDEN)
 
 
 def _changed(table: TableSchema, where: str, how: str) -> DecodeError:
@@ -63,51 +59,13 @@ def _changed(table: TableSchema, where: str, how: str) -> DecodeError:
     )
 
 
-def _field(table: TableSchema, column: Column, logged: LoggedColumn, where: str) -> Field:
-    width, prefix = _extent(column, logged)
-    if not width and not prefix:
+def _field(table: TableSchema, column: Column | None, logged: LoggedColumn, where: str) -> Field:
+    found = extent(logged)
+    if column is not None and (found is None or not agrees(column, logged)):
         raise _changed(table, where, f"column {column.name} is no longer a {column.type}")
-    return Field(column, logged, width, prefix)
-
-
-def _extent(column: Column, logged: LoggedColumn) -> tuple[int, int]:
-    """Fixed width and length prefix of a column; (0, 0) when the log and the definition disagree."""
-    kind, code, metadata = column.kind, logged.type, logged.metadata
-    if kind is Kind.INTEGER:
-        fits = _INTEGER_OCTETS.get(code) == column.octets and logged.unsigned == column.unsigned
-        return (column.octets if fits else 0), 0
-    if kind is Kind.DECIMAL:
-        precision, scale = metadata & 0xFF, metadata >> 8
-        fits = code == _DECIMAL and (precision, scale) == (column.precision, column.scale)
-        return (_decimal_width(precision, scale) if fits else 0), 0
-    if kind in (Kind.TEXT, Kind.BYTES):
-        return 0, _prefix(code, metadata)
-    if kind in (Kind.DATETIME, Kind.TIMESTAMP):
-        expected = _DATETIME2 if kind is Kind.DATETIME else _TIMESTAMP2
-        base = 5 if kind is Kind.DATETIME else 4
-        return (base + (metadata + 1) // 2 if code == expected and metadata == column.scale else 0), 0
-    simple = {Kind.FLOAT: (_FLOAT, 4), Kind.DOUBLE: (_DOUBLE, 8), Kind.DATE: (_DATE, 3)}
-    expected, width = simple[kind]
-    return (width if code == expected else 0), 0
-
-
-def _prefix(code: int, metadata: int) -> int:
-    """Bytes of the length in front of a string; 0 when it is none."""
-    if code == _BLOB:
-        return metadata
-    if code == _VARCHAR:
-        return 1 if metadata <= _ONE_OCTET_LENGTH_MAX else 2
-    if code == _STRING and metadata & 0xFF:
-        # The upper bits of a CHAR's length are hidden, inverted, in its type octet.
-        real, low = metadata & 0xFF, metadata >> 8
-        length = low | (((real & 0x30) ^ 0x30) << 4)
-        return 1 if length <= _ONE_OCTET_LENGTH_MAX else 2
-    return 0
-
-
-def _decimal_width(precision: int, scale: int) -> int:
-    whole = precision - scale
-    return sum((digits // 9) * 4 + _DECIMAL_OCTETS[digits % 9] for digits in (whole, scale))
+    if found is None:
+        raise _changed(table, where, f"column {logged.name} is of a type that is not known, {logged.type}")
+    return Field(column, logged, found.width, found.prefix)
 
 
 def image_starts(octets: bytes, layout: tuple[Field, ...]) -> Integers:
@@ -190,150 +148,42 @@ def decode(octets: bytes, layout: tuple[Field, ...], table: TableSchema) -> Deco
     """The rows in images that lie back to back.
 
     Raises:
-        DecodeError: the bytes are no images of this layout, or a text is no UTF-8.
+        DecodeError: the bytes are no images of this layout, a value has no meaning in its column's type, or a
+            key holds a date that is no day of the calendar, so that rows could not be told apart.
     """
     starts = image_starts(octets, layout)
-    # Values are cut out as windows of the widest field; so many zero bytes follow the last image.
-    padded = np.frombuffer(octets + bytes(16), np.uint8)
     bitmap_octets = (len(layout) + 7) // 8
-    nulls = np.unpackbits(_windows(padded, starts, bitmap_octets), axis=1, bitorder="little").astype(np.bool_)
+    # Values are cut out as windows of the widest field; so many zero bytes follow the last image.
+    widest = max([16, *(field.width for field in layout)])
+    padded = np.frombuffer(octets + bytes(widest), np.uint8)
+    nulls = np.unpackbits(windows(padded, starts, bitmap_octets), axis=1, bitorder="little").astype(np.bool_)
     position = starts + bitmap_octets
     columns: list[pa.Array] = []
     impossible: dict[str, int] = {}
     for index, field in enumerate(layout):
         null = nulls[:, index]
-        values, size = _column(padded, position, null, field)
+        at = np.where(null, 0, position)
+        size = np.where(null, 0, _sizes(padded, at, field))
+        position = position + size
+        if field.column is None:
+            continue
+        values = decoded(Cut(padded, at, size, null), field.column, field.logged, field.prefix)
         columns.append(values)
         missing = values.null_count - int(null.sum())
         if missing:
             impossible[field.column.name] = missing
-        position = position + np.where(null, 0, size)
+    _require_keys(table, impossible)
     return Decoded(pa.table(columns, schema=table.arrow), starts, impossible)
 
 
-def _windows(octets: Octets, positions: Integers, width: int) -> Octets:
-    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(octets, width)[positions])
+def _sizes(octets: Octets, at: Integers, field: Field) -> Integers | int:
+    return field.prefix + little(windows(octets, at, field.prefix)) if field.prefix else field.width
 
 
-def _column(octets: Octets, position: Integers, null: Mask, field: Field) -> tuple[pa.Array, Integers | int]:
-    """One column of all images, and how many bytes it takes in each where it is not NULL."""
-    at = np.where(null, 0, position)
-    if field.prefix:
-        return _strings(octets, at, null, field)
-    raw = _windows(octets, at, field.width)
-    return _DECODERS[field.column.kind](raw, null, field), field.width
-
-
-def _strings(octets: Octets, at: Integers, null: Mask, field: Field) -> tuple[pa.Array, Integers]:
-    lengths = np.where(null, 0, _little(_windows(octets, at, field.prefix)))
-    starts = at + field.prefix
-    offsets = np.zeros(len(at) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    if offsets[-1] > np.iinfo(np.int32).max:
-        raise DecodeError(f"more than 2 GiB in column {field.column.name} of one epoch")
-    source = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-    validity = pa.array(~null).buffers()[1] if null.any() else None
-    values = pa.Array.from_buffers(
-        field.column.arrow,
-        len(at),
-        [validity, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(octets[source])],
-    )
-    _require_utf8(values, field)
-    return values, lengths + field.prefix
-
-
-def _require_utf8(values: pa.Array, field: Field) -> None:
-    if field.column.kind is not Kind.TEXT:
-        return
-    try:
-        values.validate(full=True)
-    except pa.ArrowInvalid:
-        raise DecodeError(f"a text in column {field.column.name} is no UTF-8") from None
-
-
-def _little(raw: Octets) -> Integers:
-    """Unsigned little-endian integers of up to 7 bytes (8 bytes wrap to negative ones)."""
-    wide = np.zeros((len(raw), 8), dtype=np.uint8)
-    wide[:, : raw.shape[1]] = raw
-    return np.asarray(wide.view(np.int64)[:, 0], dtype=np.int64)
-
-
-def _big(raw: Octets) -> Integers:
-    """Unsigned big-endian integers of up to 7 bytes."""
-    return _little(raw[:, ::-1])
-
-
-def _integers(raw: Octets, null: Mask, field: Field) -> pa.Array:
-    octets = field.width
-    values = _little(raw)
-    if field.column.unsigned:
-        if octets == 8:  # noqa: PLR2004 - BIGINT UNSIGNED
-            return pa.array(values.view(np.uint64), pa.uint64(), mask=null).cast(field.column.arrow)
-        return pa.array(values, pa.int64(), mask=null).cast(field.column.arrow)
-    shift = 64 - 8 * octets
-    return pa.array((values << shift) >> shift, pa.int64(), mask=null).cast(field.column.arrow)
-
-
-def _floats(raw: Octets, null: Mask, field: Field) -> pa.Array:
-    return pa.array(raw.view(f"<f{field.width}").reshape(-1), field.column.arrow, mask=null)
-
-
-def _dates(raw: Octets, null: Mask, _: Field) -> pa.Array:
-    packed = _little(raw)
-    return temporal.date_column(temporal.days(packed >> 9, (packed >> 5) & 15, packed & 31), null)
-
-
-def _fraction_us(raw: Octets, digits: int) -> Integers:
-    if not raw.shape[1]:
-        return np.zeros(len(raw), dtype=np.int64)
-    return _big(raw) * np.int64(10 ** (6 - (digits + 1) // 2 * 2))
-
-
-def _datetimes(raw: Octets, null: Mask, field: Field) -> pa.Array:
-    packed = _big(raw[:, :5]) - 0x8000000000
-    months, clock = packed >> 22, packed & 0x1FFFF
-    found = temporal.days(months // 13, months % 13, (packed >> 17) & 31)
-    seconds = (clock >> 12) * 3600 + ((clock >> 6) & 63) * 60 + (clock & 63)
-    day_us = seconds * 1_000_000 + _fraction_us(raw[:, 5:], field.column.scale)
-    return temporal.moment_column(found, day_us, null, field.column.arrow)
-
-
-def _timestamps(raw: Octets, null: Mask, field: Field) -> pa.Array:
-    seconds = _big(raw[:, :4])
-    fraction = _fraction_us(raw[:, 4:], field.column.scale)
-    zero = (seconds == 0) & (fraction == 0)  # how the server stores 0000-00-00 00:00:00
-    return pa.array(seconds * 1_000_000 + fraction, pa.int64(), mask=null | zero).cast(field.column.arrow)
-
-
-def _decimals(raw: Octets, null: Mask, field: Field) -> pa.Array:
-    """Packed decimals: groups of digits, most significant first; negative ones have every bit inverted."""
-    precision, scale = field.column.precision, field.column.scale
-    negative = raw[:, 0] < 0x80  # noqa: PLR2004 - the sign bit, inverted
-    digits = np.where(negative[:, None], ~raw, raw)
-    digits[:, 0] ^= 0x80
-    value = np.zeros(len(raw), dtype=np.int64)
-    start = 0
-    for count in _decimal_groups(precision - scale, scale):
-        width = _DECIMAL_OCTETS[count]
-        value = value * 10**count + _big(digits[:, start : start + width])
-        start += width
-    value = np.where(negative, -value, value)
-    unscaled = pa.array(value, pa.int64(), mask=null).cast(pa.decimal128(19, 0))
-    buffers = unscaled.buffers()
-    return pa.Array.from_buffers(field.column.arrow, len(raw), buffers, unscaled.null_count)
-
-
-def _decimal_groups(whole: int, scale: int) -> list[int]:
-    groups = [whole % 9] * bool(whole % 9) + [9] * (whole // 9)
-    return groups + [9] * (scale // 9) + [scale % 9] * bool(scale % 9)
-
-
-_DECODERS: dict[Kind, Callable[[Octets, Mask, Field], pa.Array]] = {
-    Kind.INTEGER: _integers,
-    Kind.FLOAT: _floats,
-    Kind.DOUBLE: _floats,
-    Kind.DATE: _dates,
-    Kind.DATETIME: _datetimes,
-    Kind.TIMESTAMP: _timestamps,
-    Kind.DECIMAL: _decimals,
-}
+def _require_keys(table: TableSchema, impossible: dict[str, int]) -> None:
+    for name in table.key:
+        if name in impossible:
+            raise DecodeError(
+                f"a date that is no day of the calendar stands in key column {name} of {table.table}",
+                remedy="mend the rows on the source, or take the table out of [source] tables",
+            )

@@ -25,12 +25,13 @@ from datafingerprint.adapters.lake_connection import CATALOG_NAME, LakeConnectio
 from datafingerprint.adapters.lake_manifests import MANIFESTS_MAX, Manifests, Replacement
 from datafingerprint.adapters.lake_partitions import FOLDER_OCTETS_MAX, partition_folders
 from datafingerprint.adapters.lake_view import IcebergLakeView
+from datafingerprint.column_types import column
 from datafingerprint.config import Lake, Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import ConfigError, ConflictError, LakeError, Unavailable
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import Stamp
-from datafingerprint.schema import TableSchema, column
+from datafingerprint.schema import TableSchema
 
 COLUMNS = (
     ("id", "bigint(20)"),

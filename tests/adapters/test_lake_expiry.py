@@ -10,10 +10,11 @@ import pytest
 
 from datafingerprint.adapters.lake import IcebergLake
 from datafingerprint.adapters.lake_connection import LakeConnection, connect
+from datafingerprint.column_types import column
 from datafingerprint.config import Lake, Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.ports import Stamp
-from datafingerprint.schema import TableSchema, column
+from datafingerprint.schema import TableSchema
 
 KEPT = 3
 TABLE = TableSchema("s", "t", (column("id", "int(11)", nullable=False, charset=None),), ("id",), ())

@@ -20,11 +20,12 @@ from pydantic import SecretStr
 from datafingerprint.adapters.lake import IcebergLake, IcebergLakeTable
 from datafingerprint.adapters.lake_objects import HEADS_MAX
 from datafingerprint.adapters.lake_view import IcebergLakeView
+from datafingerprint.column_types import column
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import ConfigError, ConflictError, LakeError, Unavailable
 from datafingerprint.ports import Stamp
-from datafingerprint.schema import TableSchema, column
+from datafingerprint.schema import TableSchema
 from deploy.embedded.stack import EmbeddedStack
 
 pytestmark = pytest.mark.live

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from datafingerprint.adapters import state as state_module
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.adapters.state_values import Backlog
+from datafingerprint.column_types import column
 from datafingerprint.epochs import Epoch, OffsetRange, SnapshotCursor, SourcePosition, Transaction
 from datafingerprint.errors import ConfigError, ConflictError, StateError, Unavailable
 from datafingerprint.fingerprint import MODULUS, ZERO, Fingerprint, total
 from datafingerprint.ledger import Advance, FileSums, Judged, LakeTableState, Progress, SumKey
 from datafingerprint.ports import StateStore
-from datafingerprint.schema import TableSchema, column
+from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome, Verdict
 
 TABLE = "ootp.games"

@@ -15,11 +15,12 @@ from fastapi import FastAPI
 from api.application import create_app
 from api.ports import LagReader, StateView, Store
 from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.column_types import column
 from datafingerprint.epochs import Epoch, OffsetRange, SnapshotCursor, SourcePosition, Transaction
 from datafingerprint.errors import DataFingerprintError
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import Advance, FileSums, Judged, LakeTableState, Progress, SumKey
-from datafingerprint.schema import TableSchema, column
+from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import judge_table
 
 GAMES, PLAYERS, TRADES = "ootp.games", "ootp.players", "ootp.<trades>"

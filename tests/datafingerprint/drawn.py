@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -16,9 +16,13 @@ from datafingerprint.canonical import digest
 from datafingerprint.changes import Changes, Op, envelope
 from datafingerprint.fingerprint import Fingerprint, of_digests
 from datafingerprint.partitions import partitioning
-from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
 
 Row = dict[str, Any]
+
+_EXACT = Context(prec=80)
+MOST_TIME_US = ((838 * 60 + 59) * 60 + 59) * 1_000_000
+"""The longest TIME, `838:59:59`."""
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 _NAMES = st.text(st.sampled_from("abXYZ_0 |=%\"'`.é漢🏈"), min_size=1, max_size=5).filter(
@@ -38,11 +42,12 @@ def columns(name: str) -> st.SearchStrategy[Column]:
         st.sampled_from([1, 2, 3, 4, 8]),
         st.booleans(),
     )
-    decimals = st.builds(lambda p, s: _decimal_column(name, p, s), st.integers(1, 18), st.integers(0, 18))
-    others = st.sampled_from([kind for kind in Kind if kind not in (Kind.INTEGER, Kind.DECIMAL)]).map(
+    decimals = st.builds(lambda p, s: _decimal_column(name, p, s), st.integers(1, 65), st.integers(0, 30))
+    bits = st.builds(lambda width: Column(name, "bit", Kind.BIT, precision=width), st.integers(1, 64))
+    others = st.sampled_from([kind for kind in Kind if kind not in (Kind.INTEGER, Kind.DECIMAL, Kind.BIT)]).map(
         lambda kind: Column(name, kind.value, kind)
     )
-    return st.one_of(integers, decimals, others)
+    return st.one_of(integers, decimals, bits, others)
 
 
 def values(column: Column) -> st.SearchStrategy[Any]:
@@ -57,7 +62,15 @@ def _values(column: Column) -> st.SearchStrategy[Any]:
         return st.integers(low, high) | st.sampled_from([low, high])
     if column.kind is Kind.DECIMAL:
         most = 10**column.precision - 1
-        return st.integers(-most, most).map(lambda unscaled: Decimal(unscaled).scaleb(-column.scale))
+        drawn = st.integers(-most, most) | st.sampled_from([0, most, -most, 1, -1])
+        exact = drawn.map(lambda unscaled: Decimal(unscaled).scaleb(-column.scale, _EXACT))
+        return exact.map(lambda value: format(value or abs(value), "f")) if column.is_long_decimal else exact
+    if column.kind is Kind.BIT:
+        return st.integers(0, 2**column.precision - 1)
+    if column.kind in TEXT_KINDS:
+        return TEXTS
+    if column.kind in BYTES_KINDS:
+        return st.binary(max_size=12)
     simple: dict[Kind, st.SearchStrategy[Any]] = {
         Kind.FLOAT: st.floats(width=32, allow_nan=False, allow_infinity=False),
         Kind.DOUBLE: st.floats(allow_nan=False, allow_infinity=False)
@@ -65,14 +78,14 @@ def _values(column: Column) -> st.SearchStrategy[Any]:
         Kind.DATE: st.dates() | st.sampled_from([dt.date(1, 1, 1), dt.date(9999, 12, 31)]),
         Kind.DATETIME: st.datetimes(),
         Kind.TIMESTAMP: st.datetimes(timezones=st.just(dt.UTC)),
-        Kind.TEXT: TEXTS,
-        Kind.BYTES: st.binary(max_size=12),
+        Kind.YEAR: st.just(0) | st.integers(1901, 2155),
+        Kind.TIME: st.integers(-MOST_TIME_US, MOST_TIME_US),
     }
     return simple[column.kind]
 
 
 _SPLITS = {
-    **dict.fromkeys((Kind.INTEGER, Kind.TEXT), ("{}",)),
+    **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.TEXT, Kind.ENUM, Kind.SET), ("{}",)),
     Kind.DATE: ("{}", "year({})", "month({})", "day({})"),
     **dict.fromkeys((Kind.DATETIME, Kind.TIMESTAMP), ("year({})", "month({})", "day({})")),
 }

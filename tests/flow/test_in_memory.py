@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.changes import Changes, Op, changes
+from datafingerprint.column_types import column
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.config import Lake as LakeSettings
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
 from datafingerprint.ports import EpochDraft
-from datafingerprint.schema import TableSchema, column
+from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome
 from services.fingerprinter.fingerprinter import Fingerprinter
 from services.lake_writer.writer import LakeWriter

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import struct
+import uuid
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +15,19 @@ from hypothesis import strategies as st
 
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, Kind, TableSchema
+from services.cdc.addresses import inet6_text
 from services.cdc.binlog import LoggedColumn, TableMap
 from services.cdc.images import decode, fields
-from tests.datafingerprint.drawn import Row, arrow, values
+from tests.datafingerprint.drawn import MOST_TIME_US, Row, arrow, values
 
 NO_DATE = "no date"
 """Stands for 0000-00-00 in what is encoded."""
+
+LABELS = ("AL", "", "né", "日本", "x y")
+"""Of every ENUM and SET here; a SET has no label with a comma."""
+
+WIDTHS = {Kind.BINARY: 254 | 12 << 8, Kind.UUID: 254 | 16 << 8, Kind.INET6: 254 | 16 << 8, Kind.INET4: 254 | 4 << 8}
+"""Metadata of types that are logged as strings of a fixed width."""
 
 INTEGER_CODES = {1: 1, 2: 2, 3: 9, 4: 3, 8: 8}
 GROUP_OCTETS = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
@@ -32,9 +41,18 @@ def logged(column: Column, string_code: int = 15, string_metadata: int = 40) -> 
         code, metadata = 246, column.precision | column.scale << 8
     elif kind in (Kind.TEXT, Kind.BYTES):
         code, metadata = string_code, string_metadata
+    elif kind is Kind.BIT:
+        code, metadata = 16, column.precision % 8 | column.precision // 8 << 8
+    elif kind in WIDTHS:
+        code, metadata = 254, WIDTHS[kind]
+    elif kind in (Kind.ENUM, Kind.SET):
+        labels = tuple(label.encode() for label in LABELS)
+        return LoggedColumn(column.name, 254, (247 | 2 << 8 if kind is Kind.ENUM else 248 | 1 << 8), False, labels)  # noqa: FBT003 - unsigned
     else:
-        codes = {Kind.FLOAT: 4, Kind.DOUBLE: 5, Kind.DATE: 10, Kind.DATETIME: 18, Kind.TIMESTAMP: 17}
-        code, metadata = codes[kind], column.scale
+        codes = {Kind.FLOAT: 4, Kind.DOUBLE: 5, Kind.DATE: 10, Kind.DATETIME: 18, Kind.TIMESTAMP: 17, Kind.TIME: 19}
+        codes |= {Kind.YEAR: 13}
+        code, metadata = {**codes, Kind.GEOMETRY: 255, Kind.VECTOR: 242}[kind], column.scale
+        metadata = 4 if kind in (Kind.GEOMETRY, Kind.VECTOR) else metadata
     return LoggedColumn(column.name, code, metadata, column.unsigned)
 
 
@@ -44,7 +62,7 @@ def encoded_fraction(microseconds: int, digits: int) -> bytes:
 
 
 def encoded_decimal(value: Decimal, precision: int, scale: int) -> bytes:
-    digits = str(int(abs(value).scaleb(scale))).rjust(precision, "0")
+    digits = "".join(map(str, value.as_tuple().digits)).rjust(precision, "0")
     whole, part = digits[: precision - scale], digits[precision - scale :]
     groups = [whole[: len(whole) % 9]] + [whole[i : i + 9] for i in range(len(whole) % 9, len(whole), 9)]
     groups += [part[i : i + 9] for i in range(0, len(part), 9)]
@@ -66,6 +84,21 @@ def encoded_date(value: Any) -> bytes:  # noqa: ANN401 - a date, or the word for
     return packed.to_bytes(3, "little")
 
 
+def stored(value: Any, kind: Kind) -> bytes:  # noqa: ANN401 - octets, or the text of an address or UUID
+    if kind is Kind.UUID:
+        return uuid.UUID(value).bytes
+    families = {Kind.INET4: socket.AF_INET, Kind.INET6: socket.AF_INET6}
+    return socket.inet_pton(families[kind], value) if kind in families else bytes(value)
+
+
+def encoded_time(value: int, digits: int) -> bytes:
+    octets = (digits + 1) // 2
+    seconds, microseconds = divmod(abs(value), 1_000_000)
+    clock = seconds // 3600 << 12 | seconds // 60 % 60 << 6 | seconds % 60
+    packed = clock << 8 * octets | microseconds // 10 ** (6 - 2 * octets)
+    return ((0x800000 << 8 * octets) + (packed if value >= 0 else -packed)).to_bytes(3 + octets, "big")
+
+
 def encoded_timestamp(value: Any, digits: int) -> bytes:  # noqa: ANN401 - a moment, or the word for none
     if value == NO_DATE:
         return bytes(4) + encoded_fraction(0, digits)
@@ -80,10 +113,21 @@ def encoded(value: Any, column: Column, prefix: int) -> bytes:  # noqa: ANN401 -
     if column.kind in (Kind.TEXT, Kind.BYTES):
         octets = value.encode() if isinstance(value, str) else value
         return len(octets).to_bytes(prefix, "little") + octets
+    if column.kind in (Kind.GEOMETRY, Kind.VECTOR):
+        return len(value).to_bytes(4, "little") + bytes(value)
+    if column.kind in WIDTHS:
+        # The zeros at the end are not logged.
+        octets = stored(value, column.kind).rstrip(b"\0")
+        return len(octets).to_bytes(1, "little") + octets
     forms = {
+        Kind.YEAR: lambda: bytes([value - 1900 if value else 0]),
+        Kind.BIT: lambda: value.to_bytes((column.precision + 7) // 8, "big"),
+        Kind.TIME: lambda: encoded_time(value, column.scale),
+        Kind.ENUM: lambda: (LABELS.index(value) + 1 if value else 0).to_bytes(2, "little"),
+        Kind.SET: lambda: bytes([sum(1 << LABELS.index(label) for label in value.split(",") if label)]),
         Kind.FLOAT: lambda: struct.pack("<f", value),
         Kind.DOUBLE: lambda: struct.pack("<d", value),
-        Kind.DECIMAL: lambda: encoded_decimal(value, column.precision, column.scale),
+        Kind.DECIMAL: lambda: encoded_decimal(Decimal(value), column.precision, column.scale),
         Kind.DATE: lambda: encoded_date(value),
         Kind.DATETIME: lambda: encoded_moment(value, column.scale),
         Kind.TIMESTAMP: lambda: encoded_timestamp(value, column.scale),
@@ -131,9 +175,11 @@ def logged_columns(draw: st.DrawFn, name: str, kinds: list[Kind]) -> Column:
     if kind is Kind.INTEGER:
         return Column(name, "int", kind, octets=draw(st.sampled_from([1, 2, 3, 4, 8])), unsigned=draw(st.booleans()))
     if kind is Kind.DECIMAL:
-        precision = draw(st.integers(1, 18))
-        return Column(name, "decimal", kind, precision=precision, scale=draw(st.integers(0, precision)))
-    return Column(name, kind.value, kind, scale=draw(st.integers(0, 6)))
+        precision = draw(st.integers(1, 65))
+        return Column(name, "decimal", kind, precision=precision, scale=draw(st.integers(0, min(30, precision))))
+    if kind is Kind.BIT:
+        return Column(name, "bit", kind, precision=draw(st.integers(1, 64)))
+    return Column(name, kind.value, kind, scale=draw(st.integers(0, 6)), length=12 if kind is Kind.BINARY else 0)
 
 
 def logged_values(column: Column) -> st.SearchStrategy[Any]:
@@ -142,15 +188,30 @@ def logged_values(column: Column) -> st.SearchStrategy[Any]:
         return st.none() | moments.map(lambda value: truncated(value, column.scale))
     if column.kind is Kind.DATETIME:
         return st.none() | st.datetimes().map(lambda value: truncated(value, column.scale))
-    return values(column)
+    unit = 10 ** (6 - column.scale)
+    most = MOST_TIME_US // unit
+    texts: dict[Kind, st.SearchStrategy[Any]] = {
+        Kind.TIME: st.integers(-most, most).map(lambda value: value * unit),
+        Kind.ENUM: st.sampled_from(LABELS),
+        Kind.SET: st.sets(st.sampled_from([label for label in LABELS if label])).map(
+            lambda found: ",".join(label for label in LABELS if label in found)
+        ),
+        Kind.BINARY: st.binary(max_size=12).map(lambda octets: octets.ljust(12, b"\0")),
+        Kind.UUID: st.uuids().map(str),
+        Kind.INET4: st.ip_addresses(v=4).map(str),
+        Kind.INET6: st.ip_addresses(v=6).map(lambda found: inet6_text(found.packed)),
+    }
+    return st.none() | texts[column.kind] if column.kind in texts else values(column)
 
 
-FIXED = [kind for kind in Kind if kind not in (Kind.TEXT, Kind.BYTES)]
+STRETCHING = (Kind.TEXT, Kind.BYTES, Kind.BINARY, Kind.GEOMETRY, Kind.VECTOR, Kind.UUID, Kind.INET4, Kind.INET6)
+LOGGED = [kind for kind in Kind if kind is not Kind.JSON]
+FIXED = [kind for kind in LOGGED if kind not in STRETCHING]
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[TableSchema, list[Row], dict[str, int]]:
-    kinds = draw(st.sampled_from([list(Kind), FIXED, [Kind.INTEGER], [Kind.TEXT, Kind.INTEGER]]))
+    kinds = draw(st.sampled_from([LOGGED, FIXED, [Kind.INTEGER], [Kind.TEXT, Kind.INTEGER]]))
     names = [f"c{number}" for number in range(draw(st.integers(1, 10)))]
     table = TableSchema("s", "t", tuple(draw(logged_columns(name, kinds)) for name in names))
     prefixes = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -24,6 +26,13 @@ from tests.services.cdc.following import changes_between, execute, position_of, 
 pytestmark = pytest.mark.live
 
 Draw = Callable[[random.Random], Any]
+
+
+def addresses(chooser: random.Random) -> bytes:
+    """IPv6 in octets, with zeros where they show: runs of all lengths, IPv4 inside, zeros at the end."""
+    words = [chooser.choice([0, 0, 1, 0xFFFF, chooser.randrange(65536)]) for _ in range(8)]
+    begin = chooser.choice([[], [0] * 6, [0] * 5 + [0xFFFF], [0] * 8])
+    return b"".join(word.to_bytes(2, "big") for word in [*begin, *words[len(begin) :]])
 
 
 def integers(bits: int, *, unsigned: bool = False) -> Draw:
@@ -70,11 +79,27 @@ def moments(chooser: random.Random) -> str:
     return f"{days(chooser)} {clock}.{chooser.choice(['000000', '000001', '123456', '999998'])}"
 
 
+def times(chooser: random.Random) -> str:
+    hours = chooser.choice([0, 23, 99, 100, 837, 838])
+    sign, fraction = chooser.choice(["", "-"]), chooser.choice(["000000", "000001", "123456", "999998"])
+    return f"{sign}{hours:02}:{chooser.randint(0, 58):02}:{chooser.choice([0, 58]):02}.{fraction}"
+
+
 def instants(chooser: random.Random) -> str:
     return f"{chooser.randint(1971, 2036)}-03-29 02:30:00.{chooser.choice(['000000', '000001', '120000', '123456'])}"
 
 
-COLUMNS: dict[str, tuple[str, Draw]] = {
+def one_of(*labels: str) -> Draw:
+    return lambda chooser: chooser.choice(labels)
+
+
+def sets(labels: list[str]) -> Draw:
+    return lambda chooser: ",".join(chooser.sample(labels, chooser.randint(0, len(labels))))
+
+
+Columns = dict[str, tuple[str, Draw]]
+
+COLUMNS: Columns = {
     "i1": ("TINYINT", integers(8)),
     "u1": ("TINYINT UNSIGNED", integers(8, unsigned=True)),
     "i2": ("SMALLINT", integers(16)),
@@ -100,6 +125,33 @@ COLUMNS: dict[str, tuple[str, Draw]] = {
     "f_fixed": ("FLOAT(10,2)", lambda chooser: chooser.uniform(-1e6, 1e6)),
     "g": ("DOUBLE", doubles),
     "g_fixed": ("DOUBLE(20,4)", lambda chooser: chooser.uniform(-1e12, 1e12)),
+    "n19_0": ("DECIMAL(19,0)", decimals(19, 0)),
+    "n20_19": ("DECIMAL(20,19)", decimals(20, 19)),
+    "n30_30": ("DECIMAL(30,30)", decimals(30, 30)),
+    "n38_0": ("DECIMAL(38,0)", decimals(38, 0)),
+    "n38_30": ("DECIMAL(38,30)", decimals(38, 30)),
+    "n39_1": ("DECIMAL(39,1)", decimals(39, 1)),
+    "n65_0": ("DECIMAL(65,0)", decimals(65, 0)),
+    "n65_30": ("DECIMAL(65,30)", decimals(65, 30)),
+    "n50_30z": ("DECIMAL(50,30) ZEROFILL", decimals(50, 30, unsigned=True)),
+    **{f"bit{width}": (f"BIT({width})", integers(width, unsigned=True)) for width in (1, 7, 8, 9, 31, 56, 57, 63, 64)},
+    "u8_behind": ("BIGINT UNSIGNED", integers(64, unsigned=True)),
+    "y": ("YEAR", lambda chooser: chooser.choice([0, 1901, 2155, 2031])),
+    "i1_behind": ("TINYINT UNSIGNED", integers(8, unsigned=True)),
+    **{f"clock{digits}": (f"TIME({digits})", times) for digits in range(7)},
+    "e": (
+        "ENUM('a,b','','it''s','né','日本','back\\slash','x(y)')",
+        one_of("a,b", "", "it's", "né", "日本", "back\\slash", "x(y)"),
+    ),
+    "e300": (
+        f"ENUM({', '.join(f'{chr(39)}l{n}{chr(39)}' for n in range(300))})",
+        lambda chooser: f"l{chooser.randrange(300)}",
+    ),
+    "s": ("SET('a','it''s','né','日本','x y')", sets(["a", "it's", "né", "日本", "x y"])),
+    "s64": (f"SET({', '.join(f'{chr(39)}l{n}{chr(39)}' for n in range(64))})", sets([f"l{n}" for n in range(64)])),
+    "p1": ("BINARY(1)", octets(0)),
+    "p20": ("BINARY(20)", lambda chooser: chooser.randbytes(chooser.choice([0, 1, 20]))),
+    "p255": ("BINARY(255)", octets(255)),
     "d": ("DATE", days),
     **{f"m{digits}": (f"DATETIME({digits})", moments) for digits in range(7)},
     **{f"t{digits}": (f"TIMESTAMP({digits}) NULL", instants) for digits in range(7)},
@@ -124,22 +176,24 @@ COLUMNS: dict[str, tuple[str, Draw]] = {
 }
 
 
-def drawn_row(chooser: random.Random) -> list[Any]:
+def drawn_row(columns: Columns, chooser: random.Random) -> list[Any]:
     share = chooser.choice([0.0, 0.2, 1.0])
-    return [None if chooser.random() < share else draw(chooser) for _, draw in COLUMNS.values()]
+    return [None if chooser.random() < share else draw(chooser) for _, draw in columns.values()]
 
 
-def tampered(connection: pymysql.Connection, chooser: random.Random) -> None:
+def tampered(connection: pymysql.Connection, columns: Columns, chooser: random.Random) -> None:
     """Rows of every kind go in, are changed and go out, several to a statement and several to a transaction."""
-    names = ", ".join(f"`{name}`" for name in COLUMNS)
-    marks = ", ".join(["%s"] * len(COLUMNS))
-    sets = ", ".join(f"`{name}` = %s" for name in COLUMNS)
+    names = ", ".join(f"`{name}`" for name in columns)
+    marks = ", ".join(["%s"] * len(columns))
+    sets = ", ".join(f"`{name}` = %s" for name in columns)
     with connection.cursor() as cursor:
         # Neither the writer's zone nor its mode may show in what is read.
         cursor.execute("SET SESSION time_zone = '-05:30', sql_mode = ''")
-        cursor.executemany(f"INSERT INTO kinds ({names}) VALUES ({marks})", [drawn_row(chooser) for _ in range(60)])
+        cursor.executemany(
+            f"INSERT INTO kinds ({names}) VALUES ({marks})", [drawn_row(columns, chooser) for _ in range(60)]
+        )
         for identity in chooser.sample(range(1, 61), 30):
-            cursor.execute(f"UPDATE kinds SET {sets} WHERE id = %s", [*drawn_row(chooser), identity])
+            cursor.execute(f"UPDATE kinds SET {sets} WHERE id = %s", [*drawn_row(columns, chooser), identity])
         cursor.execute("BEGIN")
         cursor.execute("DELETE FROM kinds WHERE id % 4 = 0")
         cursor.execute("UPDATE kinds SET id = id + 1000 WHERE id % 5 = 0")
@@ -147,17 +201,58 @@ def tampered(connection: pymysql.Connection, chooser: random.Random) -> None:
         cursor.execute("COMMIT")
 
 
+def shapes(chooser: random.Random) -> bytes:
+    """A point as the server stores it: the number of its reference system, and WKB."""
+    return struct.pack("<IBIdd", chooser.choice([0, 4326]), 1, 1, chooser.uniform(-80, 80), chooser.uniform(-80, 80))
+
+
+SHAPES: Columns = {"g": ("GEOMETRY", shapes), "p": ("POINT", shapes)}
+
+GENERATED = (
+    "a INT, b VARCHAR(20), v INT AS (a + 1) VIRTUAL, w VARCHAR(40) AS (CONCAT(b, '!')) STORED, c INT, "
+    "h INT INVISIBLE DEFAULT 7"
+)
+
+
+def test_generated_and_invisible_columns_are_carried(source: pymysql.Connection, reader: MariaDbSource) -> None:
+    execute(source, f"CREATE TABLE made (id INT PRIMARY KEY, {GENERATED}) DEFAULT CHARSET utf8mb4")
+    (table,) = reader.tables()
+    assert [column.name for column in table.columns] == ["id", "a", "b", "v", "w", "c", "h"]
+    start = position_of(source)
+    execute(
+        source,
+        "INSERT INTO made (id, a, b, c) VALUES (1, 2, 'x', 3), (2, NULL, NULL, NULL)",
+        "INSERT INTO made (id, a, b, c, h) VALUES (3, 5, 'é', 1, 8)",
+        "UPDATE made SET a = a * 10, h = h + 1",
+        "DELETE FROM made WHERE id = 2",
+    )
+    found, _ = changes_between(reader, start, position_of(source), [table])
+    require_same_as_snapshot(reader, table, found[table.table])
+
+
+MARIADB_COLUMNS: Columns = {
+    "a4": ("INET4", lambda chooser: ".".join(str(chooser.choice([0, 1, 255])) for _ in range(4))),
+    "a6": ("INET6", addresses),
+    "u": ("UUID", lambda chooser: str(uuid.UUID(int=chooser.getrandbits(128), version=chooser.choice([1, 4])))),
+    "u7": ("UUID", lambda chooser: str(uuid.UUID(int=chooser.getrandbits(72) << 56 | 7 << 76, version=4))),
+}
+"""Types that only MariaDB has."""
+
+
 @pytest.fixture
 def reader(stack_settings: Settings) -> MariaDbSource:
     return MariaDbSource(stack_settings)
 
 
-def test_the_binlog_and_the_snapshot_agree_on_every_type(source: pymysql.Connection, reader: MariaDbSource) -> None:
-    described = ", ".join(f"`{name}` {kind}" for name, (kind, _) in COLUMNS.items())
+@pytest.mark.parametrize("columns", [COLUMNS, SHAPES, MARIADB_COLUMNS], ids=["both", "shapes", "mariadb"])
+def test_the_binlog_and_the_snapshot_agree_on_every_type(
+    source: pymysql.Connection, reader: MariaDbSource, columns: Columns
+) -> None:
+    described = ", ".join(f"`{name}` {kind}" for name, (kind, _) in columns.items())
     execute(source, f"CREATE TABLE kinds (id INT AUTO_INCREMENT PRIMARY KEY, {described}) DEFAULT CHARSET utf8mb4")
     (table,) = reader.tables()
     start = position_of(source)
-    tampered(source, random.Random(2031))
+    tampered(source, columns, random.Random(2031))
     end = position_of(source)
     found, impossible = changes_between(reader, start, end, [table])
     assert impossible == {}

@@ -1,0 +1,19 @@
+"""Decimals from their printed form."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datafingerprint.schema import Column
+
+
+def from_texts(texts: pa.Array, column: Column) -> pa.Array:
+    """A DECIMAL column from digits that may have zeros in front, as ZEROFILL prints them and packed groups have.
+
+    Up to 38 digits they become Arrow's decimals; longer ones stay texts in the canonical form.
+    """
+    if not column.is_long_decimal:
+        return texts.cast(column.arrow)
+    plain = pc.replace_substring_regex(texts, r"^(-?)0+([0-9])", r"\1\2")
+    return pc.replace_substring_regex(plain, r"^-(0(\.0+)?)$", r"\1")
