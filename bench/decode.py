@@ -15,7 +15,7 @@ from pathlib import Path
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import WriteRowsEvent
 
-from datafingerprint.adapters.mysql_source import MariaDbSource
+from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.config import Settings, load_settings
 from datafingerprint.epochs import SourcePosition
 from deploy.embedded.mariadb import MariaDB
@@ -58,7 +58,7 @@ def fill(mariadb: MariaDB, rows: int) -> SourcePosition:
 
 def by_column(settings: Settings, position: SourcePosition, rows: int) -> float:
     """Seconds to have all rows as Arrow columns, in epochs."""
-    source = MariaDbSource(settings)
+    source = BinlogSource(settings)
     watched = {table.table: WatchedTable(table, 1) for table in source.tables()}
     assembler = Assembler(position, lambda table: table in watched)
     builder = EpochBuilder(EpochLimits(3600.0, 50_000, 3600.0), watched)

@@ -19,13 +19,30 @@ _number = itertools.count(1)
 MakeSettings = Callable[..., Settings]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--source", choices=["mariadb", "mysql"], default="mariadb", help="warehouse of the live tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only(server): a live test of what one server alone has, mariadb or mysql")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of what the other server alone has are left out."""
+    source = config.getoption("--source")
+    other = [item for item in items if any(mark.args != (source,) for mark in item.iter_markers("only"))]
+    if other:
+        config.hook.pytest_deselected(items=other)
+        items[:] = [item for item in items if item not in other]
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """MariaDB, Kafka and S3, shared by all live tests of a run; a test that kills a part starts it again."""
-    with EmbeddedStack(tmp_path_factory.mktemp("stack")) as started:
-        mariadb = started.blueprint.mariadb
-        with mariadb.connect_as_administrator() as connection, connection.cursor() as cursor:
-            cursor.execute(f"GRANT ALL ON *.* TO '{mariadb.user}'@'127.0.0.1'")
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """A warehouse, Kafka and S3, shared by all live tests of a run; a test that kills a part starts it again."""
+    with EmbeddedStack(tmp_path_factory.mktemp("stack"), request.config.getoption("--source")) as started:
+        warehouse = started.blueprint.warehouse
+        with warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+            cursor.execute(f"GRANT ALL ON *.* TO '{warehouse.user}'@'127.0.0.1'")
         yield started
 
 

@@ -22,8 +22,8 @@ def _expression(column: Column) -> str:
     doubled = column.name.replace("`", "``")
     quoted = f"`{doubled}`"
     if column.kind in BYTES_KINDS:
-        # A text that is watched as bytes must not be converted to the connection's character set.
-        return f"CAST({quoted} AS BINARY)" if column.kind is Kind.BYTES else quoted
+        # A text that is watched as bytes must not be converted to another charset; the client decodes a VECTOR.
+        return f"CAST({quoted} AS BINARY)" if column.kind in (Kind.BYTES, Kind.VECTOR) else quoted
     if column.kind is Kind.FLOAT:
         return f"CAST(CAST({quoted} AS DOUBLE) AS CHAR)"
     if column.kind is Kind.BIT:

@@ -1,8 +1,9 @@
-"""The warehouse as capture reads it: preflight, definitions, a consistent snapshot, the binlog (MariaDB)."""
+"""The warehouse as capture reads it: preflight, definitions, a consistent snapshot, the binlog."""
 
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,12 @@ import pymysql
 from pymysql.cursors import DictCursor, SSCursor
 
 from datafingerprint.adapters import binlog_dump
+from datafingerprint.adapters.mariadb_server import MariaDbServer
 from datafingerprint.adapters.mysql_definition import described_table
 from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_rows import arrow_rows, select_list
+from datafingerprint.adapters.mysql_server import MySqlServer
+from datafingerprint.adapters.server import Replica, Server, quoted_table
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import ConfigError, DataFingerprintError, SourceError
@@ -21,21 +25,12 @@ from datafingerprint.ports import SnapshotRows
 from datafingerprint.schema import TableSchema
 
 HEARTBEAT_S = 0.25
+_MARIADB_MIN, _MYSQL_MIN = (10, 6), (8, 0)
 _SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
 
-_DEMANDS: tuple[tuple[str, frozenset[str], str], ...] = (
-    ("log_bin", frozenset({"1", "ON"}), "start the server with --log-bin"),
-    ("binlog_format", frozenset({"ROW"}), "SET GLOBAL binlog_format = ROW"),
-    ("binlog_row_image", frozenset({"FULL"}), "SET GLOBAL binlog_row_image = FULL"),
-    ("binlog_row_metadata", frozenset({"FULL"}), "SET GLOBAL binlog_row_metadata = FULL"),
-    ("log_bin_compress", frozenset({"0", "OFF"}), "SET GLOBAL log_bin_compress = OFF"),
-    ("binlog_order_commits", frozenset({"1", "ON"}), "SET GLOBAL binlog_order_commits = ON"),
-)
-"""Variable, values that are fit, and what mends it. A variable that the server lacks demands nothing."""
 
-
-class MariaDbSource:
-    """Implements the port `Source` for MariaDB 10.6 and later."""
+class BinlogSource:
+    """Implements the port `Source` for MariaDB 10.6 and later, and for MySQL 8.0 and later with GTIDs."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -45,17 +40,10 @@ class MariaDbSource:
     def preflight(self) -> None:
         """See `ports.Source.preflight`."""
         with translated(self._where), self._connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT VERSION()")
-            version = str((cursor.fetchone() or [""])[0])
-            if "mariadb" not in version.lower():
-                raise SourceError(
-                    f"the source is version {version}, no MariaDB",
-                    where=self._where,
-                    remedy="only MariaDB 10.6 and later is read yet",
-                )
+            server = self._server(connection)
             cursor.execute("SHOW GLOBAL VARIABLES")
-            self._require_variables({str(name): str(value) for name, value in cursor.fetchall()})
-            cursor.execute("SHOW MASTER STATUS")
+            self._require_variables(server, {str(name): str(value) for name, value in cursor.fetchall()})
+            cursor.execute(server.status_statement)
             status = cursor.fetchone()
             if status and (status[2] or status[3]):
                 raise SourceError(
@@ -64,14 +52,28 @@ class MariaDbSource:
                     remedy="start the server without binlog-do-db and binlog-ignore-db",
                 )
 
-    def _require_variables(self, variables: Mapping[str, str]) -> None:
-        for name, fit, remedy in _DEMANDS:
+    def _server(self, connection: pymysql.Connection) -> Server:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION()")
+            version = str((cursor.fetchone() or [""])[0])
+        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+        is_mariadb = "mariadb" in version.lower()
+        if numbers < (_MARIADB_MIN if is_mariadb else _MYSQL_MIN):
+            raise SourceError(
+                f"the source is version {version}", where=self._where, remedy="use MariaDB 10.6, MySQL 8.0, or later"
+            )
+        return MariaDbServer() if is_mariadb else MySqlServer(numbers)
+
+    def _require_variables(self, server: Server, variables: Mapping[str, str]) -> None:
+        for name, fit, remedy in server.demands:
             value = variables.get(name)
             if value is not None and value.upper() not in fit:
                 raise SourceError(f"the source has {name} = {value}", where=self._where, remedy=remedy)
         if "binlog_row_metadata" not in variables:
             raise SourceError(
-                "the source has no binlog_row_metadata", where=self._where, remedy="use MariaDB 10.6 or later"
+                "the source has no binlog_row_metadata",
+                where=self._where,
+                remedy="use MariaDB 10.6, MySQL 8.0, or later",
             )
 
     def tables(self) -> Sequence[TableSchema]:
@@ -144,21 +146,26 @@ class MariaDbSource:
         key = tuple(found["COLUMN_NAME"] for found in cursor.fetchall())
         return described_table(schema, name, described, key, self._settings.tables.get(f"{schema}.{name}"))
 
-    def snapshot(self, tables: Sequence[TableSchema]) -> MariaDbSnapshot:
+    def snapshot(self, tables: Sequence[TableSchema]) -> Snapshot:
         """See `ports.Source.snapshot`; the connection lives until the snapshot has been read."""
-        return MariaDbSnapshot(self._connect(), tables, self._settings.cdc.snapshot_rows, self._where)
+        connection = self._connect()
+        try:
+            with translated(self._where):
+                server = self._server(connection)
+                position = server.open_view(connection, tables, self._connect, self._where)
+        except DataFingerprintError:
+            connection.close()
+            raise
+        return Snapshot(connection, position, tables, self._settings.cdc.snapshot_rows, self._where)
 
     def events(self, position: SourcePosition) -> Iterator[bytes]:
         """See `ports.Source.events`."""
         connection = self._connect(read_timeout=30)
         try:
-            yield from binlog_dump.dump(
-                connection,
-                position,
-                server_id=self._source.server_id,
-                heartbeat_s=HEARTBEAT_S,
-                where=self._where,
-            )
+            with translated(self._where):
+                server = self._server(connection)
+            replica = Replica(self._source.server_id, HEARTBEAT_S)
+            yield from binlog_dump.dump(server, connection, position, replica, self._where)
         finally:
             connection._force_close()  # type: ignore[attr-defined]  # noqa: SLF001 - a dump cannot be ended politely
 
@@ -176,42 +183,27 @@ class MariaDbSource:
             )
 
 
-class MariaDbSnapshot:
-    """A consistent read view; MariaDB tells its exact binlog position from inside (status `binlog_snapshot_%`)."""
+class Snapshot:
+    """A consistent read view whose position is known."""
 
     def __init__(
-        self, connection: pymysql.Connection, tables: Sequence[TableSchema], rows_max: int, where: str
+        self,
+        connection: pymysql.Connection,
+        position: SourcePosition,
+        tables: Sequence[TableSchema],
+        rows_max: int,
+        where: str,
     ) -> None:
         self._connection = connection
+        self._position = position
         self._tables = tables
         self._rows_max = rows_max
         self._where = where
-        try:
-            self._position = self._open()
-        except DataFingerprintError:
-            connection.close()
-            raise
 
     @property
     def position(self) -> SourcePosition:
         """See `ports.SourceSnapshot.position`."""
         return self._position
-
-    def _open(self) -> SourcePosition:
-        with translated(self._where), self._connection.cursor() as cursor:
-            # Values are rendered by the session: fix everything that changes how.
-            cursor.execute("SET SESSION sql_mode = '', time_zone = '+00:00'")
-            # Without this level the next statement's phrase is ignored, without a word.
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-            cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
-            status = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
-            file, pos = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
-            cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (file, pos))
-            gtid = cursor.fetchone()
-            if gtid is None or gtid[0] is None:
-                raise SourceError(f"the source cannot tell the GTID of {file}:{pos}", where=self._where)
-            return SourcePosition(str(gtid[0]), file, pos)
 
     def read(self) -> Iterator[SnapshotRows]:
         """See `ports.SourceSnapshot.read`."""
@@ -225,7 +217,7 @@ class MariaDbSnapshot:
         with translated(self._where):
             estimated = self._estimate(table)
             cursor = self._connection.cursor(SSCursor)
-            cursor.execute(f"SELECT {select_list(table)} FROM {_quoted(table.schema)}.{_quoted(table.name)}")
+            cursor.execute(f"SELECT {select_list(table)} FROM {quoted_table(table)}")
         while True:
             with translated(self._where):
                 fetched = cursor.fetchmany(self._rows_max)
@@ -245,8 +237,3 @@ class MariaDbSnapshot:
             )
             row = cursor.fetchone()
             return int(row[0] or 0) if row else 0
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace("`", "``")
-    return f"`{doubled}`"

@@ -14,11 +14,10 @@ from deploy.demo.answers import conclude
 from deploy.demo.rest import Rest
 from deploy.demo.runner import Demo, ProgramEnded
 from deploy.demo.screens import open_screen
-from deploy.embedded.blueprint import Blueprint
-from deploy.embedded.mariadb import MariaDB
+from deploy.embedded.blueprint import Blueprint, SourceName
 from deploy.embedded.part import PartError, last_lines
-from deploy.supervision.__main__ import generator_arguments, report
-from deploy.supervision.system import System
+from deploy.supervision.__main__ import SOURCES, generator_arguments, report
+from deploy.supervision.system import System, system_of
 
 FAILED = 1
 INTERRUPTED = 130
@@ -28,16 +27,15 @@ INTERRUPTED = 130
 @click.option("--games", type=click.IntRange(min=1), help="Games after which the generator ends; else it never does.")
 @click.option("--rate", type=click.FloatRange(min=0), help="Games a second; 0 is as fast as possible.")
 @click.option("--exit", "exits", is_flag=True, help="End when all games are played and compared; needs --games.")
-@click.option("--source", type=click.Choice(["mariadb"]), default="mariadb", help="The embedded warehouse.")
-def cli(games: int | None, rate: float | None, exits: bool, source: str) -> None:  # noqa: FBT001 - click passes it by name
+@click.option("--source", type=click.Choice(SOURCES), default="mariadb", help="The embedded warehouse.")
+def cli(games: int | None, rate: float | None, exits: bool, source: SourceName) -> None:  # noqa: FBT001 - click passes it by name
     """Starts everything, generates games and shows the verdicts; Ctrl-C ends it."""
-    del source
     if exits and games is None:
         raise click.UsageError("--exit needs --games: an endless run has no end to compare")
     for ending in (signal.SIGINT, signal.SIGTERM):
         # Set by hand: a shell that starts a command in the background lets it ignore Ctrl-C.
         signal.signal(ending, _interrupt)
-    sys.exit(_play(System(), games, rate, exits=exits))
+    sys.exit(_play(system_of(source), games, rate, exits=exits))
 
 
 def _play(system: System, games: int | None, rate: float | None, *, exits: bool) -> int:
@@ -59,7 +57,7 @@ def _play(system: System, games: int | None, rate: float | None, *, exits: bool)
 
 def _watch(system: System, blueprint: Blueprint, began: float, *, exits: bool) -> int:
     with open_screen(Console()) as screen:
-        demo = Demo(system.states, Rest(blueprint.ports["api"]), screen, lambda: gtid_position(blueprint.mariadb))
+        demo = Demo(system.states, Rest(blueprint.ports["api"]), screen, blueprint.warehouse.gtid)
         try:
             in_time = demo.follow_to_the_end() if exits else demo.follow()
         except ProgramEnded as ended:
@@ -78,14 +76,6 @@ def _stop(system: System, *, started: bool) -> None:
     if started:
         report("stopping")
         system.stop()
-
-
-def gtid_position(mariadb: MariaDB) -> str:
-    """Where the warehouse's binlog stands."""
-    with mariadb.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT @@gtid_binlog_pos")
-        row = cursor.fetchone()
-    return str(row[0]) if row else ""
 
 
 def explain_end(system: System, name: str) -> str:

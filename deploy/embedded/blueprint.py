@@ -7,14 +7,19 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 from deploy.embedded.kafka import Kafka
 from deploy.embedded.mariadb import MariaDB
+from deploy.embedded.mysql import MySQL
 from deploy.embedded.part import Part
 from deploy.embedded.ports import PREFERRED, settle_ports
 from deploy.embedded.private import make_private, socket_folder, write_private
 from deploy.embedded.s3 import S3
+from deploy.embedded.warehouse import Warehouse
 
+SourceName = Literal["mariadb", "mysql"]
+_WAREHOUSES: dict[SourceName, type[Warehouse]] = {"mariadb": MariaDB, "mysql": MySQL}
 BUCKET = "dfp-lake"
 USER = "dfp"
 
@@ -34,13 +39,15 @@ class Blueprint:
 
     Attributes:
         directory: Below it lies all that the system keeps.
-        ports: By name: mariadb, kafka, kafka_controller, s3, api.
+        ports: By name: source, kafka, kafka_controller, s3, api.
         keys: The parts' secrets.
+        source: Which server the warehouse is.
     """
 
     directory: Path
     ports: Mapping[str, int]
     keys: Keys
+    source: SourceName = "mariadb"
 
     @property
     def sockets(self) -> Path:
@@ -48,11 +55,11 @@ class Blueprint:
         return socket_folder(self.directory)
 
     @property
-    def mariadb(self) -> MariaDB:
-        """The warehouse."""
-        return MariaDB(
-            directory=self.directory / "mariadb",
-            port=self.ports["mariadb"],
+    def warehouse(self) -> Warehouse:
+        """The source: MariaDB or MySQL."""
+        return _WAREHOUSES[self.source](
+            directory=self.directory / self.source,
+            port=self.ports["source"],
             sockets=self.sockets,
             user=USER,
             password=self.keys.source_password,
@@ -81,7 +88,7 @@ class Blueprint:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts, in the order of the data's flow."""
-        return (self.mariadb, self.kafka, self.s3)
+        return (self.warehouse, self.kafka, self.s3)
 
     def log(self, name: str) -> Path:
         """The log file of a part or service."""
@@ -99,7 +106,9 @@ class Blueprint:
         return variables
 
 
-def draw_blueprint(directory: Path, preferred: Mapping[str, int] = PREFERRED) -> Blueprint:
+def draw_blueprint(
+    directory: Path, preferred: Mapping[str, int] = PREFERRED, source: SourceName = "mariadb"
+) -> Blueprint:
     """Creates the directory when it is new; else finds in it the keys, and the ports as far as they are free."""
     directory = make_private(directory).resolve()
     make_private(directory / "logs")
@@ -107,6 +116,7 @@ def draw_blueprint(directory: Path, preferred: Mapping[str, int] = PREFERRED) ->
         directory=directory,
         ports=settle_ports(directory / "ports.json", preferred),
         keys=_settle_keys(directory / "keys.json"),
+        source=source,
     )
 
 

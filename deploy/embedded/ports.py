@@ -16,7 +16,7 @@ from deploy.embedded.part import HOST
 LOWEST, HIGHEST = 15_000, 32_000
 ATTEMPTS_MAX = 2_000
 
-PREFERRED: dict[str, int] = {"mariadb": 3306, "kafka": 9092, "kafka_controller": 9093, "s3": 9000, "api": 8000}
+PREFERRED: dict[str, int] = {"source": 3306, "kafka": 9092, "kafka_controller": 9093, "s3": 9000, "api": 8000}
 
 
 def is_free(port: int) -> bool:

@@ -10,20 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from deploy.embedded.blueprint import Blueprint, draw_blueprint
+from deploy.embedded.blueprint import Blueprint, SourceName, draw_blueprint
 from deploy.embedded.part import Part, PartError, describe_failure
 from deploy.embedded.ports import PREFERRED
 from deploy.embedded.process import Process
 from deploy.embedded.waiting import await_condition
 
-PartName = Literal["mariadb", "kafka", "s3"]
+PartName = Literal["source", "kafka", "s3"]
 
 READY_TIMEOUT_S = 60.0
 ANY_PORTS = dict.fromkeys(PREFERRED, 0)
 
 
 class EmbeddedStack:
-    """MariaDB, Kafka and S3 in one private directory, on ports of their own.
+    """A warehouse, Kafka and S3 in one private directory, on ports of their own.
 
     Start it in the main thread: the servers then end with this process even when it is killed.
 
@@ -31,8 +31,8 @@ class EmbeddedStack:
         blueprint: The parts, with what is needed to reach each.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.blueprint: Blueprint = draw_blueprint(directory, ANY_PORTS)
+    def __init__(self, directory: Path, source: SourceName = "mariadb") -> None:
+        self.blueprint: Blueprint = draw_blueprint(directory, ANY_PORTS, source)
         self._processes: dict[str, Process] = {}
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class EmbeddedStack:
 
     def kill(self, name: PartName) -> None:
         """Ends one part as a crash would; its data stays."""
-        self._processes.pop(name).kill()
+        self._processes.pop(self._part(name).name).kill()
 
     def start_part(self, name: PartName) -> None:
         """Starts a part that was killed, on the same data and port; returns when it does its work.
@@ -65,7 +65,15 @@ class EmbeddedStack:
         Raises:
             PartError: it did not.
         """
-        self._start([part for part in self.blueprint.parts if part.name == name])
+        self._start([self._part(name)])
+
+    def _part(self, name: PartName) -> Part:
+        parts: dict[PartName, Part] = {
+            "source": self.blueprint.warehouse,
+            "kafka": self.blueprint.kafka,
+            "s3": self.blueprint.s3,
+        }
+        return parts[name]
 
     def environment(self) -> dict[str, str]:
         """The `DFP_` variables that point every service at these parts."""

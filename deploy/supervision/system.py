@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.embedded.blueprint import Blueprint, draw_blueprint
+from deploy.embedded.blueprint import Blueprint, SourceName, draw_blueprint
 from deploy.embedded.part import HOST, Part, PartError, describe_failure
 from deploy.embedded.private import make_socket_folder, socket_folder, write_private
 from deploy.embedded.stack import READY_TIMEOUT_S, in_parallel
@@ -21,7 +21,10 @@ from deploy.supervision.programs import SERVICES, Program, list_programs, render
 from deploy.supervision.supervisor import ProgramState, Supervisor
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DATA = CHECKOUT / ".local" / "data"
+LOCAL = CHECKOUT / ".local"
+DATA: dict[SourceName, Path] = {"mariadb": LOCAL / "data", "mysql": LOCAL / "data-mysql"}
+"""Each warehouse has a system of its own; only one of them should be up at a time."""
+
 HTTP_TIMEOUT_S = 5.0
 # A service that finds a wrong setting has said so by then.
 SETTLE_S = 1.0
@@ -35,9 +38,11 @@ class System:
 
     Attributes:
         directory: Below it lies all that the system keeps.
+        source: Which server its warehouse is.
     """
 
-    directory: Path = DATA
+    directory: Path = DATA["mariadb"]
+    source: SourceName = "mariadb"
 
     @property
     def supervisor(self) -> Supervisor:
@@ -78,7 +83,7 @@ class System:
         """
         if self.is_up:
             raise PartError("the system is up already: `./run down` stops it")
-        blueprint = draw_blueprint(self.directory)
+        blueprint = draw_blueprint(self.directory, source=self.source)
         in_parallel(lambda part: part.prepare(), blueprint.parts)
         try:
             self._launch(blueprint, list_programs(blueprint, generator or ()), rate)
@@ -195,3 +200,11 @@ def answers_health(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def system_of(source: SourceName | None) -> System:
+    """The system with that warehouse; of none named, the one that is up, else the one with MariaDB."""
+    every: list[SourceName] = [*DATA]
+    running = [name for name in every if System(DATA[name], name).is_up]
+    chosen = source or (running[0] if running else every[0])
+    return System(DATA[chosen], chosen)

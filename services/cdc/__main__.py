@@ -10,7 +10,7 @@ import click
 import structlog
 
 from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
-from datafingerprint.adapters.mysql_source import MariaDbSource
+from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.adapters.process import run_service
 from datafingerprint.config import Settings
 from services.cdc.capture import Capture
@@ -19,7 +19,7 @@ from services.cdc.capture import Capture
 def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
     """One run, from opening the epoch log to the end or a failure."""
     with contextlib.closing(KafkaEpochLog(settings.kafka)) as epoch_log:
-        Capture(MariaDbSource(settings), epoch_log, settings.cdc, log).run(stop)
+        Capture(BinlogSource(settings), epoch_log, settings.cdc, log).run(stop)
 
 
 @click.command(help="Captures committed changes from the source's binlog into Kafka, in epochs, until it is stopped.")

@@ -1,4 +1,4 @@
-"""The binlog's events, from their bytes: header, GTID, query, table map, rows (MariaDB 10.11; rows also v2).
+"""The binlog's events, from their bytes: header, GTID, query, table map, rows (MariaDB and MySQL).
 
 Layouts are those of the MariaDB Knowledge Base, "Replication Protocol", and of the MySQL Internals manual,
 "Binary Log Event". The reading is strict: an event type that is not listed here stops capture, because a
@@ -8,8 +8,12 @@ skipped event would leave the sums wrong for ever.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+import uuid
+import zlib
+from dataclasses import dataclass, replace
 from enum import IntEnum
+
+import pyarrow as pa
 
 from datafingerprint.errors import DecodeError
 
@@ -32,13 +36,23 @@ class EventType(IntEnum):
     UPDATE_ROWS_V1 = 24
     DELETE_ROWS_V1 = 25
     HEARTBEAT = 27
+    ROWS_QUERY = 29
     WRITE_ROWS_V2 = 30
     UPDATE_ROWS_V2 = 31
     DELETE_ROWS_V2 = 32
+    MYSQL_GTID = 33
+    PREVIOUS_GTIDS = 35
+    TRANSACTION_PAYLOAD = 40
+    HEARTBEAT_V2 = 41
+    MYSQL_TAGGED_GTID = 42
     ANNOTATE_ROWS = 160
     BINLOG_CHECKPOINT = 161
     GTID = 162
     GTID_LIST = 163
+    QUERY_COMPRESSED = 165
+    WRITE_ROWS_COMPRESSED_V1 = 166
+    UPDATE_ROWS_COMPRESSED_V1 = 167
+    DELETE_ROWS_COMPRESSED_V1 = 168
 
 
 PASSED_OVER = frozenset(
@@ -49,15 +63,26 @@ PASSED_OVER = frozenset(
         EventType.GTID_LIST,
         EventType.FORMAT_DESCRIPTION,
         EventType.HEARTBEAT,
+        EventType.HEARTBEAT_V2,
+        EventType.PREVIOUS_GTIDS,
+        EventType.ROWS_QUERY,
     }
 )
 """Events that say nothing about rows."""
 
-WRITES = frozenset({EventType.WRITE_ROWS_V1, EventType.WRITE_ROWS_V2})
-UPDATES = frozenset({EventType.UPDATE_ROWS_V1, EventType.UPDATE_ROWS_V2})
-DELETES = frozenset({EventType.DELETE_ROWS_V1, EventType.DELETE_ROWS_V2})
+GTIDS = frozenset({EventType.GTID, EventType.MYSQL_GTID, EventType.MYSQL_TAGGED_GTID})
+WRITES = frozenset({EventType.WRITE_ROWS_V1, EventType.WRITE_ROWS_V2, EventType.WRITE_ROWS_COMPRESSED_V1})
+UPDATES = frozenset({EventType.UPDATE_ROWS_V1, EventType.UPDATE_ROWS_V2, EventType.UPDATE_ROWS_COMPRESSED_V1})
+DELETES = frozenset({EventType.DELETE_ROWS_V1, EventType.DELETE_ROWS_V2, EventType.DELETE_ROWS_COMPRESSED_V1})
 ROWS = WRITES | UPDATES | DELETES
 _V2 = frozenset({EventType.WRITE_ROWS_V2, EventType.UPDATE_ROWS_V2, EventType.DELETE_ROWS_V2})
+_COMPRESSED = frozenset(
+    {
+        EventType.WRITE_ROWS_COMPRESSED_V1,
+        EventType.UPDATE_ROWS_COMPRESSED_V1,
+        EventType.DELETE_ROWS_COMPRESSED_V1,
+    }
+)
 
 _HEADER = struct.Struct("<IBIIIH")
 
@@ -139,27 +164,104 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Gtid:
-    """A MariaDB GTID event: it opens a transaction, or stands before a single statement."""
+    """A GTID event: it opens a transaction, or stands before a single statement.
 
-    domain: int
-    server_id: int
-    sequence: int
-    standalone: bool
-    prepared_xa: bool
+    Attributes:
+        text: The GTID as the server prints it.
+        is_open: Whether a transaction is open behind it; else a BEGIN opens one, or one statement stands alone.
+        prepared_xa: Whether what follows is logged before it is committed.
+    """
 
-    @property
-    def text(self) -> str:
-        """`domain-server-sequence`."""
-        return f"{self.domain}-{self.server_id}-{self.sequence}"
+    text: str
+    is_open: bool
+    prepared_xa: bool = False
 
 
 _FL_STANDALONE, _FL_XA = 1, 64 | 128
 
 
 def parse_gtid(event: Event) -> Gtid:
-    """The GTID in a MariaDB GTID event."""
+    """The GTID in a GTID event of either server."""
+    if event.type is EventType.MYSQL_GTID:
+        source = uuid.UUID(bytes=event.body[1:17])
+        return Gtid(f"{source}:{int.from_bytes(event.body[17:25], 'little')}", is_open=False)
+    if event.type is EventType.MYSQL_TAGGED_GTID:
+        return Gtid(_tagged_gtid(Cursor(event.body)), is_open=False)
     sequence, domain, flags = struct.unpack_from("<QIB", event.body)
-    return Gtid(domain, event.server_id, sequence, bool(flags & _FL_STANDALONE), bool(flags & _FL_XA))
+    return Gtid(f"{domain}-{event.server_id}-{sequence}", not flags & _FL_STANDALONE, bool(flags & _FL_XA))
+
+
+_UUID_OCTETS = 16
+_GTID_FIELDS = 4
+
+
+def _tagged_gtid(cursor: Cursor) -> str:
+    """`uuid:tag:number` from the fields in front of a tagged GTID event (MySQL's `mysql::serialization`)."""
+    # Version, size, and the last field that must be understood.
+    for _ in range(3):
+        _packed(cursor)
+    source, number, tag = b"", 0, ""
+    for expected in range(_GTID_FIELDS):
+        if _packed(cursor) != expected:
+            raise DecodeError("the fields of a tagged GTID are in another order than they should be")
+        if expected == 0:
+            _packed(cursor)
+        elif expected == 1:
+            source = bytes(_packed(cursor) for _ in range(_UUID_OCTETS))
+        elif expected == 2:  # noqa: PLR2004 - the third field
+            # Signed: the lowest bit is the sign.
+            number = _packed(cursor) >> 1
+        else:
+            tag = cursor.take(_packed(cursor)).decode()
+    return f"{uuid.UUID(bytes=source)}:{tag}:{number}" if tag else f"{uuid.UUID(bytes=source)}:{number}"
+
+
+def _packed(cursor: Cursor) -> int:
+    """An integer of one to nine bytes: as many more follow the first as it has ones at its low end."""
+    first = cursor.integer(1)
+    more = (~first & (first + 1)).bit_length() - 1 if first < 0xFF else 8  # noqa: PLR2004 - all ones
+    return int.from_bytes(bytes([first]) + cursor.take(more), "little") >> (more + 1)
+
+
+_PAYLOAD_END, _PAYLOAD_COMPRESSION, _PAYLOAD_SIZE = 0, 2, 3
+_ZSTD, _PLAIN = 0, 255
+_LENGTH_AT = 9
+
+
+def parse_payload(event: Event, where: str) -> list[Event]:
+    """The events of a compressed transaction of MySQL, in their order.
+
+    Raises:
+        DecodeError: it is compressed in an unknown way.
+    """
+    cursor = Cursor(event.body)
+    about: dict[int, int] = {}
+    while True:
+        kind = cursor.lenenc()
+        if kind == _PAYLOAD_END:
+            break
+        value = Cursor(cursor.take(cursor.lenenc()))
+        about[kind] = value.lenenc()
+    octets = cursor.take(cursor.left)
+    way = about.get(_PAYLOAD_COMPRESSION, _ZSTD)
+    if way == _ZSTD:
+        octets = pa.decompress(octets, about[_PAYLOAD_SIZE], "zstd", asbytes=True)
+    elif way != _PLAIN:
+        raise DecodeError(f"a transaction is compressed in the unknown way {way}", where=where)
+    events = []
+    position = 0
+    while position < len(octets):
+        length = int.from_bytes(octets[position + _LENGTH_AT : position + _LENGTH_AT + 4], "little")
+        # Inside, events have no checksum, and offsets of their own.
+        inner = parse_event(octets[position : position + length], where)
+        events.append(replace(inner, end=event.end))
+        position += length
+    return events
+
+
+def _inflated(octets: bytes) -> bytes:
+    """What MariaDB compressed: an octet with the size's width in its low bits, the size, and zlib's stream."""
+    return zlib.decompress(octets[1 + (octets[0] & 7) :])
 
 
 def parse_rotate(event: Event) -> tuple[str, int]:
@@ -184,7 +286,10 @@ def parse_query(event: Event) -> Query:
     cursor.take(variables_length)
     schema = cursor.take(schema_length).decode("utf-8", "replace")
     cursor.take(1)
-    return Query(schema, cursor.take(cursor.left).decode("utf-8", "replace"))
+    text = cursor.take(cursor.left)
+    if event.type is EventType.QUERY_COMPRESSED:
+        text = _inflated(text)
+    return Query(schema, text.decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,19 +408,21 @@ def _signedness(types: bytes, bits: bytes) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class RowImages:
-    """A rows event: the table it is about, and the row images as they lie in the log, back to back."""
+    """A rows event: the table it is about, and the row images as they lie in the log, back to back.
+
+    Attributes:
+        table_id: The table, as the table map before it numbers it.
+        octets: The images, each a bitmap of NULLs and the values.
+        is_full: Whether every image has every column.
+    """
 
     table_id: int
-    type: EventType
     octets: bytes
+    is_full: bool
 
 
-def parse_rows(event: Event, where: str) -> RowImages:
-    """The images in a rows event.
-
-    Raises:
-        DecodeError: a column is absent from an image, so a session had set `binlog_row_image` to other than FULL.
-    """
+def parse_rows(event: Event) -> RowImages:
+    """The images in a rows event."""
     cursor = Cursor(event.body)
     table_id = cursor.integer(6)
     cursor.take(2)
@@ -323,13 +430,8 @@ def parse_rows(event: Event, where: str) -> RowImages:
         cursor.take(cursor.integer(2) - 2)
     count = cursor.lenenc()
     full = (1 << count) - 1
+    is_full = True
     for _ in range(2 if event.type in UPDATES else 1):
-        present = cursor.integer((count + 7) // 8)
-        if present & full != full:
-            raise DecodeError(
-                "a row image lacks columns",
-                where=where,
-                remedy="a session has set binlog_row_image to other than FULL; make it stop, "
-                "then capture again under another prefix",
-            )
-    return RowImages(table_id, event.type, event.body[cursor.position :])
+        is_full &= cursor.integer((count + 7) // 8) & full == full
+    octets = event.body[cursor.position :]
+    return RowImages(table_id, _inflated(octets) if event.type in _COMPRESSED else octets, is_full)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datafingerprint.changes import Op
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import DecodeError
+from datafingerprint.gtid import parse_gtids
 from services.cdc import binlog
 from services.cdc.binlog import Event, EventType, Gtid, TableMap
 from services.cdc.statements import Meaning, Statement, classify
@@ -35,6 +36,7 @@ class Committed:
 @dataclass(slots=True)
 class _Open:
     gtid: Gtid
+    begun: bool
     rows: list[LoggedRows] = field(default_factory=list)
     savepoints: list[tuple[str, int]] = field(default_factory=list)
 
@@ -43,13 +45,13 @@ class Assembler:
     """A state machine over the events of one dump connection.
 
     Args:
-        position: Where the stream begins; its GTIDs are carried forward, one per domain.
+        position: Where the stream begins; its GTIDs are carried forward.
         is_watched: Tells whether a table (`schema.table`) is under watch.
     """
 
     def __init__(self, position: SourcePosition, is_watched: Callable[[str], bool]) -> None:
         self._position = position
-        self._gtids = dict(_by_domain(position.gtid))
+        self._gtids = parse_gtids(position.gtid)
         self._is_watched = is_watched
         self._tables: dict[int, TableMap] = {}
         self._open: _Open | None = None
@@ -77,12 +79,20 @@ class Assembler:
             self._position = SourcePosition(self._position.gtid, file, offset)
             self._tables.clear()
             return None
-        if event.type is EventType.GTID:
+        if event.type in binlog.GTIDS:
             self._begin(event)
             return None
         if self._open is None:
             raise self._refusal(f"a {event.type.name} event stands outside a transaction", event)
+        if event.type is EventType.TRANSACTION_PAYLOAD:
+            return self._payload(event)
         return self._inside(event, self._open)
+
+    def _payload(self, event: Event) -> Committed | None:
+        committed = None
+        for inner in binlog.parse_payload(event, self._where(event)):
+            committed = self.feed(inner)
+        return committed
 
     def _inside(self, event: Event, opened: _Open) -> Committed | None:
         if event.type is EventType.TABLE_MAP:
@@ -92,7 +102,7 @@ class Assembler:
             self._rows(event, opened)
         elif event.type is EventType.XID:
             return self._commit(event, opened)
-        elif event.type is EventType.QUERY:
+        elif event.type in (EventType.QUERY, EventType.QUERY_COMPRESSED):
             return self._statement(event, opened)
         return None
 
@@ -102,20 +112,29 @@ class Assembler:
         gtid = binlog.parse_gtid(event)
         if gtid.prepared_xa:
             raise self._refusal("an XA transaction is logged before it is committed, which is not followed yet", event)
-        self._open = _Open(gtid)
+        self._open = _Open(gtid, gtid.is_open)
 
     def _rows(self, event: Event, opened: _Open) -> None:
-        images = binlog.parse_rows(event, self._where(event))
+        images = binlog.parse_rows(event)
         table_map = self._tables.get(images.table_id)
         if table_map is None:
             raise self._refusal("rows of a table that no table map describes", event)
-        if self._is_watched(table_map.table):
-            opened.rows.append(LoggedRows(table_map, _op(event.type), images.octets))
+        if not self._is_watched(table_map.table):
+            return
+        if not images.is_full:
+            raise DecodeError(
+                f"a row image of {table_map.table} lacks columns",
+                where=self._where(event),
+                remedy="a session has set binlog_row_image to other than FULL; make it stop, "
+                "then capture again under another prefix",
+            )
+        opened.rows.append(LoggedRows(table_map, _op(event.type), images.octets))
 
     def _statement(self, event: Event, opened: _Open) -> Committed | None:
         query = binlog.parse_query(event)
         statement = classify(query)
         if statement.meaning is Meaning.BEGIN:
+            opened.begun = True
             return None
         if statement.meaning is Meaning.SAVEPOINT:
             opened.savepoints.append((statement.name, len(opened.rows)))
@@ -126,7 +145,7 @@ class Assembler:
         self._require_followable(event, statement, opened)
         if statement.meaning is Meaning.ROLLBACK:
             opened.rows.clear()
-        if statement.meaning in (Meaning.COMMIT, Meaning.ROLLBACK) or opened.gtid.standalone:
+        if statement.meaning in (Meaning.COMMIT, Meaning.ROLLBACK) or not opened.begun:
             return self._commit(event, opened)
         return None
 
@@ -136,7 +155,7 @@ class Assembler:
         watched = [table for table in statement.tables if self._is_watched(table)]
         if watched:
             raise self._refusal(f"{statement.name} TABLE on {', '.join(watched)} is not followed yet", event)
-        if statement.meaning is Meaning.TABLES and not opened.gtid.standalone and opened.rows:
+        if statement.meaning is Meaning.TABLES and opened.begun and opened.rows:
             raise self._refusal("a table is defined in the middle of a transaction", event)
 
     def _truncate(self, event: Event, opened: _Open, name: str) -> None:
@@ -149,9 +168,8 @@ class Assembler:
         raise self._refusal("a rollback to a savepoint that was not logged", event)
 
     def _commit(self, event: Event, opened: _Open) -> Committed:
-        self._gtids[opened.gtid.domain] = opened.gtid.text
-        gtid = ",".join(text for _, text in sorted(self._gtids.items()))
-        self._position = SourcePosition(gtid, self._position.file, event.end)
+        self._gtids = self._gtids.add(opened.gtid.text)
+        self._position = SourcePosition(str(self._gtids), self._position.file, event.end)
         self._open = None
         return Committed(opened.gtid.text, self._position, float(event.timestamp), tuple(opened.rows))
 
@@ -170,7 +188,3 @@ def _op(kind: EventType) -> Op:
     if kind in binlog.WRITES:
         return Op.CREATED
     return Op.UPDATED if kind in binlog.UPDATES else Op.DELETED
-
-
-def _by_domain(gtid: str) -> list[tuple[int, str]]:
-    return [(int(text.split("-")[0]), text) for text in gtid.split(",") if text]

@@ -24,7 +24,7 @@ def test_every_variable_is_a_setting_and_all_of_them_load(blueprint: Blueprint) 
     environment = blueprint.environment()
     assert set(environment) <= set(environment_names())
     settings = load_settings({}, environment)
-    assert settings.source.port == blueprint.ports["mariadb"]
+    assert settings.source.port == blueprint.ports["source"]
     assert settings.kafka.bootstrap == f"127.0.0.1:{blueprint.ports['kafka']}"
     assert settings.s3.endpoint == f"http://127.0.0.1:{blueprint.ports['s3']}"
     assert settings.api.port == blueprint.ports["api"]
@@ -46,7 +46,7 @@ def test_secrets_are_readable_by_their_owner_only(blueprint: Blueprint) -> None:
 def test_no_secret_stands_in_a_command_line(blueprint: Blueprint) -> None:
     if not any(Path("/usr/sbin/mariadbd").parent.glob("mariadbd")):
         pytest.skip("no MariaDB here")
-    line = " ".join(blueprint.mariadb.command())
+    line = " ".join(blueprint.warehouse.command())
     assert blueprint.keys.source_password not in line
 
 
@@ -61,7 +61,7 @@ def test_kafka_creates_no_topic_by_itself(blueprint: Blueprint) -> None:
 
 
 def test_the_account_may_write_its_schema_and_only_read_elsewhere(blueprint: Blueprint) -> None:
-    sql = blueprint.mariadb.account_sql()
+    sql = blueprint.warehouse.account_sql()
     assert "GRANT ALL ON `ootp`.* TO 'dfp'@'127.0.0.1';" in sql
     assert "GRANT SELECT, RELOAD, REPLICATION SLAVE, BINLOG MONITOR ON *.*" in sql
 

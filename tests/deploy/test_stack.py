@@ -17,13 +17,13 @@ TOPIC = "dfp.test"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    with EmbeddedStack(tmp_path_factory.mktemp("stack")) as running:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    with EmbeddedStack(tmp_path_factory.mktemp("stack"), request.config.getoption("--source")) as running:
         yield running
 
 
 def query(stack: EmbeddedStack, sql: str) -> list[tuple[object, ...]]:
-    with stack.blueprint.mariadb.connect() as connection, connection.cursor() as cursor:
+    with stack.blueprint.warehouse.connect() as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         connection.commit()
         return list(cursor.fetchall())
@@ -84,25 +84,25 @@ def test_the_warehouse_logs_whole_rows_and_keeps_them_through_a_kill(stack: Embe
     assert settings == [("ROW", "FULL", "FULL", 1)]
     query(stack, "CREATE DATABASE ootp")
     query(stack, "CREATE TABLE ootp.t (id INT PRIMARY KEY)")
-    before = query(stack, "SELECT @@gtid_binlog_pos")
+    before = stack.blueprint.warehouse.gtid()
     query(stack, "INSERT INTO ootp.t VALUES (7)")
-    after = query(stack, "SELECT @@gtid_binlog_pos")
+    after = stack.blueprint.warehouse.gtid()
     assert before != after
 
-    stack.kill("mariadb")
-    stack.start_part("mariadb")
+    stack.kill("source")
+    stack.start_part("source")
 
     assert query(stack, "SELECT id FROM ootp.t") == [(7,)]
-    assert query(stack, "SELECT @@gtid_binlog_pos") == after
+    assert stack.blueprint.warehouse.gtid() == after
 
 
 def test_the_account_may_read_the_binlog_and_the_positions(stack: EmbeddedStack) -> None:
     assert query(stack, "SHOW BINARY LOGS")
-    assert query(stack, "SHOW MASTER STATUS")
+    assert stack.blueprint.warehouse.gtid()
 
 
 def test_the_administrator_comes_through_the_socket(stack: EmbeddedStack) -> None:
-    with stack.blueprint.mariadb.connect_as_administrator() as connection, connection.cursor() as cursor:
+    with stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE elsewhere")
         cursor.execute("SET GLOBAL max_connections = 200")
 

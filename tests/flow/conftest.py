@@ -122,7 +122,7 @@ class Flow:
     def sql(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Runs one statement on the source, by a connection of its own."""
         with (
-            contextlib.closing(self.stack.blueprint.mariadb.connect()) as connection,
+            contextlib.closing(self.stack.blueprint.warehouse.connect()) as connection,
             connection.cursor() as cursor,
         ):
             cursor.execute(statement, values or None)
@@ -132,7 +132,7 @@ class Flow:
 
     @property
     def source_gtid(self) -> str:
-        return str(self.sql("SELECT @@gtid_binlog_pos")[0][0])
+        return self.stack.blueprint.warehouse.gtid()
 
     @property
     def source_moment(self) -> int:

@@ -20,13 +20,13 @@ CLOSE = {"DFP_CDC_EPOCH_S": "0.3", "DFP_LAKE_FLUSH_S": "0.2"}
 AT_WORK = {"cdc": "event=stream resumed", "lake_writer": "event=writing", "fingerprinter": "event=fingerprinting"}
 """What a service says when it has found where it stands; before that there is little to interrupt."""
 
-FAULTS = (*("cdc", "lake_writer", "fingerprinter") * 4, *("dump",) * 3, *("kafka",) * 2, "mariadb", "s3")
+FAULTS = (*("cdc", "lake_writer", "fingerprinter") * 4, *("dump",) * 3, *("kafka",) * 2, "source", "s3")
 GAMES_BETWEEN_MAX = 6
 
 
 def kill_dump(flow: Any) -> None:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
     """KILLs the connection on which capture reads the binlog."""
-    for number in [row[0] for row in flow.sql("SHOW PROCESSLIST") if row[4] == "Binlog Dump"]:
+    for number in [row[0] for row in flow.sql("SHOW PROCESSLIST") if row[4].startswith("Binlog Dump")]:
         with contextlib.suppress(pymysql.OperationalError):  # it may have ended meanwhile
             flow.sql(f"KILL {number}")
 
@@ -39,7 +39,7 @@ def await_work(flow: Any, name: str, started: dict[str, int]) -> None:  # noqa: 
 def strike(flow: Any, fault: str, started: dict[str, int]) -> None:  # noqa: ANN401 - as above
     if fault == "dump":
         kill_dump(flow)
-    elif fault in ("kafka", "mariadb", "s3"):
+    elif fault in ("kafka", "source", "s3"):
         flow.stack.kill(fault)
         flow.stack.start_part(fault)
     else:

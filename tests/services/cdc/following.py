@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pymysql
 
-from datafingerprint.adapters.mysql_source import MariaDbSource
+from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.changes import Changes
 from datafingerprint.epochs import SourcePosition
+from datafingerprint.gtid import has_reached
 from datafingerprint.schema import TableSchema
 from services.cdc.binlog import parse_event
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
@@ -28,31 +29,28 @@ def execute(connection: pymysql.Connection, *statements: str, parameters: Sequen
 def position_of(connection: pymysql.Connection) -> SourcePosition:
     """Where the server's binlog stands now."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT @@GLOBAL.gtid_binlog_pos")
+        cursor.execute("SELECT VERSION()")
+        is_mariadb = "mariadb" in str(cursor.fetchall()).lower()
+        cursor.execute(f"SELECT @@GLOBAL.{'gtid_binlog_pos' if is_mariadb else 'gtid_executed'}")
         row = cursor.fetchone()
     assert row is not None
-    return SourcePosition(str(row[0]), "", 0)
-
-
-def sequence(gtid: str) -> int:
-    """The number of a GTID of the only domain."""
-    return int(gtid.rsplit("-", 1)[1]) if gtid else 0
+    return SourcePosition(str(row[0]).replace("\n", ""), "", 0)
 
 
 def committed_between(
-    source: MariaDbSource, start: SourcePosition, end: SourcePosition, tables: Iterable[str]
+    source: BinlogSource, start: SourcePosition, end: SourcePosition, tables: Iterable[str]
 ) -> Iterator[Committed]:
     """The transactions after `start` up to `end`, as the assembler puts them together."""
     watched = set(tables)
     assembler = Assembler(start, watched.__contains__)
-    if sequence(start.gtid) >= sequence(end.gtid):
+    if has_reached(start.gtid, end.gtid):
         return
     with contextlib.closing(source.events(start)) as events:  # type: ignore[type-var] - a generator
         for octets in events:
             committed = assembler.feed(parse_event(octets, "the test"))
             if committed:
                 yield committed
-            if assembler.is_between_transactions and sequence(assembler.position.gtid) >= sequence(end.gtid):
+            if assembler.is_between_transactions and has_reached(assembler.position.gtid, end.gtid):
                 return
 
 
@@ -62,7 +60,7 @@ def builder_of(tables: Sequence[TableSchema]) -> EpochBuilder:
 
 
 def changes_between(
-    source: MariaDbSource, start: SourcePosition, end: SourcePosition, tables: Sequence[TableSchema]
+    source: BinlogSource, start: SourcePosition, end: SourcePosition, tables: Sequence[TableSchema]
 ) -> tuple[dict[str, Changes], dict[str, int]]:
     """The changes of each table, and the impossible dates, after `start` up to `end`."""
     builder = builder_of(tables)
@@ -72,7 +70,7 @@ def changes_between(
     return {one.table.table: one for one in found}, impossible
 
 
-def snapshot_of(source: MariaDbSource, tables: Sequence[TableSchema]) -> tuple[SourcePosition, dict[str, pa.Table]]:
+def snapshot_of(source: BinlogSource, tables: Sequence[TableSchema]) -> tuple[SourcePosition, dict[str, pa.Table]]:
     """A snapshot's position, and what it read."""
     snapshot = source.snapshot(tables)
     parts: dict[str, list[pa.Table]] = {table.table: [table.arrow.empty_table()] for table in tables}

@@ -15,17 +15,19 @@ import pytest
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
-from datafingerprint.adapters.mysql_source import MariaDbSource
+from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.changes import Changes, Op
 from datafingerprint.changes import changes as make_changes
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.fingerprint import ZERO, Fingerprint
+from datafingerprint.gtid import has_reached
 from datafingerprint.ledger import net_sums
 from datafingerprint.schema import Kind, TableSchema
 from services.cdc.binlog import parse_event
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
 from services.cdc.transactions import Assembler
+from tests.services.cdc.following import position_of
 
 pytestmark = pytest.mark.live
 
@@ -110,23 +112,17 @@ def insert_row(cursor: Any, row: dict[str, Any]) -> None:  # noqa: ANN401 - a py
     cursor.execute(f"INSERT INTO {TABLE} ({names}) VALUES ({', '.join(['%s'] * len(row))})", tuple(row.values()))
 
 
-def position_of(connection: pymysql.Connection) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT @@gtid_binlog_pos")
-        return str((cursor.fetchone() or ("",))[0])
-
-
 def captured(settings: Settings, start: str, end: str, tables: Sequence[TableSchema]) -> list[Changes]:
     """What capture makes of the binlog between two positions."""
     watched = {one.table: WatchedTable(one, 1) for one in tables}
     assembler = Assembler(SourcePosition(start, "", 0), lambda name: name in watched)
     builder = EpochBuilder(EpochLimits(1e9, 10**9, 1e9), watched)
-    events = MariaDbSource(settings).events(SourcePosition(start, "", 0))
+    events = BinlogSource(settings).events(SourcePosition(start, "", 0))
     for octets in events:
         committed = assembler.feed(parse_event(octets, "test"))
         if committed:
             builder.add(committed, 0.0)
-        if assembler.position.gtid == end:
+        if has_reached(assembler.position.gtid, end):
             break
     events.close()  # type: ignore[attr-defined]
     return builder.take(assembler.position)[1]
@@ -143,7 +139,7 @@ def of_library(settings: Settings, start: str, schema: str, count: int) -> list[
         "charset": "utf8mb4",
     }
     reader = BinLogStreamReader(
-        login, server_id=777, is_mariadb=True, auto_position=start, blocking=True, resume_stream=True,
+        login, server_id=777, is_mariadb=":" not in start, auto_position=start, blocking=True, resume_stream=True,
         only_schemas=[schema], only_events=[WriteRowsEvent, UpdateRowsEvent, DeleteRowsEvent], enable_logging=False,
     )  # fmt: skip
     found: list[tuple[dict[str, Any] | None, ...]] = []
@@ -182,10 +178,10 @@ def skipped(column_type: str, theirs: Any) -> bool:  # noqa: ANN401 - a value of
 @pytest.mark.filterwarnings("ignore:'db' is deprecated:DeprecationWarning")  # the library logs in that way
 def test_capture_decodes_what_the_library_decodes(table: pymysql.Connection, stack_settings: Settings) -> None:
     """Row for row, side for side, in the order of the log."""
-    start = position_of(table)
+    start = position_of(table).gtid
     change_rows(table, seed=1)
-    definition = MariaDbSource(stack_settings).tables()[0]
-    (changes,) = captured(stack_settings, start, position_of(table), [definition])
+    definition = BinlogSource(stack_settings).tables()[0]
+    (changes,) = captured(stack_settings, start, position_of(table).gtid, [definition])
     ours = changes.rows.to_pylist()
     theirs = of_library(stack_settings, start, definition.schema, len(ours))
     compared = 0
@@ -201,11 +197,11 @@ def test_capture_decodes_what_the_library_decodes(table: pymysql.Connection, sta
 
 def test_the_binlog_adds_up_to_what_a_snapshot_reads(table: pymysql.Connection, stack_settings: Settings) -> None:
     """An image that digests differently from the same row's SELECT would leave a wrong sum for ever."""
-    start = position_of(table)
+    start = position_of(table).gtid
     change_rows(table, seed=2)
-    source = MariaDbSource(stack_settings)
+    source = BinlogSource(stack_settings)
     definition = source.tables()[0]
-    changes = captured(stack_settings, start, position_of(table), [definition])
+    changes = captured(stack_settings, start, position_of(table).gtid, [definition])
     steps = list(source.snapshot([definition]).read())
     read = pa.concat_tables([step.rows for step in steps])
     assert read.num_rows == ROWS - len(range(0, ROWS, 3))
@@ -218,7 +214,7 @@ def test_the_binlog_adds_up_to_what_a_snapshot_reads(table: pymysql.Connection, 
 
 def test_what_was_rolled_back_is_not_captured(table: pymysql.Connection, stack_settings: Settings) -> None:
     chance = random.Random(3)
-    start = position_of(table)
+    start = position_of(table).gtid
     table.begin()
     with table.cursor() as cursor:
         insert_row(cursor, drawn_row(chance, 1))
@@ -231,6 +227,6 @@ def test_what_was_rolled_back_is_not_captured(table: pymysql.Connection, stack_s
         insert_row(cursor, drawn_row(chance, 4))
         table.rollback()
         insert_row(cursor, drawn_row(chance, 5))
-    definition = MariaDbSource(stack_settings).tables()[0]
-    (changes,) = captured(stack_settings, start, position_of(table), [definition])
+    definition = BinlogSource(stack_settings).tables()[0]
+    (changes,) = captured(stack_settings, start, position_of(table).gtid, [definition])
     assert changes.after.column("key").to_pylist() == [1, 3, 5]

@@ -12,7 +12,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from datafingerprint.adapters.mysql_source import MariaDbSource
+from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.changes import Changes
 from datafingerprint.config import Settings
 from datafingerprint.digests import sums_by_partition
@@ -166,7 +166,6 @@ COLUMNS: Columns = {
     "x2": ("TEXT", texts(900)),
     "x3": ("MEDIUMTEXT", lambda chooser: "é🏈" * chooser.choice([0, 1, 20_000])),
     "x4": ("LONGTEXT", texts(900)),
-    "json": ("JSON", lambda chooser: chooser.choice(['{"b": 1,  "a":[1.0]}', "[]", '"é"'])),
     "b255": ("VARBINARY(255)", octets(255)),
     "b300": ("VARBINARY(300)", octets(300)),
     "y1": ("TINYBLOB", octets(255)),
@@ -214,7 +213,7 @@ GENERATED = (
 )
 
 
-def test_generated_and_invisible_columns_are_carried(source: pymysql.Connection, reader: MariaDbSource) -> None:
+def test_generated_and_invisible_columns_are_carried(source: pymysql.Connection, reader: BinlogSource) -> None:
     execute(source, f"CREATE TABLE made (id INT PRIMARY KEY, {GENERATED}) DEFAULT CHARSET utf8mb4")
     (table,) = reader.tables()
     assert [column.name for column in table.columns] == ["id", "a", "b", "v", "w", "c", "h"]
@@ -231,22 +230,36 @@ def test_generated_and_invisible_columns_are_carried(source: pymysql.Connection,
 
 
 MARIADB_COLUMNS: Columns = {
+    "json": ("JSON", lambda chooser: chooser.choice(['{"b": 1,  "a":[1.0]}', "[]", '"é"'])),
     "a4": ("INET4", lambda chooser: ".".join(str(chooser.choice([0, 1, 255])) for _ in range(4))),
     "a6": ("INET6", addresses),
     "u": ("UUID", lambda chooser: str(uuid.UUID(int=chooser.getrandbits(128), version=chooser.choice([1, 4])))),
     "u7": ("UUID", lambda chooser: str(uuid.UUID(int=chooser.getrandbits(72) << 56 | 7 << 76, version=4))),
 }
-"""Types that only MariaDB has."""
+"""Types that only MariaDB has, or has in a form of its own."""
+
+MYSQL_COLUMNS: Columns = {
+    "vector": ("VECTOR(3)", lambda chooser: struct.pack("<3f", *(chooser.uniform(-9, 9) for _ in range(3)))),
+}
+"""The same of MySQL."""
 
 
 @pytest.fixture
-def reader(stack_settings: Settings) -> MariaDbSource:
-    return MariaDbSource(stack_settings)
+def reader(stack_settings: Settings) -> BinlogSource:
+    return BinlogSource(stack_settings)
 
 
-@pytest.mark.parametrize("columns", [COLUMNS, SHAPES, MARIADB_COLUMNS], ids=["both", "shapes", "mariadb"])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pytest.param(COLUMNS, id="both"),
+        pytest.param(SHAPES, id="shapes"),
+        pytest.param(MARIADB_COLUMNS, id="mariadb", marks=pytest.mark.only("mariadb")),
+        pytest.param(MYSQL_COLUMNS, id="mysql", marks=pytest.mark.only("mysql")),
+    ],
+)
 def test_the_binlog_and_the_snapshot_agree_on_every_type(
-    source: pymysql.Connection, reader: MariaDbSource, columns: Columns
+    source: pymysql.Connection, reader: BinlogSource, columns: Columns
 ) -> None:
     described = ", ".join(f"`{name}` {kind}" for name, (kind, _) in columns.items())
     execute(source, f"CREATE TABLE kinds (id INT AUTO_INCREMENT PRIMARY KEY, {described}) DEFAULT CHARSET utf8mb4")
@@ -261,7 +274,7 @@ def test_the_binlog_and_the_snapshot_agree_on_every_type(
     require_same_as_snapshot(reader, table, changed)
 
 
-def require_same_as_snapshot(reader: MariaDbSource, table: TableSchema, changed: Changes) -> None:
+def require_same_as_snapshot(reader: BinlogSource, table: TableSchema, changed: Changes) -> None:
     _, snapshot = snapshot_of(reader, [table])
     rows = snapshot[table.table]
     held: dict[Any, Row] = {}
@@ -277,7 +290,7 @@ def require_same_as_snapshot(reader: MariaDbSource, table: TableSchema, changed:
     assert net == sums_by_partition(rows, table.columns, partitioning(table))
 
 
-def test_dates_that_are_no_days_are_null_on_both_ways(source: pymysql.Connection, reader: MariaDbSource) -> None:
+def test_dates_that_are_no_days_are_null_on_both_ways(source: pymysql.Connection, reader: BinlogSource) -> None:
     execute(
         source,
         "SET SESSION sql_mode = 'ALLOW_INVALID_DATES'",
@@ -303,7 +316,7 @@ NAMES = ["order", "a.b", "q\"'é", "日本", "back`tick", "per%cent|=", "# no co
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tables_and_a_columns_name_may_be_anything(
-    source: pymysql.Connection, reader: MariaDbSource, name: str
+    source: pymysql.Connection, reader: BinlogSource, name: str
 ) -> None:
     quoted = "`" + name.replace("`", "``") + "`"
     execute(

@@ -1,0 +1,96 @@
+"""What differs between the servers that can be a source; implemented by `mariadb_server` and `mysql_server`.
+
+It is what they must be set to, how a view's position is known exactly, and how the binlog is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pymysql
+
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.schema import TableSchema
+
+Demand = tuple[str, frozenset[str], str]
+"""Variable, values that are fit, and what mends it. A variable that the server lacks demands nothing."""
+
+Connect = Callable[[], pymysql.Connection]
+
+COMMON_DEMANDS: tuple[Demand, ...] = (
+    ("log_bin", frozenset({"1", "ON"}), "start the server with --log-bin"),
+    ("binlog_format", frozenset({"ROW"}), "SET GLOBAL binlog_format = ROW"),
+    ("binlog_row_image", frozenset({"FULL"}), "SET GLOBAL binlog_row_image = FULL"),
+    ("binlog_row_metadata", frozenset({"FULL"}), "SET GLOBAL binlog_row_metadata = FULL"),
+    ("binlog_order_commits", frozenset({"1", "ON"}), "SET GLOBAL binlog_order_commits = ON"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """As what a dump is asked for.
+
+    Attributes:
+        server_id: Number among the server's replicas.
+        heartbeat_s: Seconds without an event after which the server shows that it is alive.
+    """
+
+    server_id: int
+    heartbeat_s: float
+
+
+class Server(Protocol):
+    """One kind of server."""
+
+    @property
+    def demands(self) -> tuple[Demand, ...]:
+        """What its variables must be."""
+
+    @property
+    def status_statement(self) -> str:
+        """The statement whose row tells the binlog's position and the schemas left out of it."""
+
+    def open_view(
+        self, connection: pymysql.Connection, tables: Sequence[TableSchema], connect: Connect, where: str
+    ) -> SourcePosition:
+        """Opens a consistent read view on the connection, and tells its exact position.
+
+        Args:
+            connection: Where the view is opened; it lives as long as its transaction.
+            tables: What will be read in it.
+            connect: Makes another connection, for what must not happen inside the view.
+            where: What errors name.
+
+        Raises:
+            SourceError: the position cannot be known.
+        """
+
+    def request_dump(
+        self, connection: pymysql.Connection, position: SourcePosition, replica: Replica, where: str
+    ) -> bool:
+        """Asks for the binlog after a position; returns whether its events carry checksums.
+
+        Raises:
+            SourceError: the server does not have what the position says.
+        """
+
+
+def fix_session(connection: pymysql.Connection) -> None:
+    """Fixes everything that changes how a session renders values, and the isolation that a view needs."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_mode = '', time_zone = '+00:00'")
+        # Without this level the phrase WITH CONSISTENT SNAPSHOT is ignored, without a word.
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def quoted(name: str) -> str:
+    """A name in backticks."""
+    doubled = name.replace("`", "``")
+    return f"`{doubled}`"
+
+
+def quoted_table(table: TableSchema) -> str:
+    """A table's name with its schema, in backticks."""
+    return f"{quoted(table.schema)}.{quoted(table.name)}"
