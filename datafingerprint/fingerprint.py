@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MODULUS = 1 << 64
@@ -58,3 +58,9 @@ def of_digests(digests: Iterable[bytes]) -> Fingerprint:
         hi, lo = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
         result += Fingerprint(1, hi, lo)
     return result
+
+
+def of_words(rows: int, words: Sequence[int]) -> Fingerprint:
+    """From the sums of the digests' four 32-bit words, the most significant one first, as engines compute them."""
+    first, second, third, fourth = words
+    return Fingerprint(rows, ((first << 32) + second) % MODULUS, ((third << 32) + fourth) % MODULUS)

@@ -12,8 +12,12 @@ import pymysql
 from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.changes import Changes
 from datafingerprint.epochs import SourcePosition
+from datafingerprint.fingerprint import Fingerprint, of_words
 from datafingerprint.gtid import has_reached
+from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
+from datafingerprint.sql import mysql as sql
+from datafingerprint.sql.mysql import SESSION, Dialect
 from services.cdc.binlog import parse_event
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
 from services.cdc.transactions import Assembler, Committed
@@ -77,3 +81,20 @@ def snapshot_of(source: BinlogSource, tables: Sequence[TableSchema]) -> tuple[So
     for step in snapshot.read():
         parts[step.table].append(step.rows)
     return snapshot.position, {name: pa.concat_tables(found) for name, found in parts.items()}
+
+
+def pushed_down(
+    connection: pymysql.Connection, table: TableSchema, partition: str | None = None
+) -> dict[str, Fingerprint]:
+    """The sums that the server computes itself, of all partitions or of one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT VERSION()")
+        dialect = Dialect.MARIADB if "mariadb" in str(cursor.fetchall()).lower() else Dialect.MYSQL
+        for statement in SESSION:
+            cursor.execute(statement)
+        fields = partitioning(table)
+        where = sql.in_partition(fields, partition, dialect) if partition is not None else ""
+        cursor.execute(sql.sums_by_partition(table, fields, dialect, where))
+        found = cursor.fetchall()
+    assert all(row[-1] == 0 for row in found)
+    return {row[0]: of_words(int(row[1]), [int(word) for word in row[2:6]]) for row in found}

@@ -21,7 +21,7 @@ from datafingerprint.ledger import net_sums
 from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
 from tests.datafingerprint.drawn import Row, arrow
-from tests.services.cdc.following import changes_between, execute, position_of, snapshot_of
+from tests.services.cdc.following import changes_between, execute, position_of, pushed_down, snapshot_of
 
 pytestmark = pytest.mark.live
 
@@ -226,7 +226,7 @@ def test_generated_and_invisible_columns_are_carried(source: pymysql.Connection,
         "DELETE FROM made WHERE id = 2",
     )
     found, _ = changes_between(reader, start, position_of(source), [table])
-    require_same_as_snapshot(reader, table, found[table.table])
+    require_same_as_snapshot(source, reader, table, found[table.table])
 
 
 MARIADB_COLUMNS: Columns = {
@@ -271,10 +271,12 @@ def test_the_binlog_and_the_snapshot_agree_on_every_type(
     assert impossible == {}
     changed = found[table.table]
     assert changed.rows.num_rows > 120
-    require_same_as_snapshot(reader, table, changed)
+    require_same_as_snapshot(source, reader, table, changed)
 
 
-def require_same_as_snapshot(reader: BinlogSource, table: TableSchema, changed: Changes) -> None:
+def require_same_as_snapshot(
+    connection: pymysql.Connection, reader: BinlogSource, table: TableSchema, changed: Changes
+) -> None:
     _, snapshot = snapshot_of(reader, [table])
     rows = snapshot[table.table]
     held: dict[Any, Row] = {}
@@ -288,6 +290,7 @@ def require_same_as_snapshot(reader: BinlogSource, table: TableSchema, changed: 
     assert arrow(table, in_order).equals(rows)
     net = {name: part for name, part in net_sums(changed).items() if part != ZERO}
     assert net == sums_by_partition(rows, table.columns, partitioning(table))
+    assert net == pushed_down(connection, table)
 
 
 def test_dates_that_are_no_days_are_null_on_both_ways(source: pymysql.Connection, reader: BinlogSource) -> None:
@@ -308,7 +311,39 @@ def test_dates_that_are_no_days_are_null_on_both_ways(source: pymysql.Connection
     )
     found, impossible = changes_between(reader, start, position_of(source), [table])
     assert impossible == {f"{table.table}.d": 5, f"{table.table}.m": 6, f"{table.table}.s": 1}
-    require_same_as_snapshot(reader, table, found[table.table])
+    require_same_as_snapshot(source, reader, table, found[table.table])
+
+
+FIELDS: dict[str, tuple[str, str, list[str]]] = {
+    "text": ("VARCHAR(20)", "{}", ["", "a", "A", "a ", "null", "NULL", "x/y=z%", "é", "it's", "a\tb", "\x7f"]),
+    "enum": ("ENUM('a/b','null','C')", "{}", ["a/b", "null", "c"]),
+    "number": ("BIGINT UNSIGNED", "{}", ["0", "18446744073709551615", "7"]),
+    "zeros": ("INT(9) ZEROFILL", "{}", ["0", "7"]),
+    "year": ("YEAR", "{}", ["0000", "2031"]),
+    "date": ("DATE", "{}", ["0001-01-01", "2031-12-31", "0000-00-00"]),
+    "of_year": ("DATETIME(3)", "year({})", ["0999-01-01 10:00:00", "2031-12-31 23:59:59.999", "2031-00-10"]),
+    "of_month": ("TIMESTAMP NULL", "month({})", ["2031-12-31 23:59:59", "1999-01-01 00:00:00"]),
+    "of_day": ("DATE", "day({})", ["2031-02-28", "2031-04-31"]),
+}
+"""Type, partition field, values."""
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_source_names_partitions_as_we_do(source: pymysql.Connection, stack_settings: Settings, name: str) -> None:
+    kind, form, values = FIELDS[name]
+    execute(source, "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+05:00'")
+    execute(source, f"CREATE TABLE split (id INT AUTO_INCREMENT PRIMARY KEY, f {kind}) DEFAULT CHARSET utf8mb4")
+    with source.cursor() as cursor:
+        cursor.executemany("INSERT INTO split (f) VALUES (%s)", [(value,) for value in [*values, None, *values]])
+    document = {"tables": {f"{stack_settings.generator.schema_name}.split": {"partition": [form.format("f")]}}}
+    settings = stack_settings.model_copy(update={"tables": Settings.model_validate(document).tables})
+    (table,) = BinlogSource(settings).tables()
+    _, snapshot = snapshot_of(BinlogSource(settings), [table])
+    expected = sums_by_partition(snapshot[table.table], table.columns, partitioning(table))
+    assert len(expected) > 1
+    assert pushed_down(source, table) == expected
+    for partition, part in expected.items():
+        assert pushed_down(source, table, partition) == {partition: part}
 
 
 NAMES = ["order", "a.b", "q\"'é", "日本", "back`tick", "per%cent|=", "# no comment"]
@@ -332,4 +367,4 @@ def test_a_tables_and_a_columns_name_may_be_anything(
         f"DELETE FROM {quoted} WHERE {quoted} = 2",
     )
     found, _ = changes_between(reader, start, position_of(source), [table])
-    require_same_as_snapshot(reader, table, found[table.table])
+    require_same_as_snapshot(source, reader, table, found[table.table])
