@@ -111,6 +111,14 @@ class Fingerprinter(Section):
     poll_s: Seconds = Field(1.0, description="Seconds between two looks for snapshots that others made.")
 
 
+class Audit(Section):
+    """How the source's own sums are asked for."""
+
+    statement_s: Seconds = Field(600.0, description="Seconds after which the source ends a statement of an audit.")
+    align_s: Seconds = Field(60.0, description="Seconds that the stream may take to reach the position of a view.")
+    threads_running_max: Count = Field(50, description="`Threads_running` above which an audit waits.")
+
+
 class Generator(Section):
     """The simulated league."""
 
@@ -167,6 +175,7 @@ class Settings(Section):
     state: State = State()
     cdc: Cdc = Cdc()
     fingerprinter: Fingerprinter = Fingerprinter()
+    audit: Audit = Audit()
     generator: Generator = Generator()
     api: Api = Api()
     log: Log = Log()

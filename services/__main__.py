@@ -13,6 +13,7 @@ from api.status_text import status_text
 from datafingerprint.adapters import rest
 from datafingerprint.adapters.settings import read_settings
 from datafingerprint.errors import DataFingerprintError
+from services.auditor.__main__ import main as audit
 from services.cdc.__main__ import main as capture
 from services.fingerprinter.__main__ import main as fingerprint
 from services.generator.__main__ import main as generate
@@ -49,6 +50,7 @@ def status(config: str | None, *, as_json: bool) -> None:
     sys.exit(0 if found["verdict"] == "match" else STATUS_NOT_MATCHING)
 
 
+main.add_command(audit, "audit")
 main.add_command(generate, "generate")
 main.add_command(capture, "capture")
 main.add_command(write_lake, "write-lake")

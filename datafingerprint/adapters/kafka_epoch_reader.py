@@ -24,6 +24,9 @@ from datafingerprint.schema import TableSchema
 _BUFFERED_MAX = 64
 """Messages of one partition that are held before the partition is paused."""
 
+_BACK = 16
+"""Offsets to walk back at first when an epoch is looked for: a record and its marker take two."""
+
 _FAR = 1_000
 """Offsets that are skipped by a seek rather than read over: a seek throws away what was fetched ahead."""
 
@@ -99,6 +102,53 @@ class KafkaEpochReader:
         records.popleft()
         self._last = (epoch.stream_id, epoch.number)
         return EpochRows(epoch, changes, record.offset + 1)
+
+    def read_again(self, number: int, before_offset: int) -> EpochRows:
+        """An epoch that was read before, found by walking back from an offset behind it; connects anew.
+
+        Raises:
+            Unavailable: the broker is away, or does not hand it out.
+            WireError: it is gone, or damaged.
+        """
+        self.seek(before_offset, None)
+        with kafka_clients.translated(self._kafka):
+            begin = self._opened().beginning_offsets([self._epochs])[self._epochs]
+        back = _BACK
+        while True:
+            start = max(begin, before_offset - back)
+            self._buffers[self._epochs].clear()
+            self._next[self._epochs] = start
+            self._assign()
+            first = self._first_number(before_offset)
+            if first is not None and first <= number:
+                return self._skip_to(number)
+            if start <= begin:
+                raise WireError(f"epoch {number} is gone", where=self._topics.epochs)
+            back *= 8
+
+    def _first_number(self, before_offset: int) -> int | None:
+        waiting_since = time.monotonic()
+        while not self._buffers[self._epochs]:
+            if self._next[self._epochs] >= before_offset:
+                return None
+            if not self._poll(1.0) and time.monotonic() - waiting_since > self._kafka.timeout_s:
+                raise Unavailable("the broker does not hand out the epochs", where=self._kafka.bootstrap)
+        record = self._buffers[self._epochs][0]
+        return wire.decode_epoch(record.value, f"{self._topics.epochs}:{record.offset}").number
+
+    def _skip_to(self, number: int) -> EpochRows:
+        while True:
+            records = self._buffers[self._epochs]
+            if not records and not self._poll(self._kafka.timeout_s):
+                raise Unavailable("the broker does not hand out the epochs", where=self._kafka.bootstrap)
+            while records:
+                epoch = wire.decode_epoch(records[0].value, self._topics.epochs)
+                if epoch.number == number:
+                    self._last = (epoch.stream_id, number - 1)
+                    found = self.read(0.0)
+                    if found is not None:
+                        return found
+                records.popleft()
 
     def acknowledge(self, epoch: EpochRows) -> None:
         """See `ports.EpochReader.acknowledge`; a transaction's marker lies behind its last record."""

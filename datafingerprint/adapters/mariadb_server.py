@@ -19,6 +19,7 @@ _FILE_START = 4
 class MariaDbServer:
     """Implements `Server`."""
 
+    is_mariadb = True
     demands: tuple[Demand, ...] = COMMON_DEMANDS
     status_statement = "SHOW MASTER STATUS"
 

@@ -28,6 +28,7 @@ _LOCK_WAIT_TIMEOUT = 1205
 class MySqlServer:
     """Implements `Server`."""
 
+    is_mariadb = False
     demands: tuple[Demand, ...] = (
         *COMMON_DEMANDS,
         ("gtid_mode", frozenset({"ON"}), "SET GLOBAL gtid_mode = ON, step by step as the manual says"),

@@ -52,6 +52,12 @@ class BinlogSource:
                     remedy="start the server without binlog-do-db and binlog-ignore-db",
                 )
 
+    def connect(self) -> tuple[pymysql.Connection, Server]:
+        """A connection of one's own, and what kind of server it leads to; the caller closes it."""
+        connection = self._connect()
+        with translated(self._where):
+            return connection, self._server(connection)
+
     def _server(self, connection: pymysql.Connection) -> Server:
         with connection.cursor() as cursor:
             cursor.execute("SELECT VERSION()")

@@ -45,6 +45,10 @@ class Server(Protocol):
     """One kind of server."""
 
     @property
+    def is_mariadb(self) -> bool:
+        """Whether it is a MariaDB."""
+
+    @property
     def demands(self) -> tuple[Demand, ...]:
         """What its variables must be."""
 

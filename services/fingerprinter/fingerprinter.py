@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.ledger import Progress
 from datafingerprint.ports import EpochReader, LakeCommitReader, LakeView, StateStore
@@ -100,7 +101,7 @@ class Fingerprinter:
             lake.look_at_etags(progress, now - self._settings.reread_s, self._rereads())
             schedule.etags_at = now + self._settings.etag_check_s
         if now >= schedule.fold_at:
-            self._store.fold(progress.lake_epoch)
+            self._store.fold(max(0, progress.lake_epoch - EPOCHS_KEPT))
             schedule.fold_at = now + FOLD_EVERY_S
 
     def _rereads(self) -> int:

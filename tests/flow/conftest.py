@@ -355,12 +355,13 @@ def standing_flow(
 ) -> Iterator[Flow]:
     """One flow for all tests of a module, over two small tables; all its services run, and every partition matches."""
     directory = tmp_path_factory.mktemp("standing")
+    name = request.module.__name__.rpartition(".")[2].removeprefix("test_")
     environment = {
         **stack.environment(),
-        "DFP_SOURCE_TABLES": "standing.*",
-        "DFP_GENERATOR_SCHEMA_NAME": "standing",
-        "DFP_KAFKA_PREFIX": "standing",
-        "DFP_LAKE_PATH": "standing",
+        "DFP_SOURCE_TABLES": f"{name}.*",
+        "DFP_GENERATOR_SCHEMA_NAME": name,
+        "DFP_KAFKA_PREFIX": name,
+        "DFP_LAKE_PATH": name,
         "DFP_LAKE_CATALOG": f"sqlite:///{directory}/catalog.db",
         "DFP_STATE_URL": f"sqlite:///{directory}/state.db",
         "DFP_LAKE_FLUSH_S": "0.2",

@@ -1,0 +1,1 @@
+"""The audit: the source's own sums beside the stream's."""

@@ -1,0 +1,156 @@
+"""An audit names the partition and the hop, and raises no false alarm while rows are being written."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from datafingerprint.audit import Finding, Hop
+from datafingerprint.errors import ConfigError, SourceError
+from datafingerprint.verdict import Outcome
+from deploy.embedded.stack import EmbeddedStack
+from services.auditor.__main__ import run
+
+pytestmark = pytest.mark.live
+
+ROWS_A_SECOND = 2_000
+BATCH = 20
+AUDITS = 6
+
+
+@pytest.fixture
+def flow(standing_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+    """The module's flow: settled, and every partition matches."""
+    standing_flow.settle()
+    standing_flow.await_that("all match", lambda: not standing_flow.mismatches())
+    return standing_flow
+
+
+def audited(flow: Any, table: str | None = None, partition: str | None = None) -> list[Finding]:  # noqa: ANN401
+    name = f"{flow.schema}.{table}" if table else None
+    return run(flow.settings, name, partition, threading.Event())
+
+
+def unlogged(flow: Any, *statements: str) -> None:  # noqa: ANN401 - as above
+    with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")
+        cursor.execute(f"USE {flow.schema}")
+        for statement in statements:
+            cursor.execute(statement)
+        connection.commit()
+
+
+def test_all_three_sums_agree_on_every_partition(flow: Any) -> None:  # noqa: ANN401 - as above
+    findings = audited(flow)
+    assert {(one.table.rpartition(".")[2], one.partition) for one in findings} == {
+        ("notes", "-"),
+        *(("players", f"league_id={league}") for league in (1, 2, 3)),
+    }
+    for one in findings:
+        assert (one.outcome, one.hops, one.reason) == (Outcome.MATCH, (), "")
+        assert one.source == one.stream
+        assert one.source.rows > 0
+    (alone,) = audited(flow, "players", "league_id=2")
+    assert (alone.partition, alone.outcome) == ("league_id=2", Outcome.MATCH)
+    assert alone.source == next(one.source for one in findings if one.partition == "league_id=2")
+
+
+def test_rows_that_never_reached_the_binlog_are_a_gap_of_capture(flow: Any) -> None:  # noqa: ANN401 - as above
+    unlogged(
+        flow,
+        "INSERT INTO players (player_id, league_id, name) VALUES (9001, 2, 'unseen'), (9002, 2, 'unseen')",
+        "UPDATE players SET name = 'otherwise' WHERE player_id = 301",
+        "DELETE FROM players WHERE player_id = 101",
+    )
+    try:
+        found = {one.partition: one for one in audited(flow, "players")}
+        assert {name: (one.hops, one.reason) for name, one in found.items()} == {
+            "league_id=1": ((Hop.CAPTURE,), "the stream has 1 row too many"),
+            "league_id=2": ((Hop.CAPTURE,), "the stream has 2 rows too few"),
+            "league_id=3": ((Hop.CAPTURE,), "as many rows in source and stream, but other values"),
+        }
+        (alone,) = audited(flow, "players", "league_id=2")
+        assert alone.hops == (Hop.CAPTURE,)
+    finally:
+        unlogged(
+            flow,
+            "DELETE FROM players WHERE player_id > 9000",
+            "UPDATE players SET name = 'player 301' WHERE player_id = 301",
+            "INSERT INTO players VALUES (101, 1, 'player 101', 101 / 7e0, '2001-01-31')",
+        )
+    assert {one.outcome for one in audited(flow, "players")} == {Outcome.MATCH}
+
+
+def test_a_file_that_is_gone_is_a_gap_of_the_lake(flow: Any) -> None:  # noqa: ANN401 - as above
+    path = next(path for path in flow.live_files("players") if "league_id=3/" in path)
+    whole = flow.get_object(path)
+    flow.delete_object(path)
+    try:
+        flow.await_that("a mismatch", lambda: bool(flow.mismatches()))
+        found = {one.partition: one for one in audited(flow, "players")}
+    finally:
+        flow.put_object(path, whole)
+    assert {name for name, one in found.items() if one.hops} == {"league_id=3"}
+    assert found["league_id=3"].hops == (Hop.LAKE,)
+    assert found["league_id=3"].source == found["league_id=3"].stream
+    flow.await_that("all match again", lambda: not flow.mismatches())
+
+
+class Writer(threading.Thread):
+    """Writes rows at a steady rate, and takes some of them back, until it is told to stop."""
+
+    def __init__(self, flow: Any) -> None:  # noqa: ANN401 - as above
+        super().__init__()
+        self.ended = threading.Event()
+        self.rows = 0
+        self._flow = flow
+
+    def run(self) -> None:
+        connection = self._flow.stack.blueprint.warehouse.connect()
+        began = time.monotonic()
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(f"USE {self._flow.schema}")
+            while not self.ended.wait(max(0.0, began + self.rows / ROWS_A_SECOND - time.monotonic())):
+                values = ", ".join(f"({100_000 + self.rows + n}, {n % 3 + 1}, 'w', {n} / 3)" for n in range(BATCH))
+                cursor.execute(f"INSERT INTO players (player_id, league_id, name, rating) VALUES {values}")
+                cursor.execute("DELETE FROM players WHERE player_id = %s", (100_000 + self.rows,))
+                connection.commit()
+                self.rows += BATCH
+
+
+def test_there_is_no_false_alarm_while_rows_are_being_written(flow: Any) -> None:  # noqa: ANN401 - as above
+    writer = Writer(flow)
+    writer.start()
+    try:
+        flow.await_that("rows are written", lambda: writer.rows > ROWS_A_SECOND)
+        for _ in range(AUDITS):
+            before = writer.rows
+            for one in audited(flow, "players"):
+                assert Hop.CAPTURE not in one.hops, one
+                assert one.source == one.stream
+            assert writer.rows > before
+    finally:
+        writer.ended.set()
+        writer.join()
+
+
+def test_what_cannot_be_audited_is_refused_before_it_is_asked(flow: Any, stack: EmbeddedStack) -> None:  # noqa: ANN401
+    with pytest.raises(ConfigError, match=r"no table audit_live\.nothing is under watch: there are: audit_live\.notes"):
+        audited(flow, "nothing")
+    with pytest.raises(ConfigError, match="a partition needs its table"):
+        audited(flow, None, "x=1")
+    with stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER 'poor'@'127.0.0.1' IDENTIFIED BY 'x'")
+    poor = {"user": "poor", "password": SecretStr("x")}
+    settings = flow.settings.model_copy(update={"source": flow.settings.source.model_copy(update=poor)})
+    try:
+        with pytest.raises(SourceError):
+            run(settings, None, None, threading.Event())
+    finally:
+        with stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+            cursor.execute("DROP USER 'poor'@'127.0.0.1'")
