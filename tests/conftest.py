@@ -21,6 +21,8 @@ MakeSettings = Callable[..., Settings]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--source", choices=["mariadb", "mysql"], default="mariadb", help="warehouse of the live tests")
+    parser.addoption("--fuzz-seconds", type=float, default=10.0, help="how long tables are drawn and compared")
+    parser.addoption("--fuzz-seed", type=int, default=2031, help="what is drawn; another number draws other tables")
 
 
 def pytest_configure(config: pytest.Config) -> None:
