@@ -5,7 +5,7 @@ Every method may raise `Unavailable` (the caller retries with backoff) and the `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,6 +82,9 @@ class SourceSnapshot(Protocol):
     def position(self) -> SourcePosition:
         """Where the view stands in the source's history."""
 
+    def close(self) -> None:
+        """Lets go of the view; harmless when it was read to its end."""
+
     def read(self) -> Iterator[SnapshotRows]:
         """All rows of all tables, table by table, each table's last step marked (it may have no rows)."""
 
@@ -109,7 +112,7 @@ class Source(Protocol):
     def snapshot(self, tables: Sequence[TableSchema]) -> SourceSnapshot:
         """Opens a consistent view of these tables."""
 
-    def events(self, position: SourcePosition) -> Iterator[bytes]:
+    def events(self, position: SourcePosition) -> Generator[bytes, None, None]:
         """Binlog events after a position, without checksums, without end; a heartbeat event when the source is idle.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import pymysql
@@ -164,7 +164,7 @@ class BinlogSource:
             raise
         return Snapshot(connection, position, tables, self._settings.cdc.snapshot_rows, self._where)
 
-    def events(self, position: SourcePosition) -> Iterator[bytes]:
+    def events(self, position: SourcePosition) -> Generator[bytes, None, None]:
         """See `ports.Source.events`."""
         connection = self._connect(read_timeout=30)
         try:
@@ -211,13 +211,16 @@ class Snapshot:
         """See `ports.SourceSnapshot.position`."""
         return self._position
 
+    def close(self) -> None:
+        """See `ports.SourceSnapshot.close`."""
+        if self._connection.open:
+            # Not politely: the rest of a table that is being streamed would be read first.
+            self._connection._force_close()  # type: ignore[attr-defined]  # noqa: SLF001 - the library has no other way
+
     def read(self) -> Iterator[SnapshotRows]:
         """See `ports.SourceSnapshot.read`."""
-        try:
-            for table in self._tables:
-                yield from self._read_table(table)
-        finally:
-            self._connection.close()
+        for table in self._tables:
+            yield from self._read_table(table)
 
     def _read_table(self, table: TableSchema) -> Iterator[SnapshotRows]:
         with translated(self._where):

@@ -11,22 +11,36 @@ import structlog
 
 from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
 from datafingerprint.adapters.mysql_source import BinlogSource
-from datafingerprint.adapters.process import run_service
+from datafingerprint.adapters.process import Body, run_service
 from datafingerprint.config import Settings
 from services.cdc.capture import Capture
 
 
-def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
-    """One run, from opening the epoch log to the end or a failure."""
-    with contextlib.closing(KafkaEpochLog(settings.kafka)) as epoch_log:
-        Capture(BinlogSource(settings), epoch_log, settings.cdc, log).run(stop)
+def body(resnapshot: set[str], *, once: bool) -> Body:
+    """One run, from opening the epoch log to the end or a failure; later runs do not begin a table anew."""
+
+    def run(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
+        with contextlib.closing(KafkaEpochLog(settings.kafka)) as epoch_log:
+            capture = Capture(BinlogSource(settings), epoch_log, settings.cdc, log)
+            capture.run(stop, resnapshot, once=once)
+        if once:
+            stop.set()
+
+    return run
 
 
 @click.command(help="Captures committed changes from the source's binlog into Kafka, in epochs, until it is stopped.")
 @click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
-def main(config: str | None) -> None:
-    """Runs capture and exits with its status."""
-    sys.exit(run_service("cdc", body, config))
+@click.option(
+    "--resnapshot",
+    metavar="TABLE",
+    multiple=True,
+    help="Read this table (schema.table) again from the beginning, with its present definition; may be repeated.",
+)
+@click.option("--once", is_flag=True, help="End when every table is read, instead of following the binlog.")
+def main(config: str | None, resnapshot: tuple[str, ...], *, once: bool) -> None:
+    """Runs capture and exits with its status; a capture that runs already is fenced off, and stops."""
+    sys.exit(run_service("cdc", body(set(resnapshot), once=once), config))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from datafingerprint.changes import Changes, Op, changes
+from datafingerprint.changes import Changes, Op, changes, reset
 from datafingerprint.config import Cdc
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
-from datafingerprint.errors import DecodeError, SourceError
+from datafingerprint.errors import SourceError, Unavailable
+from datafingerprint.gtid import has_reached
 from datafingerprint.ports import EpochDraft, EpochLog, SnapshotRows, Source
 from datafingerprint.schema import TableSchema
 from services.cdc.binlog import parse_event
@@ -37,6 +39,13 @@ class _Stream:
     snapshots: dict[str, SnapshotCursor]
     watched: dict[str, WatchedTable]
     unpublished: dict[int, TableSchema]
+    version_last: int
+
+    def define(self, table: TableSchema) -> None:
+        """Puts a new definition of a table in force, under a number of its own."""
+        self.version_last += 1
+        self.watched[table.table] = WatchedTable(table, self.version_last)
+        self.unpublished[self.version_last] = table
 
 
 class Capture:
@@ -65,21 +74,39 @@ class Capture:
         self._log = log
         self._clock = clock
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, resnapshot: set[str] | None = None, *, once: bool = False) -> None:
         """Captures until told to stop, which it does at the end of an epoch.
 
+        Args:
+            stop: Set by whoever wants it to end.
+            resnapshot: Tables to read again from the beginning, with their present definitions; they are taken out
+                of the set once the stream says that they are being read, so that a later run does not begin anew.
+            once: Whether to end when every table is read, and not to follow the binlog any further.
+
         Raises:
-            Unavailable: a part is away; run again.
+            Unavailable: a part is away, or a table came under watch; run again.
             Stop: going on would lose or double a change.
         """
         last = self._epoch_log.open()
         self._source.preflight()
-        tables = self._source.tables()
-        stream = self._resumed(last, tables) if last else self._begun(tables)
+        present = {table.table: table for table in self._source.tables()}
+        stream = self._resumed(last, present) if last else self._begun(list(present.values()))
+        self._require_present(resnapshot or set(), present)
+        for name in resnapshot or ():
+            stream.snapshots[name] = SnapshotCursor(0, 0, complete=False)
         if not _is_complete(stream):
-            self._snapshot(stream, tables, stop)
-        if _is_complete(stream) and not stop.is_set():
+            self._snapshot(stream, present, stop, resnapshot)
+        if _is_complete(stream) and not stop.is_set() and not once:
             self._follow(stream, stop)
+
+    def _require_present(self, names: set[str], present: dict[str, TableSchema]) -> None:
+        missing = sorted(names - set(present))
+        if missing:
+            raise SourceError(
+                f"no table {missing[0]} is under watch",
+                where="--resnapshot",
+                remedy=f"there are: {', '.join(sorted(present)[:10])}",
+            )
 
     def _begun(self, tables: Sequence[TableSchema]) -> _Stream:
         stream_id = uuid.uuid4().hex
@@ -93,16 +120,14 @@ class Capture:
             snapshots={table: SnapshotCursor(0, 0, complete=False) for table in watched},
             watched=watched,
             unpublished={one.version: one.table for one in watched.values()},
+            version_last=len(watched),
         )
 
-    def _resumed(self, last: Epoch, tables: Sequence[TableSchema]) -> _Stream:
+    def _resumed(self, last: Epoch, present: dict[str, TableSchema]) -> _Stream:
         definitions = self._epoch_log.definitions()
         watched = {table: WatchedTable(definitions[number], number) for table, number in last.versions.items()}
-        self._require_same_tables(watched, {table.table: table for table in tables})
-        self._log.info(
-            "stream resumed", stream_id=last.stream_id, epoch=last.number, gtid=last.position.gtid, tables=len(watched)
-        )
-        return _Stream(
+        self._require_same_fields(watched, present)
+        stream = _Stream(
             stream_id=last.stream_id,
             number=last.number,
             position=last.position,
@@ -110,21 +135,22 @@ class Capture:
             snapshots=dict(last.snapshots),
             watched=watched,
             unpublished={},
+            version_last=max(definitions, default=0),
         )
+        self._log.info(
+            "stream resumed", stream_id=last.stream_id, epoch=last.number, gtid=last.position.gtid, tables=len(watched)
+        )
+        for name in sorted(set(present) - set(watched)):
+            stream.define(present[name])
+            stream.snapshots[name] = SnapshotCursor(0, 0, complete=False)
+            self._log.info("table came under watch", table=name)
+        return stream
 
-    def _require_same_tables(self, watched: dict[str, WatchedTable], present: dict[str, TableSchema]) -> None:
-        """The stream goes on with the tables and definitions that it began with.
+    def _require_same_fields(self, watched: dict[str, WatchedTable], present: dict[str, TableSchema]) -> None:
+        """Partition fields belong to the lake table: other ones would make it differ for good.
 
-        A table that changed meanwhile may still have a readable backlog, so only what makes the lake differ for
-        good is refused here: other partition fields. Everything else is found at the first row that differs.
+        A definition that changed otherwise may still have a readable backlog: the first row that differs tells.
         """
-        added = sorted(set(present) - set(watched))
-        if added:
-            raise SourceError(
-                f"tables came under watch after the stream began: {', '.join(added)}",
-                where="[source] tables",
-                remedy="exclude them with a leading !, or capture again under another [kafka] prefix and [lake] path",
-            )
         for name, one in watched.items():
             now = present.get(name)
             if now is not None and now.partition != one.table.partition:
@@ -134,24 +160,43 @@ class Capture:
                     remedy="set them back, or capture again under another [kafka] prefix and [lake] path",
                 )
 
-    def _snapshot(self, stream: _Stream, tables: Sequence[TableSchema], stop: threading.Event) -> None:
-        """Reads every table at one position; an attempt begins with a `t` for every table.
+    def _snapshot(
+        self,
+        stream: _Stream,
+        present: dict[str, TableSchema],
+        stop: threading.Event,
+        resnapshot: set[str] | None = None,
+    ) -> None:
+        """Reads the tables that are not complete in one view, behind a `t` for each of them.
 
-        Until the last step is published the epochs say that the snapshot is not complete, and a crash starts it
-        again from nothing, at a later position.
+        Tables that are complete are followed up to the view's position first, meanwhile passing over the others: so
+        every epoch stands at one position for all tables. Until the last step is published the epochs say which
+        tables are not complete, and a crash starts these again from nothing, at a later position.
         """
-        snapshot = self._source.snapshot(tables)
-        stream.position = snapshot.position
-        stream.committed_at = self._clock()
-        stream.snapshots = {table: SnapshotCursor(0, 0, complete=False) for table in stream.watched}
-        self._log.info("snapshot started", gtid=snapshot.position.gtid, tables=len(tables))
-        resets = [changes(one.table, one.version, Op.TRUNCATED, 0, count=1) for one in stream.watched.values()]
-        self._publish(stream, resets)
-        for step in snapshot.read():
-            self._publish_step(stream, step)
-            if stop.is_set():
-                return
-        rows = sum(cursor.rows for cursor in stream.snapshots.values())
+        names = sorted(name for name, cursor in stream.snapshots.items() if not cursor.complete)
+        self._require_present(set(names), present)
+        snapshot = self._source.snapshot([present[name] for name in names])
+        with contextlib.closing(snapshot):
+            if len(names) < len(stream.watched):
+                self._follow(stream, stop, until=snapshot.position, without=frozenset(names))
+                if stop.is_set():
+                    return
+            stream.position = snapshot.position
+            stream.committed_at = self._clock()
+            for name in names:
+                stream.snapshots[name] = SnapshotCursor(0, 0, complete=False)
+                if present[name] != stream.watched[name].table:
+                    stream.define(present[name])
+            self._log.info("snapshot started", gtid=snapshot.position.gtid, tables=len(names))
+            read = [stream.watched[name] for name in names]
+            self._publish(stream, [reset(one.table, one.version) for one in read])
+            if resnapshot is not None:
+                resnapshot.clear()
+            for step in snapshot.read():
+                self._publish_step(stream, step)
+                if stop.is_set():
+                    return
+        rows = sum(stream.snapshots[name].rows for name in names)
         self._log.info("snapshot complete", rows=rows, epoch=stream.number)
 
     def _publish_step(self, stream: _Stream, step: SnapshotRows) -> None:
@@ -168,34 +213,51 @@ class Capture:
             epoch=stream.number,
         )
 
-    def _follow(self, stream: _Stream, stop: threading.Event) -> None:
-        """Follows the binlog from the last epoch's position on."""
-        assembler = Assembler(stream.position, self._is_watched(stream))
+    def _follow(
+        self,
+        stream: _Stream,
+        stop: threading.Event,
+        *,
+        until: SourcePosition | None = None,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """Follows the binlog from the last epoch's position on.
+
+        Args:
+            stream: What is followed.
+            stop: Ends it after the open epoch.
+            until: A position at which an epoch is to end, and with it this; None goes on for ever.
+            without: Tables that are passed over, whatever happens to them.
+        """
+        if until is not None and has_reached(stream.position.gtid, until.gtid):
+            return
+        assembler = Assembler(stream.position, self._is_watched(stream, without))
         builder = EpochBuilder(
             EpochLimits(self._cdc.epoch_s, self._cdc.epoch_rows, self._cdc.heartbeat_s), stream.watched
         )
         closed_at = self._clock()
-        for octets in self._source.events(stream.position):
-            now = self._clock()
-            committed = assembler.feed(parse_event(octets, f"{stream.position.file}:{stream.position.pos}"))
-            if committed:
-                builder.add(committed, now)
-            due = builder.is_due(now, closed_at) or (stop.is_set() and not builder.is_empty)
-            if due and assembler.is_between_transactions:
-                self._close(stream, builder, assembler.position)
-                closed_at = self._clock()
-            if stop.is_set() and builder.is_empty:
-                return
+        with contextlib.closing(self._source.events(stream.position)) as events:
+            for octets in events:
+                now = self._clock()
+                committed = assembler.feed(parse_event(octets, f"{stream.position.file}:{stream.position.pos}"))
+                if committed:
+                    builder.add(committed, now)
+                is_there = bool(until and committed and has_reached(committed.position.gtid, until.gtid))
+                due = builder.is_due(now, closed_at) or (stop.is_set() and not builder.is_empty)
+                if is_there or (due and assembler.is_between_transactions):
+                    self._close(stream, builder, assembler.position)
+                    closed_at = self._clock()
+                if is_there or (stop.is_set() and builder.is_empty):
+                    return
 
-    def _is_watched(self, stream: _Stream) -> Callable[[str], bool]:
+    def _is_watched(self, stream: _Stream, without: frozenset[str] = frozenset()) -> Callable[[str], bool]:
         def is_watched(table: str) -> bool:
             if table in stream.watched:
-                return True
-            if self._source.is_watched(table):
-                raise DecodeError(
-                    f"table {table} matches [source] tables but came after the stream began",
-                    where=f"{stream.position.file}",
-                    remedy=f"exclude it with !{table}, or capture again under another [kafka] prefix and [lake] path",
+                return table not in without
+            # One that was made and dropped again before it was ever seen leaves nothing to keep.
+            if self._source.is_watched(table) and any(one.table == table for one in self._source.tables()):
+                raise Unavailable(
+                    f"table {table} came under watch, and is to be read first", where=stream.position.file
                 )
             return False
 

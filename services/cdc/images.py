@@ -55,7 +55,7 @@ def _changed(table: TableSchema, where: str, how: str) -> DecodeError:
     return DecodeError(
         f"the definition of {table.table} has changed: {how}",
         where=where,
-        remedy="changed definitions are not followed yet: capture again under another prefix",
+        remedy=f"read it again with its present definition: datafingerprint capture --resnapshot {table.table}",
     )
 
 

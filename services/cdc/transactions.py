@@ -154,7 +154,11 @@ class Assembler:
             raise self._refusal("a statement that is not known to leave the rows as they are", event)
         watched = [table for table in statement.tables if self._is_watched(table)]
         if watched:
-            raise self._refusal(f"{statement.name} TABLE on {', '.join(watched)} is not followed yet", event)
+            raise DecodeError(
+                f"{statement.name} TABLE on {', '.join(watched)} is not followed",
+                where=self._where(event),
+                remedy=f"read it again with its present definition: datafingerprint capture --resnapshot {watched[0]}",
+            )
         if statement.meaning is Meaning.TABLES and opened.begun and opened.rows:
             raise self._refusal("a table is defined in the middle of a transaction", event)
 

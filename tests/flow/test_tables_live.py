@@ -1,0 +1,118 @@
+"""Tables come under watch and are read again while the stream goes on, and a kill in between costs nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from datafingerprint.verdict import Outcome
+from services.auditor.__main__ import run as audit
+
+pytestmark = pytest.mark.live
+
+ROWS = 3_000
+
+
+class Writer(threading.Thread):
+    """Changes rows of `players` until it is told to stop, so that something happens during every reading."""
+
+    def __init__(self, flow: Any) -> None:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+        super().__init__()
+        self.ended = threading.Event()
+        self._flow = flow
+
+    def run(self) -> None:
+        connection = self._flow.stack.blueprint.warehouse.connect()
+        number = 10_000
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(f"USE {self._flow.schema}")
+            while not self.ended.wait(0.005):
+                number += 1
+                cursor.execute("INSERT INTO players (player_id, league_id, name) VALUES (%s, 1, 'w')", (number,))
+                cursor.execute("UPDATE players SET rating = rating + 1 WHERE player_id = 201")
+                cursor.execute("DELETE FROM players WHERE player_id = %s", (number - 5,))
+                connection.commit()
+
+
+@contextlib.contextmanager
+def writing(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
+    writer = Writer(flow)
+    writer.start()
+    try:
+        yield
+    finally:
+        writer.ended.set()
+        writer.join()
+
+
+@pytest.fixture
+def flow(small_flow: Any) -> Any:  # noqa: ANN401 - as above
+    small_flow.start()
+    small_flow.settle()
+    return small_flow
+
+
+def require_agreement(flow: Any) -> None:  # noqa: ANN401 - as above
+    """Source, stream and lake, row for row and sum for sum."""
+    flow.settle()
+    flow.assert_all_match()
+    flow.assert_equal()
+    assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
+
+
+def test_a_table_that_is_made_while_capture_runs_is_read_and_followed(flow: Any) -> None:  # noqa: ANN401 - as above
+    with writing(flow):
+        flow.sql(f"CREATE TABLE {flow.schema}.passing (id INT PRIMARY KEY)")
+        flow.sql(f"INSERT INTO {flow.schema}.passing VALUES (1)")
+        flow.sql(f"CREATE TABLE {flow.schema}.later (id INT PRIMARY KEY, note VARCHAR(20))")
+        flow.sql(f"INSERT INTO {flow.schema}.later VALUES (1, 'first'), (2, 'second')")
+        flow.service("cdc").await_saying(f"event=table came under watch table={flow.schema}.later")
+        flow.service("cdc").await_saying("event=snapshot complete", times=2)
+        flow.sql(f"UPDATE {flow.schema}.later SET note = 'changed' WHERE id = 2")
+    require_agreement(flow)
+    assert f"{flow.schema}.later" in {table for table, _ in flow.verdicts()}
+
+
+def test_a_truncated_table_stops_capture_with_the_command_that_goes_on(flow: Any) -> None:  # noqa: ANN401 - as above
+    name = f"{flow.schema}.notes"
+    flow.sql(f"TRUNCATE TABLE {name}")
+    flow.sql(f"INSERT INTO {name} VALUES (1, 'new')")
+    cdc = flow.service("cdc")
+    assert cdc.wait(30) == 2
+    line = next(line for line in cdc.text.splitlines() if "event=stopped" in line)
+    assert f"TRUNCATE TABLE on {name} is not followed" in line
+    assert f"remedy=read it again with its present definition: datafingerprint capture --resnapshot {name}" in line
+    flow.sql(f"INSERT INTO {flow.schema}.players (player_id, league_id, name) VALUES (777, 2, 'meanwhile')")
+    again = flow.service("cdc", "--resnapshot", name, "--once", label="again")
+    again.start()
+    assert again.wait(60) == 0
+    cdc.start()
+    require_agreement(flow)
+
+
+def test_rows_that_were_never_logged_come_back_by_reading_the_table_again_through_kills(flow: Any) -> None:  # noqa: ANN401
+    with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")
+        for start in range(100_000, 100_000 + ROWS, 500):
+            values = ", ".join(f"({start + n}, {n % 3 + 1}, 'unseen')" for n in range(500))
+            cursor.execute(f"INSERT INTO {flow.schema}.players (player_id, league_id, name) VALUES {values}")
+        connection.commit()
+    flow.service("cdc").kill()
+    with writing(flow):
+        again = flow.service("cdc", "--resnapshot", f"{flow.schema}.players", label="again")
+        again.start(DFP_CDC_SNAPSHOT_ROWS="200")
+        again.await_saying("event=snapshot read", times=3)
+        again.kill()
+        cdc = flow.service("cdc")
+        seen = cdc.text.count("event=snapshot read")
+        cdc.start(DFP_CDC_SNAPSHOT_ROWS="200")
+        cdc.await_saying("event=snapshot read", times=seen + 3)
+        cdc.kill()
+        cdc.start()
+        complete = cdc.text.count("event=snapshot complete")
+        cdc.await_saying("event=snapshot complete", times=complete + 1)
+    require_agreement(flow)
