@@ -31,10 +31,12 @@ def apply_changes(
 ) -> dict[SumKey, Fingerprint]:
     """The sums that consecutive changes alter, at their new values.
 
-    A `t` starts every sum of the table in this Kafka partition again from nothing; only what follows the last
-    one counts, so a reset cannot reach back over it.
+    A `t` starts every sum of the table in this Kafka partition again from nothing, or that of the one partition
+    that it is about; only what follows the last one counts, so a reset cannot reach back over it.
     """
     table = changes.table.table
+    if changes.partition is not None:
+        return {SumKey(table, changes.partition, kafka_partition): ZERO}
     altered: dict[SumKey, Fingerprint] = {}
     last = last_truncation(changes)
     if last != NO_TRUNCATION:

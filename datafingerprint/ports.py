@@ -109,8 +109,8 @@ class Source(Protocol):
             SourceError: there is none, or one has a type that cannot be carried exactly.
         """
 
-    def snapshot(self, tables: Sequence[TableSchema]) -> SourceSnapshot:
-        """Opens a consistent view of these tables."""
+    def snapshot(self, tables: Sequence[TableSchema], partitions: Mapping[str, str] | None = None) -> SourceSnapshot:
+        """Opens a consistent view of these tables. Of tables named in `partitions` it reads that partition alone."""
 
     def events(self, position: SourcePosition) -> Generator[bytes, None, None]:
         """Binlog events after a position, without checksums, without end; a heartbeat event when the source is idle.

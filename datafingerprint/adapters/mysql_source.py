@@ -23,6 +23,7 @@ from datafingerprint.errors import ConfigError, DataFingerprintError, SourceErro
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import SnapshotRows
 from datafingerprint.schema import TableSchema
+from datafingerprint.sql.mysql import Dialect, in_partition
 
 HEARTBEAT_S = 0.25
 _MARIADB_MIN, _MYSQL_MIN = (10, 6), (8, 0)
@@ -152,7 +153,7 @@ class BinlogSource:
         key = tuple(found["COLUMN_NAME"] for found in cursor.fetchall())
         return described_table(schema, name, described, key, self._settings.tables.get(f"{schema}.{name}"))
 
-    def snapshot(self, tables: Sequence[TableSchema]) -> Snapshot:
+    def snapshot(self, tables: Sequence[TableSchema], partitions: Mapping[str, str] | None = None) -> Snapshot:
         """See `ports.Source.snapshot`; the connection lives until the snapshot has been read."""
         connection = self._connect()
         try:
@@ -162,7 +163,13 @@ class BinlogSource:
         except DataFingerprintError:
             connection.close()
             raise
-        return Snapshot(connection, position, tables, self._settings.cdc.snapshot_rows, self._where)
+        dialect = Dialect.MARIADB if server.is_mariadb else Dialect.MYSQL
+        conditions = {
+            table.table: in_partition(partitioning(table), (partitions or {})[table.table], dialect)
+            for table in tables
+            if table.table in (partitions or {})
+        }
+        return Snapshot(connection, position, tables, self._settings.cdc.snapshot_rows, self._where, conditions)
 
     def events(self, position: SourcePosition) -> Generator[bytes, None, None]:
         """See `ports.Source.events`."""
@@ -199,7 +206,9 @@ class Snapshot:
         tables: Sequence[TableSchema],
         rows_max: int,
         where: str,
+        conditions: Mapping[str, str],
     ) -> None:
+        self._conditions = conditions
         self._connection = connection
         self._position = position
         self._tables = tables
@@ -226,7 +235,9 @@ class Snapshot:
         with translated(self._where):
             estimated = self._estimate(table)
             cursor = self._connection.cursor(SSCursor)
-            cursor.execute(f"SELECT {select_list(table)} FROM {quoted_table(table)}")
+            condition = self._conditions.get(table.table)
+            where = f" WHERE {condition}" if condition else ""
+            cursor.execute(f"SELECT {select_list(table)} FROM {quoted_table(table)}{where}")
         while True:
             with translated(self._where):
                 fetched = cursor.fetchmany(self._rows_max)

@@ -16,7 +16,7 @@ from datafingerprint.config import Settings
 from services.cdc.capture import Capture
 
 
-def body(resnapshot: set[str], *, once: bool) -> Body:
+def body(resnapshot: dict[str, str | None], *, once: bool) -> Body:
     """One run, from opening the epoch log to the end or a failure; later runs do not begin a table anew."""
 
     def run(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
@@ -37,10 +37,13 @@ def body(resnapshot: set[str], *, once: bool) -> Body:
     multiple=True,
     help="Read this table (schema.table) again from the beginning, with its present definition; may be repeated.",
 )
+@click.option("--partition", metavar="NAME", help="Read only this partition of the one table that is read again.")
 @click.option("--once", is_flag=True, help="End when every table is read, instead of following the binlog.")
-def main(config: str | None, resnapshot: tuple[str, ...], *, once: bool) -> None:
+def main(config: str | None, resnapshot: tuple[str, ...], partition: str | None, *, once: bool) -> None:
     """Runs capture and exits with its status; a capture that runs already is fenced off, and stops."""
-    sys.exit(run_service("cdc", body(set(resnapshot), once=once), config))
+    if partition is not None and len(resnapshot) != 1:
+        raise click.UsageError("--partition needs --resnapshot with the one table that it is of")
+    sys.exit(run_service("cdc", body(dict.fromkeys(resnapshot, partition), once=once), config))
 
 
 if __name__ == "__main__":

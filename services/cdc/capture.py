@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -74,13 +74,16 @@ class Capture:
         self._log = log
         self._clock = clock
 
-    def run(self, stop: threading.Event, resnapshot: set[str] | None = None, *, once: bool = False) -> None:
+    def run(
+        self, stop: threading.Event, resnapshot: dict[str, str | None] | None = None, *, once: bool = False
+    ) -> None:
         """Captures until told to stop, which it does at the end of an epoch.
 
         Args:
             stop: Set by whoever wants it to end.
-            resnapshot: Tables to read again from the beginning, with their present definitions; they are taken out
-                of the set once the stream says that they are being read, so that a later run does not begin anew.
+            resnapshot: Tables to read again, with their present definitions, each as a whole (None) or one partition
+                of it; they are taken out once the stream says that they are being read, so that a later run does not
+                begin anew.
             once: Whether to end when every table is read, and not to follow the binlog any further.
 
         Raises:
@@ -91,7 +94,8 @@ class Capture:
         self._source.preflight()
         present = {table.table: table for table in self._source.tables()}
         stream = self._resumed(last, present) if last else self._begun(list(present.values()))
-        self._require_present(resnapshot or set(), present)
+        self._require_present(resnapshot or (), present)
+        self._require_partitions(stream, resnapshot or {}, present)
         for name in resnapshot or ():
             stream.snapshots[name] = SnapshotCursor(0, 0, complete=False)
         if not _is_complete(stream):
@@ -99,8 +103,22 @@ class Capture:
         if _is_complete(stream) and not stop.is_set() and not once:
             self._follow(stream, stop)
 
-    def _require_present(self, names: set[str], present: dict[str, TableSchema]) -> None:
-        missing = sorted(names - set(present))
+    def _require_partitions(
+        self, stream: _Stream, resnapshot: Mapping[str, str | None], present: dict[str, TableSchema]
+    ) -> None:
+        """One partition can be read again only beside the others of the same definition, and when these are whole."""
+        for name, partition in resnapshot.items():
+            if partition is None:
+                continue
+            if not stream.snapshots[name].complete or present[name] != stream.watched[name].table:
+                raise SourceError(
+                    f"{name} has changed or was never read to its end",
+                    where=f"--resnapshot {name} --partition {partition}",
+                    remedy="read the whole table again: leave out --partition",
+                )
+
+    def _require_present(self, names: Iterable[str], present: dict[str, TableSchema]) -> None:
+        missing = sorted(set(names) - set(present))
         if missing:
             raise SourceError(
                 f"no table {missing[0]} is under watch",
@@ -165,17 +183,19 @@ class Capture:
         stream: _Stream,
         present: dict[str, TableSchema],
         stop: threading.Event,
-        resnapshot: set[str] | None = None,
+        resnapshot: dict[str, str | None] | None = None,
     ) -> None:
         """Reads the tables that are not complete in one view, behind a `t` for each of them.
 
         Tables that are complete are followed up to the view's position first, meanwhile passing over the others: so
         every epoch stands at one position for all tables. Until the last step is published the epochs say which
-        tables are not complete, and a crash starts these again from nothing, at a later position.
+        tables are not complete, and a crash starts these again from nothing, at a later position; also one of which
+        only a partition was being read.
         """
         names = sorted(name for name, cursor in stream.snapshots.items() if not cursor.complete)
         self._require_present(set(names), present)
-        snapshot = self._source.snapshot([present[name] for name in names])
+        partitions = {name: one for name, one in (resnapshot or {}).items() if one is not None}
+        snapshot = self._source.snapshot([present[name] for name in names], partitions)
         with contextlib.closing(snapshot):
             if len(names) < len(stream.watched):
                 self._follow(stream, stop, until=snapshot.position, without=frozenset(names))
@@ -189,7 +209,8 @@ class Capture:
                     stream.define(present[name])
             self._log.info("snapshot started", gtid=snapshot.position.gtid, tables=len(names))
             read = [stream.watched[name] for name in names]
-            self._publish(stream, [reset(one.table, one.version) for one in read])
+            resets = [reset(one.table, one.version, partition=partitions.get(one.table.table)) for one in read]
+            self._publish(stream, resets)
             if resnapshot is not None:
                 resnapshot.clear()
             for step in snapshot.read():

@@ -7,14 +7,19 @@ its values. Both fold by the same two steps: number the images in order, then lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datafingerprint.changes import HAS_AFTER, HAS_BEFORE, NO_TRUNCATION, Changes, has_op, images, last_truncation
-from datafingerprint.digests import identities, run
+from datafingerprint.digests import identities, partition_names, run
+from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
+
+Mask = npt.NDArray[np.bool_]
 
 EVERY_COPY = 2**31
 """How many copies of a removed key leave the lake: all, should damage have left more than one."""
@@ -33,6 +38,7 @@ class NetChange:
 
     Attributes:
         reset: The table starts again from nothing: whatever the lake holds goes.
+        reset_partitions: Partitions that do.
         added: Rows to put into the lake.
         removed: One image of each identity that leaves, to find the files by.
         removed_ids: Their identities, and how many copies of each leave: columns `id` (text), `copies` (int64).
@@ -42,11 +48,12 @@ class NetChange:
     added: pa.Table
     removed: pa.Table
     removed_ids: pa.Table
+    reset_partitions: frozenset[str] = frozenset()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is to be done."""
-        return not (self.reset or self.added.num_rows or self.removed.num_rows)
+        return not (self.reset or self.reset_partitions or self.added.num_rows or self.removed.num_rows)
 
 
 def fold(table: TableSchema, parts: Sequence[tuple[int, Changes]]) -> NetChange:
@@ -54,26 +61,60 @@ def fold(table: TableSchema, parts: Sequence[tuple[int, Changes]]) -> NetChange:
 
     An identity lives in one Kafka partition, so no order between partitions is needed.
     """
-    by_partition: dict[int, list[pa.Table]] = {}
+    by_partition: dict[int, list[Changes]] = {}
     for partition, one in parts:
-        by_partition.setdefault(partition, []).append(one.rows)
-    reset = False
-    rows: list[pa.Table] = []
-    for partition in sorted(by_partition):
-        joined = pa.concat_tables(by_partition[partition])
-        last = last_truncation(Changes(table, 0, joined))
-        reset = reset or last != NO_TRUNCATION
-        rows.append(joined.slice(last + 1))
-    return _net(table, pa.concat_tables(rows), reset=reset)
+        by_partition.setdefault(partition, []).append(one)
+    runs = [_valid(by_partition[partition]) for partition in sorted(by_partition)]
+    net = _net(table, [piece for run in runs for piece in run.pieces], reset=any(run.reset for run in runs))
+    return replace(net, reset_partitions=frozenset().union(*(run.reset_partitions for run in runs)))
 
 
-def _net(table: TableSchema, rows: pa.Table, *, reset: bool) -> NetChange:
-    before_mask = np.asarray(has_op(rows, HAS_BEFORE).to_numpy(), dtype=np.bool_)
-    after_mask = np.asarray(has_op(rows, HAS_AFTER).to_numpy(), dtype=np.bool_)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What counts of one Kafka partition: rows, each piece with the partitions whose images a later `t` made void."""
+
+    pieces: list[tuple[pa.Table, frozenset[str]]]
+    reset: bool
+    reset_partitions: frozenset[str]
+
+
+def _valid(parts: Sequence[Changes]) -> _Run:
+    """From the last change backwards, as far as a `t` of the whole table."""
+    void: frozenset[str] = frozenset()
+    pieces: list[tuple[pa.Table, frozenset[str]]] = []
+    for one in reversed(parts):
+        if one.partition is not None:
+            void |= {one.partition}
+            continue
+        last = last_truncation(one)
+        pieces.append((one.rows.slice(last + 1), void))
+        if last != NO_TRUNCATION:
+            return _Run(pieces[::-1], reset=True, reset_partitions=void)
+    return _Run(pieces[::-1], reset=False, reset_partitions=void)
+
+
+def _counting(table: TableSchema, pieces: Sequence[tuple[pa.Table, frozenset[str]]], side: str) -> Mask:
+    """Which rows have an image on this side that counts."""
+    ops = HAS_BEFORE if side == "before" else HAS_AFTER
+    masks = []
+    for rows, void in pieces:
+        mask = np.asarray(has_op(rows, ops).to_numpy(), dtype=np.bool_).copy()
+        if void and mask.any():
+            names = partition_names(images(rows.filter(pa.array(mask)), side), partitioning(table))
+            mask[mask] = ~np.asarray(pc.is_in(names, pa.array(sorted(void), pa.string())).to_numpy(), dtype=np.bool_)
+        masks.append(mask)
+    return np.concatenate(masks)
+
+
+def _net(table: TableSchema, parts: Sequence[tuple[pa.Table, frozenset[str]]], *, reset: bool) -> NetChange:
+    nothing = table.arrow.empty_table()
+    if not parts:
+        return NetChange(reset, nothing, nothing, _ids([], []))
+    rows = pa.concat_tables([piece for piece, _ in parts])
+    before_mask, after_mask = _counting(table, parts, "before"), _counting(table, parts, "after")
     pieces = [images(rows.filter(pa.array(before_mask)), "before"), images(rows.filter(pa.array(after_mask)), "after")]
     all_images = pa.concat_tables(pieces).combine_chunks()
     if not all_images.num_rows:
-        nothing = all_images.slice(0, 0)
         return NetChange(reset, nothing, nothing, _ids([], []))
     order = np.concatenate([np.flatnonzero(before_mask) * 2, np.flatnonzero(after_mask) * 2 + 1])
     sign = np.repeat(np.array([-1, 1], dtype=np.int8), [pieces[0].num_rows, pieces[1].num_rows])

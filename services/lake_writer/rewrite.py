@@ -79,9 +79,9 @@ def _rewritten(
     if net.reset:
         return table.arrow.empty_table(), list(files), 0
     kept: list[pa.Table] = []
-    gone: list[DataFile] = []
+    gone = [file for file in files if file.partition in net.reset_partitions]
     left = net.removed_ids
-    for file in candidates(table, net.removed, files):
+    for file in candidates(table, net.removed, [file for file in files if file not in gone]):
         if not left.num_rows:
             break
         rows = lake_table.read(file)

@@ -116,3 +116,26 @@ def test_rows_that_were_never_logged_come_back_by_reading_the_table_again_throug
         complete = cdc.text.count("event=snapshot complete")
         cdc.await_saying("event=snapshot complete", times=complete + 1)
     require_agreement(flow)
+
+
+def test_one_partition_is_read_again_and_the_others_are_left_alone(flow: Any) -> None:  # noqa: ANN401 - as above
+    name = f"{flow.schema}.players"
+    with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")
+        cursor.execute(
+            f"INSERT INTO {name} (player_id, league_id, name) VALUES (9001, 2, 'unseen'), (9003, 3, 'unseen')"
+        )
+        cursor.execute(f"DELETE FROM {name} WHERE player_id = 205")
+        connection.commit()
+    elsewhere = {path for path in flow.live_files("players") if "league_id=2/" not in path}
+    flow.service("cdc").kill()
+    again = flow.service("cdc", "--resnapshot", name, "--partition", "league_id=2", "--once", label="again")
+    again.start()
+    assert again.wait(60) == 0
+    assert "rows=20 " in next(line for line in again.text.splitlines() if "event=snapshot complete" in line)
+    flow.service("cdc").start()
+    flow.settle()
+    flow.assert_all_match()
+    assert elsewhere <= set(flow.live_files("players"))
+    found = {one.partition: one.reason for one in audit(flow.settings, name, None, threading.Event())}
+    assert found == {"league_id=1": "", "league_id=2": "", "league_id=3": "the stream has 1 row too few"}

@@ -11,20 +11,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datafingerprint.changes import reset
+from datafingerprint.fingerprint import ZERO
+from datafingerprint.ledger import SumKey, apply_changes
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import DataFile
 from datafingerprint.routing import routed
 from datafingerprint.schema import Column, Kind, TableSchema
 from services.lake_writer.fold import NetChange, fold, without
 from services.lake_writer.rewrite import candidates
-from tests.datafingerprint.drawn import KEYED, MULTISET, History, Row, arrow, change_rows, histories, multiset
+from tests.datafingerprint.drawn import (
+    KEYED,
+    MULTISET,
+    History,
+    Row,
+    arrow,
+    change_rows,
+    histories,
+    multiset,
+    slow_sums,
+)
 
 
 def lake_after(table: TableSchema, files: list[list[Row]], net: NetChange) -> Counter[tuple[Any, ...]]:
     """The rows of the lake once a net change is carried out, file after file."""
     left = net.removed_ids
     kept: list[Row] = []
-    for file in files if not net.reset else []:
+    names = partitioning(table)
+    for whole in files if not net.reset else []:
+        # Files hold rows of one partition; here they are as if they had been split.
+        file = [row for row in whole if names.name(row) not in net.reset_partitions]
         rest, still = without(table, arrow(table, file), left)
         kept += rest.to_pylist()
         left = left if table.key else still
@@ -40,6 +56,39 @@ def cut(rows: list[Row], size: int) -> list[list[Row]]:
 def test_old_rows_and_net_change_make_the_new_rows(history: History, partitions: int, file_rows: int) -> None:
     net = fold(history.table, [*routed(history.changes(), partitions), (0, history.changes(0, 0))])
     assert lake_after(history.table, cut(history.initial, file_rows), net) == multiset(history.final)
+
+
+@given(
+    histories(), st.sampled_from(["Part=a", "Part=null", "Part="]), histories(), st.integers(1, 4), st.integers(0, 14)
+)
+@settings(max_examples=200, deadline=None)
+def test_a_partition_that_starts_from_nothing_is_what_is_read_after_it(
+    history: History, partition: str, other: History, partitions: int, at: int
+) -> None:
+    """Rows of the partition are replaced by others; rows elsewhere are as the history left them."""
+    table, names = history.table, partitioning(history.table)
+    elsewhere = [row for row in history.final if names.name(row) != partition]
+    taken = {row["id"] for row in elsewhere}
+    read = [row for row in other.initial if names.name(row) == partition and (not table.key or row["id"] not in taken)]
+    if table.key:
+        read = list({row["id"]: row for row in read}.values())
+    again = change_rows(table, [{"op": "r", "tx": 0, "before": None, "after": row} for row in read])
+    parts = [
+        *routed(history.changes(0, at), partitions),
+        *routed(history.changes(at), partitions),
+        *routed(reset(table, 1, partition=partition), partitions),
+        *routed(again, partitions),
+    ]
+    if partitions == 1:
+        assert sum(one.partition is not None for _, one in parts) == 1
+    net = fold(table, parts)
+    assert lake_after(table, [history.initial], net) == multiset(elsewhere + read)
+    sums = {SumKey(table.table, name, 0): part for name, part in slow_sums(table, history.initial).items()}
+    for kafka_partition, one in parts:
+        sums |= apply_changes(sums, 0 if partitions == 1 else kafka_partition, one)
+    if partitions == 1:
+        found = {key.partition: part for key, part in sums.items() if part != ZERO}
+        assert found == slow_sums(table, elsewhere + read)
 
 
 @given(histories(resets=False), st.integers(0, 14))
