@@ -18,8 +18,8 @@ from pymysqlreplication.row_event import WriteRowsEvent
 from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.config import Settings, load_settings
 from datafingerprint.epochs import SourcePosition
-from deploy.embedded.mariadb import MariaDB
 from deploy.embedded.stack import EmbeddedStack
+from deploy.embedded.warehouse import Warehouse
 from services.cdc.binlog import parse_event
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
 from services.cdc.transactions import Assembler
@@ -42,7 +42,7 @@ FILL = """
 """
 
 
-def fill(mariadb: MariaDB, rows: int) -> SourcePosition:
+def fill(mariadb: Warehouse, rows: int) -> SourcePosition:
     """Makes the backlog; returns the position before it."""
     with mariadb.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE IF NOT EXISTS ootp")
@@ -122,7 +122,7 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     with tempfile.TemporaryDirectory() as directory, EmbeddedStack(Path(directory)) as stack:
         settings = load_settings({"tables": {}}, {**stack.environment(), "DFP_SOURCE_TABLES": "ootp.bench"})
-        position = fill(stack.blueprint.mariadb, rows)
+        position = fill(stack.blueprint.warehouse, rows)
         ours = best(by_column, settings, position, rows)
         theirs = best(by_library, settings, position, rows)
     print(f"by column: {ours:,.0f} rows/s")

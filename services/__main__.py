@@ -18,6 +18,7 @@ from services.cdc.__main__ import main as capture
 from services.fingerprinter.__main__ import main as fingerprint
 from services.generator.__main__ import main as generate
 from services.lake_writer.__main__ import main as write_lake
+from services.statements.__main__ import main as print_statement
 
 STATUS_NOT_MATCHING = 1
 STATUS_UNKNOWN = 2
@@ -51,6 +52,7 @@ def status(config: str | None, *, as_json: bool) -> None:
 
 
 main.add_command(audit, "audit")
+main.add_command(print_statement, "sql")
 main.add_command(generate, "generate")
 main.add_command(capture, "capture")
 main.add_command(write_lake, "write-lake")

@@ -1,0 +1,1 @@
+"""Prints the fingerprint as SQL, for people to run where they like."""

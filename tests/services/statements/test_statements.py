@@ -1,0 +1,74 @@
+"""The printed statements are what they were, and run as they stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.column_types import column
+from datafingerprint.config import Settings
+from datafingerprint.digests import sums_by_partition
+from datafingerprint.errors import ConfigError
+from datafingerprint.fingerprint import of_words
+from datafingerprint.partitions import partitioning
+from datafingerprint.schema import TableSchema
+from datafingerprint.sql.mysql import SESSION, Dialect
+from services.statements.__main__ import chosen, statement
+from tests.services.cdc.following import execute, snapshot_of
+
+GOLDEN = Path(__file__).parent / "golden"
+COLUMNS = (("id", "int(11)"), ("date", "date"), ("name", "varchar(50)"), ("rating", "double"), ("fee", "decimal(10,2)"))
+TABLE = TableSchema(
+    "ootp",
+    "players",
+    tuple(column(name, words, nullable=True, charset="utf8mb4") for name, words in COLUMNS),
+    ("id",),
+    ("year(date)",),
+)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_statement_is_what_it_was(dialect: Dialect, rows: bool) -> None:
+    golden = GOLDEN / f"{dialect}{'-rows' * rows}.sql"
+    assert statement(TABLE, dialect, "date_year=2031", rows=rows) == golden.read_text()
+
+
+def test_a_name_cannot_end_the_comment() -> None:
+    odd = TableSchema("s", "t\nDROP TABLE x", TABLE.columns)
+    assert "\nDROP" not in statement(odd, Dialect.MYSQL, None, rows=False).split("SELECT")[0]
+
+
+def test_what_is_asked_for_must_be_there() -> None:
+    known = {TABLE.table: TABLE}
+    assert chosen(known, None, None, every=True) == chosen(known, TABLE.table, None, every=False) == [TABLE]
+    with pytest.raises(ConfigError, match=r"no table ootp\.x is under watch: there are: ootp\.players"):
+        chosen(known, "ootp.x", None, every=False)
+    with pytest.raises(ConfigError, match="name one table, or say --all"):
+        chosen(known, None, None, every=False)
+    with pytest.raises(ConfigError, match="a partition needs its table"):
+        chosen(known, None, "x=1", every=True)
+
+
+@pytest.mark.live
+def test_a_printed_statement_gives_the_fingerprint(
+    source: pymysql.Connection, stack_settings: Settings, request: pytest.FixtureRequest
+) -> None:
+    described = ", ".join(f"`{name}` {words}" for name, words in COLUMNS)
+    execute(source, f"CREATE TABLE players ({described}, PRIMARY KEY (id)) DEFAULT CHARSET utf8mb4")
+    execute(source, "INSERT INTO players VALUES (1, '2031-04-02', 'Peña', 0.1, 1.5), (2, '2030-01-01', NULL, -2e9, 0)")
+    reader = BinlogSource(stack_settings)
+    (table,) = reader.tables()
+    _, snapshot = snapshot_of(reader, [table])
+    dialect = Dialect(request.config.getoption("--source"))
+    with source.cursor() as cursor:
+        for line in SESSION:
+            cursor.execute(line)
+        cursor.execute(statement(table, dialect, None, rows=False))
+        found = {row[0]: of_words(int(row[1]), [int(word) for word in row[2:6]]) for row in cursor.fetchall()}
+        cursor.execute(statement(table, dialect, None, rows=True))
+        assert {len(row[1]) for row in cursor.fetchall()} == {32}
+    assert found == sums_by_partition(snapshot[table.table], table.columns, partitioning(table))
