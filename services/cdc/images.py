@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, TableSchema
-from services.cdc.binlog import LoggedColumn, TableMap
 from services.cdc.log_types import agrees, extent
+from services.cdc.table_map import LoggedColumn, TableMap
 from services.cdc.values import Cut, Integers, Octets, decoded, little, windows
 
 _HIDDEN = "DB_ROW_HASH_"

@@ -10,8 +10,9 @@ from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import DecodeError
 from datafingerprint.gtid import parse_gtids
 from services.cdc import binlog
-from services.cdc.binlog import Event, EventType, Gtid, TableMap
+from services.cdc.binlog import Event, EventType, Gtid
 from services.cdc.statements import Meaning, Statement, classify
+from services.cdc.table_map import TableMap, parse_table_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Assembler:
 
     def _inside(self, event: Event, opened: _Open) -> Committed | None:
         if event.type is EventType.TABLE_MAP:
-            table_map = binlog.parse_table_map(event, self._where(event))
+            table_map = parse_table_map(event, self._where(event))
             self._tables[table_map.table_id] = table_map
         elif event.type in binlog.ROWS:
             self._rows(event, opened)

@@ -14,8 +14,8 @@ from datafingerprint import decimals, temporal
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, Kind
 from services.cdc.addresses import inet4_text, inet6_text, uuid_text
-from services.cdc.binlog import LoggedColumn
 from services.cdc.log_types import DECIMAL_OCTETS, decimal_groups
+from services.cdc.table_map import LoggedColumn
 
 Octets = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]

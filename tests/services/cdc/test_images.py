@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, Kind, TableSchema
 from services.cdc.addresses import inet6_text
-from services.cdc.binlog import LoggedColumn, TableMap
 from services.cdc.images import decode, fields
+from services.cdc.table_map import LoggedColumn, TableMap
 from tests.datafingerprint.drawn import MOST_TIME_US, Row, arrow, values
 
 NO_DATE = "no date"
