@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from datafingerprint.adapters.audit_source import AuditSource
-from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
-from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.audit import EPOCHS_KEPT, At, Finding, judge
 from datafingerprint.changes import NO_TRUNCATION, Changes, last_truncation
 from datafingerprint.config import Audit
@@ -22,7 +21,7 @@ from datafingerprint.errors import ConfigError, DataFingerprintError, SourceErro
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.gtid import parse_gtids
 from datafingerprint.ledger import net_sums
-from datafingerprint.ports import EpochRows
+from datafingerprint.ports import EpochRows, StateStore
 from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome
 
@@ -45,14 +44,39 @@ class _Cut:
     before_offset: int
 
 
+class View(Protocol):
+    """A consistent view of a table on the source."""
+
+    @property
+    def position(self) -> SourcePosition:
+        """Everything up to it is in the view, and nothing else."""
+
+    def sums(self, table: TableSchema, partition: str | None) -> dict[str, Fingerprint]:
+        """The source's own sums, of every partition that has rows or of one."""
+
+
+class Views(Protocol):
+    """The source, as an audit asks it."""
+
+    def view(self, table: TableSchema, stop: threading.Event) -> AbstractContextManager[View]:
+        """Opens a view, and closes it behind the block."""
+
+
+class History(Protocol):
+    """The epochs that were read before."""
+
+    def read_again(self, number: int, before_offset: int) -> EpochRows:
+        """One of them, with its changes; looked for before an offset of the epochs topic."""
+
+
 class Auditor:
     """Audits tables one after another."""
 
     def __init__(
         self,
-        source: AuditSource,
-        store: SqlStateStore,
-        reader: KafkaEpochReader,
+        source: Views,
+        store: StateStore,
+        reader: History,
         settings: Audit,
         log: structlog.stdlib.BoundLogger,
         clock: Callable[[], float] = time.time,
@@ -133,22 +157,22 @@ class Auditor:
         wanted = parse_gtids(position.gtid)
         following: Epoch | None = None
         before: int | None = None
-        with self._store.reading() as state:
-            progress = state.progress()
-            while page := state.epochs(limit=_PAGE, before=before):
-                for stored in page:
-                    epoch = stored.epoch
-                    if not wanted.contains(parse_gtids(epoch.position.gtid)):
-                        following, before = epoch, epoch.number
-                        continue
-                    is_exact = parse_gtids(epoch.position.gtid).contains(wanted)
-                    if following is None and not is_exact:
-                        return None
-                    if following is not None and not parse_gtids(following.position.gtid).contains(wanted):
-                        raise _other_source(position)
-                    self._require_known(table, epoch, progress.lake_epoch)
-                    sums = state.source_sums(table.table, epoch.number)
-                    return _Cut(epoch, sums, None if is_exact else following, progress.epochs_offset)
+        progress = self._store.progress()
+        while page := self._store.epochs(limit=_PAGE, before=before):
+            for stored in page:
+                epoch = stored.epoch
+                if not wanted.contains(parse_gtids(epoch.position.gtid)):
+                    following, before = epoch, epoch.number
+                    continue
+                is_exact = parse_gtids(epoch.position.gtid).contains(wanted)
+                if following is None and not is_exact:
+                    return None
+                if following is not None and not parse_gtids(following.position.gtid).contains(wanted):
+                    raise _other_source(position)
+                sums = self._store.source_sums(table.table, epoch.number)
+                # Afterwards: what was folded meanwhile is found out.
+                self._require_known(table, epoch, self._store.progress().lake_epoch)
+                return _Cut(epoch, sums, None if is_exact else following, progress.epochs_offset)
         if following is None:
             return None
         raise _other_source(position)
