@@ -27,6 +27,11 @@ _BUFFERED_MAX = 64
 _BACK = 16
 """Offsets to walk back at first when an epoch is looked for: a record and its marker take two."""
 
+_COMMITS_SETTLE_S = 10.0
+"""Seconds within which a transaction is seen in all its topics: the broker marks it in one partition after another."""
+
+_LOOK_AGAIN_S = 0.1
+
 _FAR = 1_000
 """Offsets that are skipped by a seek rather than read over: a seek throws away what was fetched ahead."""
 
@@ -170,8 +175,12 @@ class KafkaEpochReader:
 
     def _learn(self, epoch: Epoch, where: str) -> None:
         wanted = set(epoch.versions.values())
-        if not wanted <= set(self._definitions):
+        deadline = time.monotonic() + min(_COMMITS_SETTLE_S, self._kafka.timeout_s)
+        while not wanted <= set(self._definitions):
             self._definitions = read_definitions(self._kafka, self._topics.schemas)
+            if wanted <= set(self._definitions) or time.monotonic() > deadline:
+                break
+            self._poll(_LOOK_AGAIN_S)
         unknown = wanted - set(self._definitions)
         if unknown:
             raise WireError(
