@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import click
 import structlog
@@ -15,6 +16,7 @@ from datafingerprint.adapters.warehouse import MysqlWarehouse
 from datafingerprint.config import Settings
 from datafingerprint.errors import Stop
 from services.generator.loop import Loop, Orders
+from services.generator.seed_sql import SEED_FOLDER
 
 REFUSED = 2
 
@@ -26,6 +28,12 @@ REFUSED = 2
 @click.option("--rate", type=click.FloatRange(min=0), help="Games a second; 0 is as fast as it goes.")
 @click.option("--burst", type=click.IntRange(min=0), help="Games of a burst, played without a pause; 0 is none.")
 @click.option("--seed", type=int, help="Seed of the league; the same seed plays the same games.")
+@click.option(
+    "--seed-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=SEED_FOLDER,
+    help="Folder of an export's .sql files, to load instead of the made-up league.",
+)
 @click.option("--seed-only", is_flag=True, help="Load the seed files if need be, and end.")
 def main(
     config: str | None,
@@ -34,6 +42,7 @@ def main(
     rate: float | None,
     burst: int | None,
     seed: int | None,
+    seed_dir: Path,
     *,
     seed_only: bool,
 ) -> None:
@@ -49,19 +58,20 @@ def main(
             rate=settings.generator.rate if rate is None else rate,
             seed=settings.generator.seed if seed is None else seed,
         )
-        _run(settings, orders, seed_only=seed_only)
+        _run(settings, orders, seed_dir, seed_only=seed_only)
     except Stop as error:
         click.echo(f"generator: {error}", err=True)
         sys.exit(REFUSED)
 
 
-def _run(settings: Settings, orders: Orders, *, seed_only: bool) -> None:
+def _run(settings: Settings, orders: Orders, seed_dir: Path, *, seed_only: bool) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         # From a thread of its own: the handler runs inside the main one, which may hold the event's lock.
         signal.signal(number, lambda *_: threading.Thread(target=stopping.set, daemon=True).start())
     warehouse = MysqlWarehouse(settings.source, settings.generator.schema_name)
-    loop = Loop(warehouse, orders, stopping, structlog.get_logger(service="generator"))
+    log = structlog.get_logger(service="generator")
+    loop = Loop(warehouse, orders, stopping, log, seed_dir, only_load=seed_only)
     try:
         loop.prepare()
         if not seed_only:

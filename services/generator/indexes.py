@@ -14,6 +14,9 @@ INDEXES = {
     "players_game_batting": "game_id",
     "players_at_bat_batting_stats": "game_id",
 }
+_HAS_COLUMN = (
+    "SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = %s AND column_name = %s"
+)
 _FOUND = (
     "SELECT 1 FROM information_schema.statistics"
     " WHERE table_schema = DATABASE() AND table_name = %s AND column_name = %s AND seq_in_index = 1 LIMIT 1"
@@ -21,12 +24,15 @@ _FOUND = (
 
 
 def ensure_indexes(warehouse: Warehouse) -> tuple[str, ...]:
-    """Makes the indexes that are missing; answers the tables that got one.
+    """Makes the indexes that are missing on tables that are there; answers the tables that got one.
 
     An index of somebody else on the same column will do.
     """
     missing = tuple(
-        table for table, column in INDEXES.items() if not warehouse.query(Statement(_FOUND, (table, column)))
+        table
+        for table, column in INDEXES.items()
+        if warehouse.query(Statement(_HAS_COLUMN, (table, column)))
+        and not warehouse.query(Statement(_FOUND, (table, column)))
     )
     for table in missing:
         column = INDEXES[table]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from structlog.stdlib import BoundLogger
 
@@ -16,8 +17,9 @@ from services.generator.events import kind_of
 from services.generator.indexes import ensure_indexes
 from services.generator.league import League
 from services.generator.ports import Warehouse
-from services.generator.reading import read_archive, read_league
+from services.generator.reading import read_archive, read_league, require_tables
 from services.generator.season import new_season
+from services.generator.seed_sql import SEED_FOLDER
 from services.generator.seeding import ensure_seed
 from services.generator.statements import statements
 
@@ -75,6 +77,8 @@ class Loop:
     orders: Orders
     stopping: threading.Event
     log: BoundLogger
+    seed_folder: Path = SEED_FOLDER
+    only_load: bool = False
     _tally: Tally = field(init=False)
     _league: League | None = None
     _in_flight: int | None = None
@@ -124,9 +128,11 @@ class Loop:
 
     def _prepare(self) -> None:
         self.warehouse.connect()
-        ensure_seed(self.warehouse, lambda table, rows: self.log.info("seed loaded", table=table, rows=rows))
+        ensure_seed(self.warehouse, self.seed_folder, lambda file, rows: self.log.info("loaded", file=file, rows=rows))
         for table in ensure_indexes(self.warehouse):
             self.log.info("index made", table=table)
+        if not self.only_load:
+            require_tables(self.warehouse)
 
     def _step(self) -> None:
         league = self._league = self._league or self._read()

@@ -13,9 +13,34 @@ from services.generator.ports import Warehouse
 from services.generator.rows import Value
 from services.generator.season import BLOCK, FIRST_SEASON, season_of, season_start
 from services.generator.statements import Statement, quoted
-from services.generator.tables import PLAYERS_AT_BAT_BATTING_STATS
+from services.generator.tables import PLAYERS_AT_BAT_BATTING_STATS, TABLES
 
+_COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
 _GAME = "`game_id`, `league_id`, `home_team`, `away_team`, `date`, `time`"
+
+
+def require_tables(warehouse: Warehouse) -> None:
+    """Refuses to play in a schema that lacks what playing writes.
+
+    Raises:
+        SourceError: tables, or columns of them, are not there; all of them are named.
+    """
+    found: dict[str, set[str]] = {}
+    for table, column in _rows(warehouse, _COLUMNS):
+        found.setdefault(table, set()).add(column)
+    lacking = [table.name for table in TABLES if table.name not in found]
+    lacking += [
+        f"{table.name}.{name}"
+        for table in TABLES
+        for name in table.column_names
+        if table.name in found and name not in found[table.name]
+    ]
+    if lacking:
+        raise SourceError(
+            f"the league cannot be played: the export lacks {', '.join(lacking)}",
+            where="the generator's schema",
+            remedy="add them to the files of --seed-dir and load an empty schema; what was loaded stays as it is",
+        )
 
 
 def read_league(warehouse: Warehouse) -> League:

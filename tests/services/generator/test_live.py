@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -235,3 +236,39 @@ def test_a_schema_with_another_league_is_left_alone(warehouse_settings: Settings
     assert status == 2
     assert "nothing was written" in said
     assert ask(warehouse_settings, schema, "SHOW TABLES") == [("leagues",)]
+
+
+EXPORT = """DROP TABLE IF EXISTS `nations`;
+CREATE TABLE `nations` (`nation_id` INT, `name` VARCHAR(80), `gdp` DOUBLE);
+INSERT INTO `nations` VALUES (1,'Côte d''Ivoire',1e-7);
+INSERT INTO `nations` VALUES (2,'a;b',NULL);
+"""
+
+
+def test_any_export_is_loaded_and_playing_names_what_it_lacks(
+    warehouse_settings: Settings, schemas: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "nations.mysql.sql").write_text(EXPORT, encoding="utf-8")
+    (tmp_path / "empty.mysql.sql").write_text("CREATE TABLE empty (x INT);", encoding="utf-8")
+    status, said = run(warehouse_settings, schemas[0], "--seed-dir", str(tmp_path))
+    assert status == 2
+    assert "the export lacks leagues, teams, players" in said
+    rows = ask(warehouse_settings, schemas[0], "SELECT * FROM nations ORDER BY nation_id")
+    assert rows == [(1, "Côte d'Ivoire", 1e-7), (2, "a;b", None)]
+    assert run(warehouse_settings, schemas[0], "--seed-dir", str(tmp_path), "--seed-only")[0] == 0
+    assert ask(warehouse_settings, schemas[0], "SELECT COUNT(*) FROM nations") == [(2,)]
+
+
+def test_what_the_server_refuses_is_named_by_file_and_line_and_goes_on_once_mended(
+    warehouse_settings: Settings, schemas: tuple[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "nations.mysql.sql"
+    path.write_text(EXPORT.replace("'a;b',NULL", "'a;b'"), encoding="utf-8")
+    status, said = run(warehouse_settings, schemas[0], "--seed-dir", str(tmp_path), "--seed-only")
+    assert status == 2
+    assert f"{path} line 4" in said
+    assert "Column count" in said
+    assert ask(warehouse_settings, schemas[0], "SELECT COUNT(*) FROM nations") == [(0,)]
+    path.write_text(EXPORT, encoding="utf-8")
+    assert run(warehouse_settings, schemas[0], "--seed-dir", str(tmp_path), "--seed-only")[0] == 0
+    assert ask(warehouse_settings, schemas[0], "SELECT COUNT(*) FROM nations") == [(2,)]
