@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datafingerprint.errors import WireError
+from datafingerprint.requests import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Epoch:
         transactions: Its source transactions in their order.
         snapshots: Table to its snapshot cursor.
         versions: Table to the number of the definition in force at its end; the tables under watch.
+        answers: How far capture has come with what operators asked of it.
     """
 
     stream_id: str
@@ -95,6 +97,7 @@ class Epoch:
     transactions: tuple[Transaction, ...] = ()
     snapshots: Mapping[str, SnapshotCursor] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers)
 
     @property
     def rows(self) -> int:
@@ -125,6 +128,7 @@ class Epoch:
                 table: [cursor.rows, cursor.rows_estimated, cursor.complete] for table, cursor in self.snapshots.items()
             },
             "versions": dict(self.versions),
+            "answers": self.answers.to_json(),
         }
 
     @staticmethod
@@ -142,6 +146,7 @@ class Epoch:
             transactions=tuple(Transaction(*one) for one in document["transactions"]),
             snapshots={table: SnapshotCursor(*cursor) for table, cursor in document["snapshots"].items()},
             versions=document["versions"],
+            answers=Answers.from_json(document.get("answers")),
         )
 
 

@@ -6,7 +6,7 @@ Every method may raise `Unavailable` (the caller retries with backoff) and the `
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from datafingerprint.ledger import (
     StoredVerdict,
     SumKey,
 )
+from datafingerprint.requests import Answers, Asked
 from datafingerprint.schema import TableSchema
 from datafingerprint.wire import LakeCommit
 
@@ -46,6 +47,7 @@ class EpochDraft:
     snapshots: Mapping[str, SnapshotCursor] | None = None
     versions: Mapping[str, int] | None = None
     definitions: Mapping[int, TableSchema] | None = None
+    answers: Answers = field(default_factory=Answers)
 
 
 class EpochLog(Protocol):
@@ -63,6 +65,13 @@ class EpochLog(Protocol):
         Raises:
             WireError: another capture has taken over, or a row does not fit a message.
         """
+
+
+class Requests(Protocol):
+    """What operators ask of capture."""
+
+    def waiting(self, offset: int) -> list[Asked]:
+        """Requests from an offset on that have arrived; returns at once, and may miss the newest until asked again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,14 @@ class Topics:
         return f"{self.prefix}.lake-commits"
 
     @property
-    def control(self) -> tuple[str, str, str]:
+    def requests(self) -> str:
+        """What operators ask of capture."""
+        return f"{self.prefix}.requests"
+
+    @property
+    def control(self) -> tuple[str, str, str, str]:
         """The topics that never expire."""
-        return (self.epochs, self.schemas, self.lake_commits)
+        return (self.epochs, self.schemas, self.lake_commits, self.requests)
 
     def of(self, table: TableSchema) -> str:
         """The topic of a table's changes.

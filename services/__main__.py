@@ -18,6 +18,7 @@ from services.cdc.__main__ import main as capture
 from services.fingerprinter.__main__ import main as fingerprint
 from services.generator.__main__ import main as generate
 from services.lake_writer.__main__ import main as write_lake
+from services.resync.__main__ import main as resync
 from services.statements.__main__ import main as print_statement
 
 STATUS_NOT_MATCHING = 1
@@ -52,6 +53,7 @@ def status(config: str | None, *, as_json: bool) -> None:
 
 
 main.add_command(audit, "audit")
+main.add_command(resync, "resync")
 main.add_command(print_statement, "sql")
 main.add_command(generate, "generate")
 main.add_command(capture, "capture")

@@ -10,6 +10,7 @@ import pymysql
 
 from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.adapters.server import quoted_table
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import SourceError, Unavailable
@@ -40,7 +41,7 @@ class SourceView:
             SourceError: a row is too long for the server to render, or the statement took too long.
         """
         fields = partitioning(table)
-        where = sql.in_partition(fields, partition, self._dialect) if partition is not None else ""
+        where = self._condition(table, partition)
         with translated(self._where), self._connection.cursor() as cursor:
             cursor.execute(sql.sums_by_partition(table, fields, self._dialect, where))
             found = cursor.fetchall()
@@ -52,6 +53,17 @@ class SourceView:
                 remedy="raise max_allowed_packet on the source",
             )
         return {str(row[0]): of_words(int(row[1]), [int(word) for word in row[2:6]]) for row in found}
+
+    def count(self, table: TableSchema, partition: str | None) -> int:
+        """How many rows a table, or one partition of it, has."""
+        where = self._condition(table, partition)
+        with translated(self._where), self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM {quoted_table(table)}{' WHERE ' if where else ''}{where}")
+            row = cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    def _condition(self, table: TableSchema, partition: str | None) -> str:
+        return "" if partition is None else sql.in_partition(partitioning(table), partition, self._dialect)
 
 
 class AuditSource:

@@ -149,6 +149,21 @@ def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
         return made
 
 
+def plain_producer(kafka: Kafka) -> KafkaProducer:
+    """A producer of single records, each acknowledged by all replicas."""
+    with translated(kafka):
+        return KafkaProducer(
+            **connection(kafka),
+            acks="all",
+            metrics_enabled=False,
+            allow_auto_create_topics=False,
+            delivery_timeout_ms=int(kafka.timeout_s * 2000),
+            request_timeout_ms=int(kafka.timeout_s * 1000),
+            max_block_ms=int(kafka.timeout_s * 1000),
+            bootstrap_timeout_ms=_bootstrap_ms(kafka),
+        )
+
+
 def abandon(made: KafkaProducer) -> None:
     """Lets go of a producer with all that it has not sent; an open transaction is aborted by whoever opens next.
 

@@ -109,4 +109,5 @@ def _epoch(draft: EpochDraft, ranges: dict[str, dict[int, OffsetRange]]) -> Epoc
         transactions=draft.transactions,
         snapshots=draft.snapshots or {},
         versions=draft.versions or {},
+        answers=draft.answers,
     )

@@ -10,6 +10,7 @@ import click
 import structlog
 
 from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
+from datafingerprint.adapters.kafka_requests import KafkaRequests
 from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.adapters.process import Body, run_service
 from datafingerprint.config import Settings
@@ -20,8 +21,11 @@ def body(resnapshot: dict[str, str | None], *, once: bool) -> Body:
     """One run, from opening the epoch log to the end or a failure; later runs do not begin a table anew."""
 
     def run(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
-        with contextlib.closing(KafkaEpochLog(settings.kafka)) as epoch_log:
-            capture = Capture(BinlogSource(settings), epoch_log, settings.cdc, log)
+        with (
+            contextlib.closing(KafkaEpochLog(settings.kafka)) as epoch_log,
+            contextlib.closing(KafkaRequests(settings.kafka)) as requests,
+        ):
+            capture = Capture(BinlogSource(settings), epoch_log, requests, settings.cdc, log)
             capture.run(stop, resnapshot, once=once)
         if once:
             stop.set()

@@ -1,13 +1,13 @@
-"""One run of capture: opens the epoch log, reads the snapshot where one is due, then follows the binlog."""
+"""One run of capture: opens the epoch log, reads what is to be read, then follows the binlog and takes up requests."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -16,36 +16,23 @@ from datafingerprint.config import Cdc
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
 from datafingerprint.errors import SourceError, Unavailable
 from datafingerprint.gtid import has_reached
-from datafingerprint.ports import EpochDraft, EpochLog, SnapshotRows, Source
+from datafingerprint.ports import EpochDraft, EpochLog, Requests, SnapshotRows, Source, SourceSnapshot
+from datafingerprint.requests import Asked
 from datafingerprint.schema import TableSchema
 from services.cdc.binlog import parse_event
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
+from services.cdc.reading import Reading
+from services.cdc.requests import Wanted, mark, require_present, require_readable, take_up
+from services.cdc.stream import NOTHING_READ, Stream
 from services.cdc.transactions import Assembler
 
 SOURCE_WAIT_S = 1.0
 """Seconds between two looks for tables, while there are none yet."""
 
+REQUESTS_S = 0.5
+"""Seconds between two looks for requests."""
+
 Clock = Callable[[], float]
-
-
-@dataclass(slots=True)
-class _Stream:
-    """Where the published stream stands."""
-
-    stream_id: str
-    number: int
-    position: SourcePosition
-    committed_at: float
-    snapshots: dict[str, SnapshotCursor]
-    watched: dict[str, WatchedTable]
-    unpublished: dict[int, TableSchema]
-    version_last: int
-
-    def define(self, table: TableSchema) -> None:
-        """Puts a new definition of a table in force, under a number of its own."""
-        self.version_last += 1
-        self.watched[table.table] = WatchedTable(table, self.version_last)
-        self.unpublished[self.version_last] = table
 
 
 class Capture:
@@ -54,6 +41,7 @@ class Capture:
     Args:
         source: The warehouse.
         epoch_log: Where epochs go; opening it fences every other capture off.
+        requests: What operators ask of it while it runs.
         cdc: How epochs are cut.
         log: For operators.
         clock: Unix time in seconds.
@@ -63,6 +51,7 @@ class Capture:
         self,
         source: Source,
         epoch_log: EpochLog,
+        requests: Requests,
         cdc: Cdc,
         log: structlog.stdlib.BoundLogger,
         *,
@@ -70,13 +59,14 @@ class Capture:
     ) -> None:
         self._source = source
         self._epoch_log = epoch_log
+        self._requests = requests
         self._cdc = cdc
         self._log = log
         self._clock = clock
+        # A step of a reading and an epoch of the binlog are published one at a time.
+        self._hold = threading.RLock()
 
-    def run(
-        self, stop: threading.Event, resnapshot: dict[str, str | None] | None = None, *, once: bool = False
-    ) -> None:
+    def run(self, stop: threading.Event, resnapshot: Wanted | None = None, *, once: bool = False) -> None:
         """Captures until told to stop, which it does at the end of an epoch.
 
         Args:
@@ -94,58 +84,42 @@ class Capture:
         self._source.preflight()
         present = {table.table: table for table in self._source.tables()}
         stream = self._resumed(last, present) if last else self._begun(list(present.values()))
-        self._require_present(resnapshot or (), present)
-        self._require_partitions(stream, resnapshot or {}, present)
-        for name in resnapshot or ():
-            stream.snapshots[name] = SnapshotCursor(0, 0, complete=False)
-        if not _is_complete(stream):
-            self._snapshot(stream, present, stop, resnapshot)
-        if _is_complete(stream) and not stop.is_set() and not once:
-            self._follow(stream, stop)
+        wanted = {} if resnapshot is None else resnapshot
+        require_readable(stream, wanted, present)
+        mark(stream, wanted)
+        while True:
+            if not stream.is_complete:
+                self._snapshot(stream, present, stop, wanted)
+            if not stream.is_complete or stop.is_set() or once:
+                return
+            asked = self._follow(stream, stop)
+            if not asked:
+                return
+            present = {table.table: table for table in self._source.tables()}
+            take_up(stream, asked, wanted, present, self._log)
+            if not wanted:
+                self._publish(stream, [])
 
-    def _require_partitions(
-        self, stream: _Stream, resnapshot: Mapping[str, str | None], present: dict[str, TableSchema]
-    ) -> None:
-        """One partition can be read again only beside the others of the same definition, and when these are whole."""
-        for name, partition in resnapshot.items():
-            if partition is None:
-                continue
-            if not stream.snapshots[name].complete or present[name] != stream.watched[name].table:
-                raise SourceError(
-                    f"{name} has changed or was never read to its end",
-                    where=f"--resnapshot {name} --partition {partition}",
-                    remedy="read the whole table again: leave out --partition",
-                )
-
-    def _require_present(self, names: Iterable[str], present: dict[str, TableSchema]) -> None:
-        missing = sorted(set(names) - set(present))
-        if missing:
-            raise SourceError(
-                f"no table {missing[0]} is under watch",
-                where="--resnapshot",
-                remedy=f"there are: {', '.join(sorted(present)[:10])}",
-            )
-
-    def _begun(self, tables: Sequence[TableSchema]) -> _Stream:
+    def _begun(self, tables: Sequence[TableSchema]) -> Stream:
         stream_id = uuid.uuid4().hex
         watched = {table.table: WatchedTable(table, number) for number, table in enumerate(tables, start=1)}
         self._log.info("stream begun", stream_id=stream_id, tables=len(tables))
-        return _Stream(
+        return Stream(
             stream_id=stream_id,
             number=0,
             position=SourcePosition("", "", 0),
             committed_at=self._clock(),
-            snapshots={table: SnapshotCursor(0, 0, complete=False) for table in watched},
+            snapshots=dict.fromkeys(watched, NOTHING_READ),
             watched=watched,
             unpublished={one.version: one.table for one in watched.values()},
             version_last=len(watched),
         )
 
-    def _resumed(self, last: Epoch, present: dict[str, TableSchema]) -> _Stream:
+    def _resumed(self, last: Epoch, present: dict[str, TableSchema]) -> Stream:
         definitions = self._epoch_log.definitions()
         watched = {table: WatchedTable(definitions[number], number) for table, number in last.versions.items()}
         self._require_same_fields(watched, present)
-        stream = _Stream(
+        stream = Stream(
             stream_id=last.stream_id,
             number=last.number,
             position=last.position,
@@ -154,13 +128,14 @@ class Capture:
             watched=watched,
             unpublished={},
             version_last=max(definitions, default=0),
+            next_request=last.answers.next_offset,
         )
         self._log.info(
             "stream resumed", stream_id=last.stream_id, epoch=last.number, gtid=last.position.gtid, tables=len(watched)
         )
         for name in sorted(set(present) - set(watched)):
             stream.define(present[name])
-            stream.snapshots[name] = SnapshotCursor(0, 0, complete=False)
+            stream.snapshots[name] = NOTHING_READ
             self._log.info("table came under watch", table=name)
         return stream
 
@@ -178,52 +153,98 @@ class Capture:
                     remedy="set them back, or capture again under another [kafka] prefix and [lake] path",
                 )
 
-    def _snapshot(
-        self,
-        stream: _Stream,
-        present: dict[str, TableSchema],
-        stop: threading.Event,
-        resnapshot: dict[str, str | None] | None = None,
-    ) -> None:
+    def _snapshot(self, stream: Stream, present: dict[str, TableSchema], stop: threading.Event, wanted: Wanted) -> None:
         """Reads the tables that are not complete in one view, behind a `t` for each of them.
 
-        Tables that are complete are followed up to the view's position first, meanwhile passing over the others: so
-        every epoch stands at one position for all tables. Until the last step is published the epochs say which
-        tables are not complete, and a crash starts these again from nothing, at a later position; also one of which
-        only a partition was being read.
+        Tables that are complete are followed up to the view's position first, meanwhile passing over the others, and
+        go on being followed while these are read. What happened to them since the view is then read from the binlog
+        a second time. So every epoch stands at one position for all complete tables. Until the last step is published
+        the epochs say which tables are not complete, and a crash starts these again from nothing, at a later
+        position; also one of which only a partition was being read.
         """
-        names = sorted(name for name, cursor in stream.snapshots.items() if not cursor.complete)
-        self._require_present(set(names), present)
-        partitions = {name: one for name, one in (resnapshot or {}).items() if one is not None}
+        names = stream.incomplete
+        require_present(names, present)
+        partitions = {name: one for name, one in wanted.items() if one is not None}
         snapshot = self._source.snapshot([present[name] for name in names], partitions)
         with contextlib.closing(snapshot):
-            if len(names) < len(stream.watched):
+            is_beside = len(names) < len(stream.watched)
+            if is_beside:
                 self._follow(stream, stop, until=snapshot.position, without=frozenset(names))
                 if stop.is_set():
                     return
             stream.position = snapshot.position
             stream.committed_at = self._clock()
             for name in names:
-                stream.snapshots[name] = SnapshotCursor(0, 0, complete=False)
+                stream.snapshots[name] = NOTHING_READ
                 if present[name] != stream.watched[name].table:
                     stream.define(present[name])
             self._log.info("snapshot started", gtid=snapshot.position.gtid, tables=len(names))
             read = [stream.watched[name] for name in names]
             resets = [reset(one.table, one.version, partition=partitions.get(one.table.table)) for one in read]
             self._publish(stream, resets)
-            if resnapshot is not None:
-                resnapshot.clear()
-            for step in snapshot.read():
-                self._publish_step(stream, step)
-                if stop.is_set():
-                    return
-        rows = sum(stream.snapshots[name].rows for name in names)
-        self._log.info("snapshot complete", rows=rows, epoch=stream.number)
+            wanted.clear()
+            is_whole = self._read_beside(stream, snapshot, stop) if is_beside else self._read(stream, snapshot, stop)
+        if is_whole:
+            rows = sum(stream.snapshots[name].rows for name in names)
+            self._log.info("snapshot complete", rows=rows, epoch=stream.number)
 
-    def _publish_step(self, stream: _Stream, step: SnapshotRows) -> None:
+    def _read(self, stream: Stream, snapshot: SourceSnapshot, stop: threading.Event) -> bool:
+        """Nothing is followed while all tables are read. Returns whether they were read to their end."""
+        for step in snapshot.read():
+            self._publish_step(stream, step, is_complete=step.last)
+            if stop.is_set():
+                return stream.is_complete
+        return True
+
+    def _read_beside(self, stream: Stream, snapshot: SourceSnapshot, stop: threading.Event) -> bool:
+        """Reads some tables while the others are followed, and catches these up. Returns whether all was read."""
+        names = frozenset(stream.incomplete)
+
+        def publish(step: SnapshotRows) -> None:
+            self._publish_step(stream, step, is_complete=False)
+
+        with Reading(snapshot, publish, self._hold) as reading:
+            self._follow(stream, stop, without=names, ending=lambda: reading.is_over)
+            if not reading.is_over:
+                return False
+        self._catch_up(stream, snapshot.position, names)
+        return True
+
+    def _catch_up(self, stream: Stream, since: SourcePosition, names: frozenset[str]) -> None:
+        """Publishes what happened to some tables from a position up to the stream's, which stays where it is."""
+        now = stream.position
+        rows = 0
+        if not has_reached(since.gtid, now.gtid):
+            assembler = Assembler(since, lambda table: table in names)
+            builder = self._builder(stream)
+            with contextlib.closing(self._source.events(since)) as events:
+                for octets in events:
+                    committed = assembler.feed(parse_event(octets, f"{since.file}:{since.pos}"))
+                    if committed is None:
+                        continue
+                    if committed.rows:
+                        builder.add(committed, self._clock())
+                    if has_reached(committed.position.gtid, now.gtid):
+                        break
+                    if builder.is_full:
+                        transactions, parts, _ = builder.take(now)
+                        rows += self._publish(stream, parts, transactions).rows
+            transactions, parts, _ = builder.take(now)
+        else:
+            transactions, parts = (), []
+        for name in names:
+            stream.snapshots[name] = dataclasses.replace(stream.snapshots[name], complete=True)
+        rows += self._publish(stream, parts, transactions).rows
+        self._log.info("tables caught up", tables=len(names), rows=rows, epoch=stream.number)
+
+    def _builder(self, stream: Stream) -> EpochBuilder:
+        limits = EpochLimits(self._cdc.epoch_s, self._cdc.epoch_rows, self._cdc.heartbeat_s)
+        return EpochBuilder(limits, stream.watched)
+
+    def _publish_step(self, stream: Stream, step: SnapshotRows, *, is_complete: bool) -> None:
         watched = stream.watched[step.table]
         read = stream.snapshots[step.table].rows + step.rows.num_rows
-        stream.snapshots[step.table] = SnapshotCursor(read, step.rows_estimated, complete=step.last)
+        stream.snapshots[step.table] = SnapshotCursor(read, step.rows_estimated, complete=is_complete)
         part = changes(watched.table, watched.version, Op.READ, 0, after=step.rows)
         self._publish(stream, [part] if step.rows.num_rows else [])
         self._log.info(
@@ -236,42 +257,50 @@ class Capture:
 
     def _follow(
         self,
-        stream: _Stream,
+        stream: Stream,
         stop: threading.Event,
         *,
         until: SourcePosition | None = None,
         without: frozenset[str] = frozenset(),
-    ) -> None:
-        """Follows the binlog from the last epoch's position on.
+        ending: Callable[[], bool] | None = None,
+    ) -> list[Asked]:
+        """Follows the binlog from the last epoch's position on, and ends after an epoch.
 
         Args:
             stream: What is followed.
             stop: Ends it after the open epoch.
-            until: A position at which an epoch is to end, and with it this; None goes on for ever.
+            until: A position at which an epoch is to end, and with it this.
             without: Tables that are passed over, whatever happens to them.
+            ending: Whether something else is over that this was to last for.
+
+        Returns:
+            Requests that ended it; none are looked for where another end was given.
         """
         if until is not None and has_reached(stream.position.gtid, until.gtid):
-            return
+            return []
         assembler = Assembler(stream.position, self._is_watched(stream, without))
-        builder = EpochBuilder(
-            EpochLimits(self._cdc.epoch_s, self._cdc.epoch_rows, self._cdc.heartbeat_s), stream.watched
-        )
-        closed_at = self._clock()
+        builder = self._builder(stream)
+        closed_at = asked_at = self._clock()
+        asked: list[Asked] = []
         with contextlib.closing(self._source.events(stream.position)) as events:
             for octets in events:
                 now = self._clock()
                 committed = assembler.feed(parse_event(octets, f"{stream.position.file}:{stream.position.pos}"))
                 if committed:
                     builder.add(committed, now)
+                if until is None and ending is None and not asked and now - asked_at >= REQUESTS_S:
+                    asked, asked_at = self._requests.waiting(stream.next_request), now
                 is_there = bool(until and committed and has_reached(committed.position.gtid, until.gtid))
-                due = builder.is_due(now, closed_at) or (stop.is_set() and not builder.is_empty)
+                is_ending = bool(asked) or stop.is_set() or (ending is not None and ending())
+                due = builder.is_due(now, closed_at) or (is_ending and not builder.is_empty)
                 if is_there or (due and assembler.is_between_transactions):
                     self._close(stream, builder, assembler.position)
                     closed_at = self._clock()
-                if is_there or (stop.is_set() and builder.is_empty):
-                    return
+                if is_there or (is_ending and builder.is_empty):
+                    return asked
+        return []
 
-    def _is_watched(self, stream: _Stream, without: frozenset[str] = frozenset()) -> Callable[[str], bool]:
+    def _is_watched(self, stream: Stream, without: frozenset[str] = frozenset()) -> Callable[[str], bool]:
         def is_watched(table: str) -> bool:
             if table in stream.watched:
                 return table not in without
@@ -284,11 +313,13 @@ class Capture:
 
         return is_watched
 
-    def _close(self, stream: _Stream, builder: EpochBuilder, position: SourcePosition) -> None:
-        stream.committed_at = builder.committed_at or self._clock()
+    def _close(self, stream: Stream, builder: EpochBuilder, position: SourcePosition) -> None:
+        committed_at = builder.committed_at or self._clock()
         transactions, parts, impossible = builder.take(position)
-        stream.position = position
-        epoch = self._publish(stream, parts, transactions)
+        with self._hold:
+            stream.committed_at = committed_at
+            stream.position = position
+            epoch = self._publish(stream, parts, transactions)
         if impossible:
             self._log.warning("dates that are no days were read as null", epoch=epoch.number, columns=impossible)
         if epoch.rows:
@@ -301,23 +332,22 @@ class Capture:
                 gtid=position.gtid,
             )
 
-    def _publish(self, stream: _Stream, parts: Sequence[Changes], transactions: Sequence[Transaction] = ()) -> Epoch:
-        draft = EpochDraft(
-            stream_id=stream.stream_id,
-            number=stream.number + 1,
-            position=stream.position,
-            committed_at=stream.committed_at,
-            transactions=tuple(transactions),
-            changes=parts,
-            snapshots=dict(stream.snapshots),
-            versions={table: one.version for table, one in stream.watched.items()},
-            definitions=stream.unpublished,
-        )
-        epoch = self._epoch_log.publish(draft)
-        stream.number = epoch.number
-        stream.unpublished = {}
+    def _publish(self, stream: Stream, parts: Sequence[Changes], transactions: Sequence[Transaction] = ()) -> Epoch:
+        with self._hold:
+            draft = EpochDraft(
+                stream_id=stream.stream_id,
+                number=stream.number + 1,
+                position=stream.position,
+                committed_at=stream.committed_at,
+                transactions=tuple(transactions),
+                changes=parts,
+                snapshots=dict(stream.snapshots),
+                versions={table: one.version for table, one in stream.watched.items()},
+                definitions=stream.unpublished,
+                answers=stream.answers,
+            )
+            epoch = self._epoch_log.publish(draft)
+            stream.number = epoch.number
+            stream.unpublished = {}
+            stream.refused = {}
         return epoch
-
-
-def _is_complete(stream: _Stream) -> bool:
-    return bool(stream.snapshots) and all(cursor.complete for cursor in stream.snapshots.values())

@@ -15,6 +15,9 @@ from services.cdc import images
 from services.cdc.images import Decoded, Field
 from services.cdc.transactions import Committed, LoggedRows
 
+_TRANSACTIONS_MAX = 5_000
+"""About 100 octets each: half of what a record may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class EpochLimits:
@@ -62,6 +65,11 @@ class EpochBuilder:
         """Whether nothing at all has come since the last epoch."""
         return not self._transactions
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it holds as many row images as an epoch is to have, or transactions as its record may name."""
+        return self._rows_estimated >= self._limits.rows_max or len(self._transactions) >= _TRANSACTIONS_MAX
+
     def add(self, committed: Committed, now: float) -> None:
         """Takes a transaction; one without watched rows counts too, it moves the position."""
         if self.is_empty:
@@ -83,7 +91,7 @@ class EpochBuilder:
         """Whether the epoch is to be closed now."""
         if self.is_empty:
             return now - last_closed_at >= self._limits.heartbeat_s
-        return self._rows_estimated >= self._limits.rows_max or now - self._opened_at >= self._limits.seconds_max
+        return self.is_full or now - self._opened_at >= self._limits.seconds_max
 
     def take(self, position: SourcePosition) -> tuple[tuple[Transaction, ...], list[Changes], dict[str, int]]:
         """Closes the epoch: its transactions, its changes by table, and how many impossible dates were met.

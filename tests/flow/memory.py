@@ -57,7 +57,7 @@ class MemoryEpochLog:
                 ranges.setdefault(changes.table.table, {})[partition] = found
         epoch = Epoch(
             draft.stream_id, draft.number, draft.position, draft.committed_at, ranges,
-            draft.transactions, draft.snapshots or {}, draft.versions or {},
+            draft.transactions, draft.snapshots or {}, draft.versions or {}, draft.answers,
         )  # fmt: skip
         broker.epochs.append(wire.encode_record(epoch.to_json()))
         return epoch

@@ -1,0 +1,50 @@
+"""The records of the epochs topic without the rows that they speak of, for whoever waits for one."""
+
+from __future__ import annotations
+
+from kafka import KafkaConsumer, TopicPartition
+
+from datafingerprint import wire
+from datafingerprint.adapters import kafka_clients
+from datafingerprint.config import Kafka
+from datafingerprint.epochs import Epoch
+
+
+class KafkaEpochRecords:
+    """Follows the epochs topic from its present end on."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self._topic = wire.Topics(kafka.prefix).epochs
+        self._partition = TopicPartition(self._topic, 0)
+        self._consumer: KafkaConsumer | None = None
+
+    def last(self) -> Epoch | None:
+        """The last epoch published; `following` goes on behind it.
+
+        Raises:
+            Unavailable: the broker is away.
+            WireError: the record cannot be read.
+        """
+        self.close()
+        kafka_clients.ensure_topics(self._kafka, (self._topic,), ())
+        found = kafka_clients.last_record(self._kafka, self._topic)
+        self._consumer = kafka_clients.consumer(self._kafka, None)
+        with kafka_clients.translated(self._kafka):
+            self._consumer.assign([self._partition])
+            self._consumer.seek(self._partition, 0 if found is None else found[0] + 1)
+        return None if found is None else wire.decode_epoch(found[1], f"{self._topic}:{found[0]}")
+
+    def following(self, timeout_s: float) -> list[Epoch]:
+        """Epochs behind those already seen; none when none came in time."""
+        if self._consumer is None:
+            return []
+        with kafka_clients.translated(self._kafka):
+            records = self._consumer.poll(timeout_ms=int(timeout_s * 1000)).get(self._partition, [])
+        return [wire.decode_epoch(one.value, f"{self._topic}:{one.offset}") for one in records]
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=1000)
+            self._consumer = None

@@ -1,0 +1,1 @@
+"""Reads tables again from the source while everything runs."""
