@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from typing import Any
 
+from services.generator.chronicle import days_marked
 from services.generator.game import AWAY, HOME, GamePlayed
 from services.generator.league import League, Player, Record, standings
+from services.generator.numbers import season_of
+from services.generator.pitching import pitching_rows
 from services.generator.plate import CLOSE_INNING, CLOSE_MARGIN, HITS, AtBat, Result
 from services.generator.rows import Change, Insert, Row, Update, Value
+from services.generator.tables import PLAYERS_GAME_BATTING, PLAYERS_GAME_PITCHING_STATS, Table
+from services.generator.totals import after_game
 
 SAVE_MARGIN = 3
 NO_AT_BAT = (Result.WALK, Result.HIT_BY_PITCH)
@@ -17,19 +23,33 @@ NO_AT_BAT = (Result.WALK, Result.HIT_BY_PITCH)
 def game_changes(played: GamePlayed, league: League, rng: random.Random) -> tuple[tuple[Change, ...], League]:
     """Everything that a game leaves in the warehouse, and the league after it."""
     records = _records_after(played, league)
-    after = league.with_records(records).with_schedule(
-        game for game in league.schedule if game.game_id != played.game.game_id
+    batting, pitching = batting_rows(played, rng), pitching_rows(played, rng)
+    season_changes, totals = after_game(
+        league.totals,
+        season_of(played.game.game_id),
+        (lined(PLAYERS_GAME_BATTING, row) for row in batting),
+        (lined(PLAYERS_GAME_PITCHING_STATS, row) for row in pitching),
     )
+    after = league.with_records(records).without_game(played.game).with_totals(totals)
+    marked, after = days_marked(played.game, after)
     changes = (
         Insert("games_score", score_rows(played)),
-        Insert("players_game_batting", batting_rows(played, rng)),
+        Insert("players_game_batting", batting),
+        Insert("players_game_pitching_stats", pitching),
         Insert("players_at_bat_batting_stats", at_bat_rows(played)),
         Update("games", game_values(played), {"game_id": played.game.game_id, "played": 0}),
-        *standing_updates(played.game.league_id, league.records.values(), after.records.values()),
+        *standing_updates(league, after, (played.game.away_team, played.game.home_team)),
+        *season_changes,
+        *marked,
         *_condition(played, rng),
         Update("leagues", {"current_date": played.game.date}, {"league_id": played.game.league_id}),
     )
     return changes, after
+
+
+def lined(table: Table, row: Row) -> dict[str, Any]:
+    """A row with its columns' names."""
+    return dict(zip(table.column_names, row, strict=True))
 
 
 def _records_after(played: GamePlayed, league: League) -> tuple[Record, Record]:
@@ -37,18 +57,17 @@ def _records_after(played: GamePlayed, league: League) -> tuple[Record, Record]:
     return away.after(won=played.winner == AWAY), home.after(won=played.winner == HOME)
 
 
-def standing_updates(league_id: int, before: Iterable[Record], after: Iterable[Record]) -> list[Change]:
-    """Updates of `team_record` for the teams of a league whose row is another one now.
+def standing_updates(before: League, after: League, teams: Iterable[int]) -> list[Change]:
+    """Updates of `team_record` in the divisions of some teams, where a row is another one now.
 
-    A win of the leader moves `gb` of all others, so up to six rows change.
+    A win of the leader moves `gb` of all others, so up to five rows of a division change.
     """
-    old = standings(record for record in before if record.league_id == league_id)
-    new = standings(record for record in after if record.league_id == league_id)
-    return [
-        Update("team_record", values, {"team_id": team_id})
-        for team_id, values in sorted(new.items())
-        if values != old[team_id]
-    ]
+    divisions = {(before.records[team_id].league_id, before.records[team_id].division) for team_id in teams}
+    updates: list[Change] = []
+    for place in sorted(divisions):
+        old, new = (standings(league.divisions[place]) for league in (before, after))
+        updates += [Update("team_record", new[team], {"team_id": team}) for team in sorted(new) if new[team] != old[team]]
+    return updates
 
 
 def _condition(played: GamePlayed, rng: random.Random) -> list[Change]:

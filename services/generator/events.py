@@ -12,16 +12,19 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from services.generator.box import standing_updates
 from services.generator.founding import player_row
+from services.generator.chronicle import DRAFT, INJURY, SCHEDULE, injury, news, trade
 from services.generator.league import PITCHER, Game, League, Player
+from services.generator.numbers import BLOCK, COPY_OF_LEAGUES, MAKEUP, copy_of, season_of
 from services.generator.rows import Change, Delete, Insert, Plus, Row, Update, Value
-from services.generator.season import BLOCK, MAKEUP, season_of, unplayed_row
+from services.generator.season import unplayed_row
 from services.generator.tables import PLAYERS_AT_BAT_BATTING_STATS
+from services.generator.totals import after_game, worth_corrected
 
 PERIOD = 20
-DRAFTED_ABOVE = 100_000_000  # a drafted player's number is this plus the number of the game of that day
 
 
 class Kind(StrEnum):
@@ -40,16 +43,14 @@ class Kind(StrEnum):
 
 
 _KINDS = tuple(Kind)
+OF_A_GAME = (
+    "players_at_bat_batting_stats",
+    "players_game_batting",
+    "players_game_pitching_stats",
+    "games_score",
+    "games",
+)
 OLD_GAME = (Kind.GAME_CORRECTED, Kind.BATTING_CORRECTED, Kind.REFILED, Kind.AT_BAT_CORRECTED)
-
-
-@dataclass(frozen=True)
-class ArchivedBatting:
-    """What identifies a row of `players_game_batting`, and where it is filed."""
-
-    player_id: int
-    year: int
-    league_id: int
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,15 @@ class Archive:
     Attributes:
         game: The game.
         runs: Away side's and home side's.
-        batting: Its box score, sorted.
+        batting: Its box score by the columns' names, sorted.
+        pitching: The pitchers' one.
         at_bats: Its plate appearances, sorted; all columns.
     """
 
     game: Game
     runs: tuple[int, int]
-    batting: tuple[ArchivedBatting, ...] = ()
+    batting: tuple[Mapping[str, Any], ...] = ()
+    pitching: tuple[Mapping[str, Any], ...] = ()
     at_bats: tuple[Row, ...] = ()
 
 
@@ -99,21 +102,22 @@ def _trade(game: Game, league: League, rng: random.Random) -> Outcome:
     """Two players of the same position change places, every other time across the leagues."""
     here = rng.choice(league.rosters[game.home_team])
     elsewhere = (game.game_id // PERIOD) % 2 == 0
+    partners = [
+        record.team_id
+        for record in sorted(league.records.values(), key=lambda record: record.team_id)
+        if record.team_id != here.team_id
+        and record.team_id // COPY_OF_LEAGUES == here.team_id // COPY_OF_LEAGUES
+        and (record.league_id != here.league_id) == elsewhere
+    ]
     there = rng.choice(
-        [
-            player
-            for player in sorted(league.players.values())
-            if player.position == here.position
-            and player.team_id != here.team_id
-            and (player.league_id != here.league_id) == elsewhere
-        ]
+        [player for player in league.rosters[rng.choice(partners)] if player.position == here.position]
     )
     moved = (
         replace(here, team_id=there.team_id, league_id=there.league_id),
         replace(there, team_id=here.team_id, league_id=here.league_id),
     )
     changes = tuple(_moves(old, new, game.date) for old, new in zip((here, there), moved, strict=True))
-    return changes, league.with_players(moved)
+    return (*changes, *trade(game, here, there)), league.with_players(moved)
 
 
 def _moves(old: Player, new: Player, date: dt.date) -> Change:
@@ -128,9 +132,9 @@ def _moves(old: Player, new: Player, date: dt.date) -> Change:
     return Update("players", values, {"player_id": old.player_id})
 
 
-def _postponed(_game: Game, league: League, rng: random.Random) -> Outcome:
+def _postponed(game: Game, league: League, rng: random.Random) -> Outcome:
     """A game yet to come is taken off the schedule; another is put on it, in September."""
-    target = _quiet_game(league, rng)
+    target = _quiet_game(game, league, rng)
     if target is None:
         return (), league
     date = dt.date(season_of(target.game_id), 9, rng.randint(1, 30))
@@ -138,29 +142,34 @@ def _postponed(_game: Game, league: League, rng: random.Random) -> Outcome:
     changes = (
         Delete("games", {"game_id": target.game_id}),
         Insert("games", (unplayed_row(makeup),)),
+        news(game, SCHEDULE, f"Game {target.game_id} is postponed to {date}"),
     )
     rest = (other for other in league.schedule if other != target)
     return changes, league.with_schedule((*rest, makeup))
 
 
-def _rescheduled(_game: Game, league: League, rng: random.Random) -> Outcome:
+def _rescheduled(game: Game, league: League, rng: random.Random) -> Outcome:
     """A game yet to come is moved to the next year's March, before that season begins."""
-    target = _quiet_game(league, rng)
+    target = _quiet_game(game, league, rng)
     if target is None:
         return (), league
     date = dt.date(season_of(target.game_id) + 1, 3, rng.randint(1, 28))
     moved = replace(target, date=date)
     rest = (other for other in league.schedule if other != target)
     update = Update("games", {"date": date}, {"game_id": target.game_id})
-    return (update,), league.with_schedule((*rest, moved))
+    told = news(game, SCHEDULE, f"Game {target.game_id} is moved to {date}")
+    return (update, told), league.with_schedule((*rest, moved))
 
 
-def _quiet_game(league: League, rng: random.Random) -> Game | None:
-    """A game on the schedule that carries no event and was not moved before."""
+def _quiet_game(today: Game, league: League, rng: random.Random) -> Game | None:
+    """A game on the schedule of the same copy that carries no event and was not moved before."""
     quiet = [
         game
         for game in league.schedule
-        if kind_of(game.game_id) is None and game.game_id % BLOCK < MAKEUP and game.date.year == season_of(game.game_id)
+        if copy_of(game.game_id) == copy_of(today.game_id)
+        and kind_of(game.game_id) is None
+        and game.game_id % BLOCK < MAKEUP
+        and game.date.year == season_of(game.game_id)
     ]
     return rng.choice(quiet) if quiet else None
 
@@ -171,23 +180,26 @@ def _injury(game: Game, league: League, rng: random.Random) -> Outcome:
     hurt = [player for player in batters if player.injured]
     player = hurt[0] if hurt else rng.choice(batters)
     injured = not hurt
+    days = rng.randint(3, 60)
     values: dict[str, Value | Plus] = {
         "injury_is_injured": int(injured),
-        "injury_left": rng.randint(3, 60) if injured else 0,
+        "injury_left": days if injured else 0,
         "injury_id": rng.randint(1, 300) if injured else None,
         "dtd_injury_effect_run": -rng.randint(5, 40) if injured else 0,
     }
     update = Update("players", values, {"player_id": player.player_id})
-    return (update,), league.with_players((replace(player, injured=injured),))
+    told = injury(game, player, days, rng) if injured else (news(game, INJURY, "Back in the line-up", player),)
+    return (update, *told), league.with_players((replace(player, injured=injured),))
 
 
 def _draft(game: Game, league: League, rng: random.Random) -> Outcome:
-    """A player retires, and his row goes; a young one is drafted for his position."""
+    """A player retires, and his row goes; a young one, with the game's number, is drafted for his position."""
     leaving = rng.choice(league.rosters[game.away_team])
-    drafted = replace(leaving, player_id=DRAFTED_ABOVE + game.game_id, injured=False)
+    drafted = replace(leaving, player_id=game.game_id, injured=False)
     changes = (
         Delete("players", {"player_id": leaving.player_id}),
         Insert("players", (player_row(drafted, rng, game.date, drafted=True),)),
+        news(game, DRAFT, f"Player №{leaving.player_id} retires", drafted),
     )
     return changes, league.with_players((drafted,), left=(leaving.player_id,))
 
@@ -200,12 +212,13 @@ def _game_corrected(archive: Archive, league: League, rng: random.Random) -> Out
 
 
 def _batting_corrected(archive: Archive, league: League, rng: random.Random) -> Outcome:
-    """One batter's worth in a game is worked out anew."""
+    """One batter's worth in a game is worked out anew, and his season with it."""
     if not archive.batting:
         return (), league
     row = rng.choice(archive.batting)
-    values = {"wpa": rng.uniform(-0.35, 0.35), "ubr": rng.uniform(-1.0, 1.0) / 7}
-    return (Update("players_game_batting", values, _batting_match(archive, row)),), league
+    wpa, ubr = rng.uniform(-0.35, 0.35), rng.uniform(-1.0, 1.0) / 7
+    corrected = Update("players_game_batting", {"wpa": wpa, "ubr": ubr}, _batting_match(archive, row))
+    return (corrected, worth_corrected(season_of(archive.game.game_id), row, wpa, ubr)), league
 
 
 def _refiled(archive: Archive, league: League, rng: random.Random) -> Outcome:
@@ -213,22 +226,22 @@ def _refiled(archive: Archive, league: League, rng: random.Random) -> Outcome:
     if not archive.batting:
         return (), league
     home = (archive.game.date.year, archive.game.league_id)
-    astray = [row for row in archive.batting if (row.year, row.league_id) != home]
+    astray = [row for row in archive.batting if (row["year"], row["league_id"]) != home]
     row = astray[0] if astray else rng.choice(archive.batting)
-    others = sorted({record.league_id for record in league.records.values()} - {row.league_id})
+    others = sorted({record.league_id for record in league.records.values()} - {row["league_id"]})
     wrong = (home[0] - 1, home[1]) if rng.random() < 0.5 else (home[0], rng.choice(others))  # noqa: PLR2004 - a coin
     year, league_id = home if astray else wrong
     update = Update("players_game_batting", {"year": year, "league_id": league_id}, _batting_match(archive, row))
     return (update,), league
 
 
-def _batting_match(archive: Archive, row: ArchivedBatting) -> Mapping[str, Value]:
+def _batting_match(archive: Archive, row: Mapping[str, Any]) -> Mapping[str, Value]:
     """There is no key; a batter has one row a game, and its season and league are checked on the way."""
     return {
-        "player_id": row.player_id,
+        "player_id": row["player_id"],
         "game_id": archive.game.game_id,
-        "year": row.year,
-        "league_id": row.league_id,
+        "year": row["year"],
+        "league_id": row["league_id"],
     }
 
 
@@ -244,18 +257,20 @@ def _at_bat_corrected(archive: Archive, league: League, rng: random.Random) -> O
 
 
 def _annulled(archive: Archive, league: League, _rng: random.Random) -> Outcome:
-    """A game of this season is struck off: all its rows go, and both teams' records lose it."""
+    """A game of this season is struck off: all its rows go, and records and totals lose it."""
     game = archive.game
     home_won = archive.runs[1] > archive.runs[0]
     records = (
         league.records[game.away_team].without(won=not home_won),
         league.records[game.home_team].without(won=home_won),
     )
-    after = league.with_records(records)
-    tables = ("players_at_bat_batting_stats", "players_game_batting", "games_score", "games")
+    season = season_of(game.game_id)
+    taken, totals = after_game(league.totals, season, archive.batting, archive.pitching, sign=-1)
+    after = league.with_records(records).with_totals(totals)
     changes = (
-        *(Delete(table, {"game_id": game.game_id}) for table in tables),
-        *standing_updates(game.league_id, league.records.values(), after.records.values()),
+        *(Delete(table, {"game_id": game.game_id}) for table in OF_A_GAME),
+        *standing_updates(league, after, (game.away_team, game.home_team)),
+        *taken,
     )
     return changes, after
 

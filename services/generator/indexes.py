@@ -12,7 +12,10 @@ from services.generator.statements import Statement, quoted
 INDEXES = {
     "players": "player_id",
     "players_game_batting": "game_id",
+    "players_game_pitching_stats": "game_id",
     "players_at_bat_batting_stats": "game_id",
+    "players_career_batting_stats": "player_id",
+    "players_career_pitching_stats": "player_id",
 }
 _HAS_COLUMN = (
     "SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = %s AND column_name = %s"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from services.generator.rows import Value
+from services.generator.totals import Totals
 
 PITCHER = 1
 DESIGNATED_HITTER = 10
@@ -34,6 +35,7 @@ class Record:
     wins: int = 0
     losses: int = 0
     streak: int = 0
+    division: int = 0
 
     @property
     def pct(self) -> float:
@@ -73,6 +75,15 @@ class Game:
         return (self.date, self.game_id)
 
 
+@dataclass(frozen=True, order=True)
+class Event:
+    """A day in a league's calendar, such as its opening day."""
+
+    league_id: int
+    start_date: dt.date
+    type: int
+
+
 @dataclass(frozen=True)
 class League:
     """Everything that the next game depends on; the warehouse holds all of it.
@@ -82,12 +93,16 @@ class League:
         players: By player id.
         records: By team id.
         schedule: Games not played, in the order of play.
+        totals: What the season adds up to so far.
+        calendar: Events of the leagues that are yet to come.
     """
 
     season: int
     players: Mapping[int, Player]
     records: Mapping[int, Record]
     schedule: tuple[Game, ...]
+    totals: Totals = field(default_factory=Totals)
+    calendar: tuple[Event, ...] = ()
 
     @cached_property
     def rosters(self) -> Mapping[int, tuple[Player, ...]]:
@@ -96,6 +111,14 @@ class League:
         for player in sorted(self.players.values()):
             found.setdefault(player.team_id, []).append(player)
         return {team_id: tuple(players) for team_id, players in found.items()}
+
+    @cached_property
+    def divisions(self) -> Mapping[tuple[int, int], tuple[Record, ...]]:
+        """Records by league and division."""
+        found: dict[tuple[int, int], list[Record]] = {}
+        for record in self.records.values():
+            found.setdefault((record.league_id, record.division), []).append(record)
+        return {place: tuple(records) for place, records in found.items()}
 
     def with_players(self, joined: Iterable[Player], left: Iterable[int] = ()) -> League:
         """The league after players came, changed or left."""
@@ -110,18 +133,31 @@ class League:
             replace(self, records={**self.records, **{record.team_id: record for record in records}})
         )
 
+    def without_game(self, game: Game) -> League:
+        """The league once a game has been played; it is the next one as a rule."""
+        rest = self.schedule[1:] if self.schedule[:1] == (game,) else [one for one in self.schedule if one != game]
+        return self._keeping_rosters(replace(self, schedule=tuple(rest)))
+
+    def with_totals(self, totals: Totals) -> League:
+        """The league with other totals."""
+        return self._keeping_rosters(replace(self, totals=totals))
+
+    def with_calendar(self, calendar: Iterable[Event]) -> League:
+        """The league with another calendar."""
+        return self._keeping_rosters(replace(self, calendar=tuple(sorted(calendar))))
+
     def with_schedule(self, games: Iterable[Game]) -> League:
         """The league with another schedule, put into the order of play."""
         return self._keeping_rosters(replace(self, schedule=tuple(sorted(games, key=lambda game: game.order))))
 
     def _keeping_rosters(self, league: League) -> League:
-        """Hands the grouped players on: 312 of them are sorted once a trade, not thrice a game."""
+        """Hands the grouped players on: 1,200 of them are sorted once a trade, not thrice a game."""
         league.__dict__["rosters"] = self.rosters
         return league
 
 
 def standings(records: Iterable[Record]) -> dict[int, dict[str, Value]]:
-    """The rows of one league's table of standings, by team id: all columns but the key."""
+    """The rows of one division's table of standings, by team id: all columns but the key."""
     table = sorted(records, key=lambda record: (-record.pct, -record.wins, record.team_id))
     first = table[0]
     return {

@@ -30,10 +30,11 @@ class TeamName(NamedTuple):
 
 
 class LeagueName(NamedTuple):
-    """A league with its teams, in the order of their ids."""
+    """A league with its divisions, and its teams in the order of their ids, five to a division."""
 
     name: str
     abbr: str
+    divisions: tuple[str, ...]
     teams: tuple[TeamName, ...]
 
 
@@ -41,6 +42,7 @@ LEAGUES = {
     100: LeagueName(
         "Lakeshore League",
         "LSL",
+        ("Harbor", "River", "Península"),
         (
             TeamName("Port Alder", "PAL", "Herons"),
             TeamName("Marlow", "MAR", "Millers"),
@@ -48,11 +50,21 @@ LEAGUES = {
             TeamName("Grand Ferry", "GFY", "Pilots"),
             TeamName("Copper Bay", "CBY", "Smelters"),
             TeamName("Ostrava Falls", "OSF", "Žraloci"),
+            TeamName("Pike Landing", "PKL", "Anglers"),
+            TeamName("Vänersborg", "VAN", "Älgar"),
+            TeamName("Low Water", "LOW", "Mudlarks"),
+            TeamName("Three Rivers", "TRV", "Otters"),
+            TeamName("Cabo Frío", "CAB", "Faros"),
+            TeamName("Lantern Point", "LPT", "Keepers"),
+            TeamName("Nørre Havn", "NHV", "Terns"),
+            TeamName("Breakwater", "BRK", "Stones"),
+            TeamName("Saint-Malo-des-Lacs", "SML", "Corsaires"),
         ),
     ),
     101: LeagueName(
         "Prairie & Plains Association",
         "PPA",
+        ("North", "Middle", "South"),
         (
             TeamName("Dry Creek", "DRC", "Drovers"),
             TeamName("Saint Odile", "STO", "Blés d'Or"),
@@ -60,6 +72,15 @@ LEAGUES = {
             TeamName("Kearny Gap", "KGP", "Bison"),
             TeamName("Lone Butte", "LOB", "Coyotes"),
             TeamName("Nowhere", "NOW", "Nobodies"),
+            TeamName("Big Elevator", "BEL", "Grain Kings"),
+            TeamName("Český Dub", "CDU", "Kovboji"),
+            TeamName("Fort Tumble", "FTT", "Weeds"),
+            TeamName("Sod House", "SOD", "Homesteaders"),
+            TeamName("Mesa Roja", "MRJ", "Alacranes"),
+            TeamName("Salt Flat", "SLT", "Mirage"),
+            TeamName("Hundred Mile", "HMI", "100%ers"),
+            TeamName("Oil Springs", "OIL", "Drillers"),
+            TeamName("Last Chance", "LCH", "Prospectors"),
         ),
     ),
 }

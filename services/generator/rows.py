@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Value = int | float | str | dt.date | None
 Row = tuple[Value, ...]
@@ -17,7 +17,7 @@ Row = tuple[Value, ...]
 class Plus:
     """A new value that depends on the old one: the column, and this much more."""
 
-    by: int
+    by: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,24 @@ class Delete:
 
     table: str
     match: Mapping[str, Value]
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Select:
+    """Columns of the rows that match, in no order unless `ordered_by` names a column.
+
+    Attributes:
+        above: A column, and what its value has to be greater than.
+        below: A column, and what its value has to be less than.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    match: Mapping[str, Value] = field(default_factory=dict)
+    above: tuple[str, int] | None = None
+    below: tuple[str, int] | None = None
+    ordered_by: str | None = None
     limit: int | None = None
 
 

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from services.generator.chronicle import calendar_changes
 from services.generator.league import Game, League, Record, standings
+from services.generator.numbers import COPY_OF_LEAGUES, season_start
 from services.generator.rows import Change, Insert, Plus, Row, Update, Value
+from services.generator.tables.seasons import TEAM_BATTING_STATS, TEAM_PITCHING_STATS
+from services.generator.totals import Totals, team_changes
 
-FIRST_SEASON = 2030
-ROUNDS = 30  # single round robins of five days each: 150 days, 900 games in two leagues of six teams
+ROUNDS = 10  # single round robins: of fifteen teams a round is fifteen days of seven games, 1,050 games a league
 FIRST_GAME_TIMES = (1305, 1335, 1905, 1910, 2005)
-BLOCK = 10_000  # numbers a season; a game made up for another has that one's number and half a block more
-MAKEUP = BLOCK // 2
-
-
-def season_start(season: int) -> int:
-    """The number that all of a season's games are above."""
-    return (season - 2000) * BLOCK
-
-
-def season_of(game_id: int) -> int:
-    """The season that a game belongs to, whatever its date."""
-    return 2000 + game_id // BLOCK
 
 
 def schedule(season: int, leagues: Mapping[int, Sequence[int]], rounds: int = ROUNDS) -> tuple[Game, ...]:
@@ -35,25 +27,39 @@ def schedule(season: int, leagues: Mapping[int, Sequence[int]], rounds: int = RO
         leagues: Teams of each league.
         rounds: How often each pair of a league meets.
     """
-    rng = random.Random(f"schedule:{season}")
     opening = dt.date(season, 4, 1)
     games: list[Game] = []
-    for day in range(rounds * 5):
+    # Every copy of the league draws the same, so that it is a copy in this too.
+    dice = {league_id // COPY_OF_LEAGUES: random.Random(f"schedule:{season}") for league_id in leagues}
+    numbers = {copy: itertools.count(season_start(season, copy) + 1) for copy in dice}
+    for day in range(rounds * max(_round_days(teams) for teams in leagues.values())):
         for league_id, teams in sorted(leagues.items()):
-            for pair in _pairs(sorted(teams), day):
-                home, away = pair if (day // 5) % 2 == 0 else pair[::-1]
-                number = season_start(season) + len(games) + 1
-                date = opening + dt.timedelta(days=day)
-                games.append(Game(number, league_id, home, away, date, rng.choice(FIRST_GAME_TIMES)))
-    return tuple(games)
+            turn, in_round = divmod(day, _round_days(teams))
+            if turn >= rounds:
+                continue
+            copy = league_id // COPY_OF_LEAGUES
+            for pair in _pairs(sorted(teams), in_round):
+                home, away = pair if turn % 2 == 0 else pair[::-1]
+                date, time = opening + dt.timedelta(days=day), dice[copy].choice(FIRST_GAME_TIMES)
+                games.append(Game(next(numbers[copy]), league_id, home, away, date, time))
+    return tuple(sorted(games, key=lambda game: game.order))
+
+
+def _round_days(teams: Sequence[int]) -> int:
+    """How many days it takes until everybody has met everybody; one rests a day when they are odd."""
+    return len(teams) - 1 + len(teams) % 2
 
 
 def _pairs(teams: Sequence[int], day: int) -> list[tuple[int, int]]:
-    """The circle method: one team stays, the others move on by a place a day."""
-    others = list(teams[1:])
+    """The circle method: one stays, the others move on by a place a day; whoever meets nobody has the day off."""
+    nobody = 0
+    fixed, *others = teams if len(teams) % 2 == 0 else (nobody, *teams)
     turn = day % len(others)
-    circle = [teams[0], *others[turn:], *others[:turn]]
-    return [(circle[place], circle[-1 - place]) for place in range(len(circle) // 2)]
+    circle = [fixed, *others[turn:], *others[:turn]]
+    pairs = [(circle[place], circle[-1 - place]) for place in range(len(circle) // 2)]
+    # The one that stays would always be at home.
+    pairs[0] = pairs[0] if day % 2 == 0 else pairs[0][::-1]
+    return [pair for pair in pairs if nobody not in pair]
 
 
 def unplayed_row(game: Game) -> Row:
@@ -81,16 +87,22 @@ def teams_by_league(records: Iterable[Record]) -> dict[int, list[int]]:
     return found
 
 
-def new_season(league: League) -> tuple[tuple[Change, ...], League]:
+def new_season(league: League, rounds: int = ROUNDS) -> tuple[tuple[Change, ...], League]:
     """Rolls over to the next year: a schedule, records at nought, everybody a year older."""
     season = league.season + 1
     leagues = teams_by_league(league.records.values())
-    games = schedule(season, leagues)
-    records = tuple(Record(team_id, league_id) for league_id, teams in leagues.items() for team_id in teams)
+    games = schedule(season, leagues, rounds)
+    records = tuple(Record(old.team_id, old.league_id, division=old.division) for old in league.records.values())
+    told, events = calendar_changes(season, leagues)
     changes: list[Change] = [Insert("games", tuple(unplayed_row(game) for game in games))]
+    after = replace(league.with_records(records).with_schedule(games), season=season, totals=Totals())
+    for division in after.divisions.values():
+        changes += [Update("team_record", row, {"team_id": team}) for team, row in standings(division).items()]
+    for team_id in after.records:
+        changes += team_changes(team_id, after.totals)
+    for table in (TEAM_BATTING_STATS, TEAM_PITCHING_STATS):
+        changes.append(Update(table.name, {"year": season}, {}))
     for league_id in leagues:
-        table = standings(record for record in records if record.league_id == league_id)
-        changes += [Update("team_record", values, {"team_id": team_id}) for team_id, values in table.items()]
         opening: dict[str, Value | Plus] = {
             "season_year": season,
             "start_date": games[0].date,
@@ -98,5 +110,5 @@ def new_season(league: League) -> tuple[tuple[Change, ...], League]:
         }
         changes.append(Update("leagues", opening, {"league_id": league_id}))
     changes.append(Update("players", {"age": Plus(1), "experience": Plus(1)}, {}))
-    after = replace(league.with_records(records).with_schedule(games), season=season)
-    return tuple(changes), after
+    changes += told
+    return tuple(changes), replace(after, calendar=events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from services.generator.rows import Change, Delete, Insert, Plus, Row, Update, Value
+from services.generator.rows import Change, Delete, Insert, Plus, Row, Select, Update, Value
 from services.generator.tables import BY_NAME
 
 ROWS_MAX = 500  # of one INSERT: 500 rows of 25 columns are about 50 kB, far below any max_allowed_packet
@@ -69,6 +69,19 @@ def _delete(change: Delete) -> Statement:
     where, matched = _where(change.match)
     limit = "" if change.limit is None else f" LIMIT {change.limit:d}"
     return Statement(f"DELETE FROM {quoted(change.table)}{where}{limit}", matched)
+
+
+def selection(select: Select) -> Statement:
+    """A question as SQL."""
+    where, matched = _where(select.match)
+    bounds = [(bound, sign) for bound, sign in ((select.above, ">"), (select.below, "<")) if bound is not None]
+    for (column, _), sign in bounds:
+        where += f"{' AND' if where else ' WHERE'} {quoted(column)} {sign} %s"
+    end = "" if select.ordered_by is None else f" ORDER BY {quoted(select.ordered_by)}"
+    end += "" if select.limit is None else f" LIMIT {select.limit:d}"
+    columns = ", ".join(quoted(name) for name in select.columns)
+    parameters = (*matched, *(value for (_, value), _ in bounds))
+    return Statement(f"SELECT {columns} FROM {quoted(select.table)}{where}{end}", parameters)
 
 
 def _where(match: Mapping[str, Value]) -> tuple[str, tuple[Value, ...]]:

@@ -26,15 +26,26 @@ from services.generator.tables.seasons import (
     TEAM_RECORD,
 )
 
-# In the order in which they are loaded: a table with rows is complete, the last one says that all are.
 TABLES = (
     LEAGUES,
+    SUB_LEAGUES,
+    DIVISIONS,
+    PARKS,
     TEAMS,
     PLAYERS,
     GAMES,
     GAMES_SCORE,
     PLAYERS_GAME_BATTING,
+    PLAYERS_GAME_PITCHING_STATS,
     PLAYERS_AT_BAT_BATTING_STATS,
+    PLAYERS_CAREER_BATTING_STATS,
+    PLAYERS_CAREER_PITCHING_STATS,
+    PLAYERS_INJURY_HISTORY,
+    TRADE_HISTORY,
+    LEAGUE_EVENTS,
+    MESSAGES,
+    TEAM_BATTING_STATS,
+    TEAM_PITCHING_STATS,
     TEAM_RECORD,
 )
 BY_NAME = {table.name: table for table in TABLES}
