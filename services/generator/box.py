@@ -66,7 +66,9 @@ def standing_updates(before: League, after: League, teams: Iterable[int]) -> lis
     updates: list[Change] = []
     for place in sorted(divisions):
         old, new = (standings(league.divisions[place]) for league in (before, after))
-        updates += [Update("team_record", new[team], {"team_id": team}) for team in sorted(new) if new[team] != old[team]]
+        updates += [
+            Update("team_record", new[team], {"team_id": team}) for team in sorted(new) if new[team] != old[team]
+        ]
     return updates
 
 

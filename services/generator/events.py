@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import Any
 
 from services.generator.box import standing_updates
-from services.generator.founding import player_row
 from services.generator.chronicle import DRAFT, INJURY, SCHEDULE, injury, news, trade
+from services.generator.founding import player_row
 from services.generator.league import PITCHER, Game, League, Player
 from services.generator.numbers import BLOCK, COPY_OF_LEAGUES, MAKEUP, copy_of, season_of
 from services.generator.rows import Change, Delete, Insert, Plus, Row, Update, Value
@@ -109,9 +109,7 @@ def _trade(game: Game, league: League, rng: random.Random) -> Outcome:
         and record.team_id // COPY_OF_LEAGUES == here.team_id // COPY_OF_LEAGUES
         and (record.league_id != here.league_id) == elsewhere
     ]
-    there = rng.choice(
-        [player for player in league.rosters[rng.choice(partners)] if player.position == here.position]
-    )
+    there = rng.choice([player for player in league.rosters[rng.choice(partners)] if player.position == here.position])
     moved = (
         replace(here, team_id=there.team_id, league_id=there.league_id),
         replace(there, team_id=here.team_id, league_id=here.league_id),

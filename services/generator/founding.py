@@ -4,32 +4,70 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from services.generator.league import PITCHER, Player, Record
 from services.generator.names import FIRST_NAMES, LAST_NAMES, LEAGUES, NICK_NAMES, TeamName
-from services.generator.rows import Row, Value
+from services.generator.places import division_rows, filled_row, park_row, sub_league_row, team_line
+from services.generator.rows import Change, Insert, Row, Value
+from services.generator.tables import (
+    DIVISIONS,
+    PARKS,
+    PLAYERS,
+    SUB_LEAGUES,
+    TEAM_BATTING_STATS,
+    TEAM_PITCHING_STATS,
+    TEAM_RECORD,
+    TEAMS,
+    Table,
+)
 from services.generator.tables import LEAGUES as LEAGUES_TABLE
-from services.generator.tables import PLAYERS, TEAMS, Column, Table
 
-ROSTER = (PITCHER,) * 12 + tuple(range(2, 11)) + (2, 3, 4, 6, 8)
+ROSTER = (PITCHER,) * 18 + tuple(range(2, 11)) * 2 + (2, 3, 4, 6)
+DIVISION_TEAMS = 5
 FIRST_PLAYER = 1001
 COLOURS = ("#0B3D91", "#A6192E", "#FFFFFF", "#1C1C1C", "#F2A900", "#00594C", "")
 
 
 def first_teams() -> dict[int, Record]:
-    """Every team with an empty record: team ids 1 to 6 in the first league, 7 to 12 in the second."""
+    """Every team with an empty record: team ids 1 to 15 in the first league, 16 to 30 in the second."""
     ids = [(league_id, place) for league_id, league in LEAGUES.items() for place in range(len(league.teams))]
-    return {team_id: Record(team_id, league_id) for team_id, (league_id, _) in enumerate(ids, start=1)}
+    return {
+        team_id: Record(team_id, league_id, division=place // DIVISION_TEAMS)
+        for team_id, (league_id, place) in enumerate(ids, start=1)
+    }
 
 
 def first_players() -> dict[int, Player]:
-    """Twenty-six players a team."""
+    """Forty players a team."""
     spots = [(record, position) for record in first_teams().values() for position in ROSTER]
     return {
         player_id: Player(player_id, record.team_id, record.league_id, position)
         for player_id, (record, position) in enumerate(spots, start=FIRST_PLAYER)
     }
+
+
+def founding_changes(season: int) -> tuple[Change, ...]:
+    """Everything that is there before the first season is scheduled."""
+    names = [name for _, known in sorted(LEAGUES.items()) for name in known.teams]
+    teams = list(zip(first_teams().values(), names, strict=True))
+    today = dt.date(season, 4, 1)
+    players = (
+        player_row(player, random.Random(f"player:{player.player_id}"), today, drafted=False)
+        for player in first_players().values()
+    )
+    rows: dict[Table, Iterable[Row]] = {
+        LEAGUES_TABLE: (league_row(league_id, season) for league_id in LEAGUES),
+        SUB_LEAGUES: (sub_league_row(league_id, name) for league_id, name in LEAGUES.items()),
+        DIVISIONS: (row for league_id, name in LEAGUES.items() for row in division_rows(league_id, name)),
+        PARKS: (park_row(record.team_id, name) for record, name in teams),
+        TEAMS: (team_row(record, name) for record, name in teams),
+        PLAYERS: players,
+        TEAM_BATTING_STATS: (team_line(TEAM_BATTING_STATS, record, season) for record, _ in teams),
+        TEAM_PITCHING_STATS: (team_line(TEAM_PITCHING_STATS, record, season) for record, _ in teams),
+        TEAM_RECORD: ((record.team_id, 0, 0, 0, 0, 1, 0.0, 0.0, 0, None) for record, _ in teams),
+    }
+    return tuple(Insert(table.name, tuple(found)) for table, found in rows.items())
 
 
 def league_row(league_id: int, season: int) -> Row:
@@ -56,7 +94,7 @@ def league_row(league_id: int, season: int) -> Row:
         "background_color_id": "#0B3D91",
         "text_color_id": "",
     }
-    return _row(LEAGUES_TABLE, known, rng)
+    return filled_row(LEAGUES_TABLE, known, rng)
 
 
 def team_row(record: Record, name: TeamName) -> Row:
@@ -70,7 +108,8 @@ def team_row(record: Record, name: TeamName) -> Row:
         "logo_file_name": f"{name.town.lower().replace(' ', '_')}_{name.nickname.lower()}.png",
         "league_id": record.league_id,
         "sub_league_id": 0,
-        "division_id": 0,
+        "division_id": record.division,
+        "park_id": record.team_id,
         "parent_team_id": 0,
         "level": 1,
         "human_team": 0,
@@ -79,7 +118,7 @@ def team_row(record: Record, name: TeamName) -> Row:
         "historical_id": None if record.team_id % 3 else "",
     }
     colours = {column.name: rng.choice(COLOURS) for column in TEAMS.columns if column.name.endswith("_color_id")}
-    return _row(TEAMS, {**known, **colours}, rng)
+    return filled_row(TEAMS, {**known, **colours}, rng)
 
 
 def player_row(player: Player, rng: random.Random, today: dt.date, *, drafted: bool) -> Row:
@@ -123,7 +162,7 @@ def player_row(player: Player, rng: random.Random, today: dt.date, *, drafted: b
         "loan_team_id": None,
         **_character(rng),
     }
-    return _row(PLAYERS, known, random.Random(player.player_id))
+    return filled_row(PLAYERS, known, random.Random(player.player_id))
 
 
 def _character(rng: random.Random) -> dict[str, Value]:
@@ -135,23 +174,3 @@ def _character(rng: random.Random) -> dict[str, Value]:
     }
     moods = {column.name: rng.randint(-100, 100) for column in PLAYERS.columns if column.name.startswith("morale_")}
     return {**rated, **moods, "morale": rng.randint(20, 90), "local_pop": rng.randint(0, 6)}
-
-
-def _row(table: Table, known: Mapping[str, Value], rng: random.Random) -> Row:
-    """All columns of a row in order: the known ones, and for the others a value fit for the type."""
-    return tuple(known[column.name] if column.name in known else _filler(column, rng) for column in table.columns)
-
-
-def _filler(column: Column, rng: random.Random) -> Value:
-    """Mostly nought, as in an export of a young league; now and then NULL where the column allows it."""
-    if column.nullable and rng.random() < 0.06:  # noqa: PLR2004 - six in a hundred
-        return None
-    if column.type == "DOUBLE":
-        return rng.choice((1.0, 0.1 + 0.2, 1 / 3, 2 / 3, -1e-7, 0.0, rng.uniform(0, 2)))
-    if column.type == "DATE":
-        return dt.date(2031, rng.randint(1, 12), rng.randint(1, 28))
-    if column.type.startswith("VARCHAR"):
-        return ""
-    if column.type == "TINYINT":
-        return int(rng.random() < 0.2)  # noqa: PLR2004 - one in five
-    return rng.choice((0, 0, 0, -1, rng.randint(1, 120)))

@@ -17,7 +17,7 @@ from services.generator.events import kind_of
 from services.generator.indexes import ensure_indexes
 from services.generator.league import League
 from services.generator.ports import Warehouse
-from services.generator.reading import read_archive, read_league, require_tables
+from services.generator.reading import asking, read_archive, read_league, require_tables
 from services.generator.season import new_season
 from services.generator.seed_sql import SEED_FOLDER
 from services.generator.seeding import ensure_seed
@@ -159,7 +159,7 @@ class Loop:
 
     def _read(self) -> League:
         """Reads the league, and finds out whether the game in flight was committed after all."""
-        league = read_league(self.warehouse)
+        league = read_league(asking(self.warehouse))
         if self._in_flight is not None and all(game.game_id != self._in_flight for game in league.schedule):
             self._tally.games += 1
         self._in_flight = None
@@ -170,7 +170,7 @@ class Loop:
         event = kind_of(game.game_id)
         archive = None
         if event is not None:
-            archive = read_archive(self.warehouse, event, game, dice(self.orders.seed, game, "archive"))
+            archive = read_archive(asking(self.warehouse), event, game, dice(self.orders.seed, game, "archive"))
         day = play_day(self.orders.seed, game, league, archive)
         self._in_flight = game.game_id
         rows = self.warehouse.transact(statements(day.changes))

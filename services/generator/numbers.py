@@ -1,7 +1,7 @@
 """Numbers that say where they belong: of seasons, games and copies of the league.
 
-A league with its teams, games, players and messages can stand in a warehouse several times. Copy 0 is the original; the numbers of
-the others are shifted: leagues and teams by a thousand a copy, games, players and messages by a million.
+A league with its teams, games, players and messages can stand in a warehouse several times. Copy 0 is the original; the
+numbers of the others are shifted: leagues and teams by a thousand a copy, games, players and messages by a million.
 """
 
 from __future__ import annotations

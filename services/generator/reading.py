@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from datafingerprint.errors import SourceError
-from services.generator.events import OLD_GAME, Archive, ArchivedBatting, Kind
-from services.generator.league import Game, League, Player, Record
+from services.generator.events import OLD_GAME, Archive, Kind
+from services.generator.league import Event, Game, League, Player, Record
+from services.generator.numbers import BLOCK, COPY_OF_GAMES, FIRST_SEASON, copy_of, season_of, season_start
 from services.generator.ports import Warehouse
-from services.generator.rows import Value
-from services.generator.season import BLOCK, FIRST_SEASON, season_of, season_start
-from services.generator.statements import Statement, quoted
-from services.generator.tables import PLAYERS_AT_BAT_BATTING_STATS, TABLES
+from services.generator.rows import Select
+from services.generator.statements import Statement, selection
+from services.generator.tables import (
+    BY_NAME,
+    PLAYERS_AT_BAT_BATTING_STATS,
+    PLAYERS_GAME_BATTING,
+    PLAYERS_GAME_PITCHING_STATS,
+    TABLES,
+    Table,
+)
+from services.generator.totals import BATTED, PITCHED, Totals
 
-_COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
-_GAME = "`game_id`, `league_id`, `home_team`, `away_team`, `date`, `time`"
+_COLUMNS = Statement("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()")
+_GAME = ("game_id", "league_id", "home_team", "away_team", "date", "time")
+
+Ask = Callable[[Select], Sequence[tuple[Any, ...]]]
+
+
+def asking(warehouse: Warehouse) -> Ask:
+    """Questions to a warehouse."""
+    return lambda select: warehouse.query(selection(select))
 
 
 def require_tables(warehouse: Warehouse) -> None:
@@ -26,7 +42,7 @@ def require_tables(warehouse: Warehouse) -> None:
         SourceError: tables, or columns of them, are not there; all of them are named.
     """
     found: dict[str, set[str]] = {}
-    for table, column in _rows(warehouse, _COLUMNS):
+    for table, column in warehouse.query(_COLUMNS):
         found.setdefault(table, set()).add(column)
     lacking = [table.name for table in TABLES if table.name not in found]
     lacking += [
@@ -43,34 +59,72 @@ def require_tables(warehouse: Warehouse) -> None:
         )
 
 
-def read_league(warehouse: Warehouse) -> League:
+def read_league(ask: Ask) -> League:
     """The league as it stands.
 
     Raises:
         SourceError: the schema has the tables but no league in them that could go on.
     """
-    players = _rows(
-        warehouse, "SELECT `player_id`, `team_id`, `league_id`, `position`, `injury_is_injured` FROM `players`"
+    players = ask(Select("players", ("player_id", "team_id", "league_id", "position", "injury_is_injured")))
+    newest = ask(
+        Select("games", ("game_id",), below=("game_id", COPY_OF_GAMES), ordered_by="game_id", descending=True, limit=1)
     )
-    records = _rows(
-        warehouse,
-        "SELECT r.`team_id`, t.`league_id`, r.`g`, r.`w`, r.`l`, r.`streak`"
-        " FROM `team_record` r JOIN `teams` t ON t.`team_id` = r.`team_id`",
-    )
-    schedule = _rows(warehouse, f"SELECT {_GAME} FROM `games` WHERE `played` = 0")
-    ((newest,),) = _rows(warehouse, "SELECT MAX(`game_id`) FROM `games`")
-    if newest is None or not records or not players:
+    records = _records(ask)
+    if not newest or not records or not players:
         raise SourceError(
             "the league is not whole: games, team_record or players is empty",
             where="the generator's schema",
             remedy="drop the schema; the generator then loads its seed again",
         )
+    season = season_of(newest[0][0])
     known = {row[0]: Player(row[0], row[1], row[2], row[3], injured=bool(row[4])) for row in players}
-    league = League(season_of(newest), known, {row[0]: Record(*row) for row in records}, ())
-    return league.with_schedule(Game(*row) for row in schedule)
+    league = League(season, known, records, (), _totals(ask, season), _calendar(ask))
+    return league.with_schedule(Game(*row) for row in ask(Select("games", _GAME, {"played": 0})))
 
 
-def read_archive(warehouse: Warehouse, kind: Kind, game: Game, rng: random.Random) -> Archive | None:
+def _records(ask: Ask) -> dict[int, Record]:
+    teams = {row[0]: row[1:] for row in ask(Select("teams", ("team_id", "league_id", "division_id")))}
+    standing = ask(Select("team_record", ("team_id", "g", "w", "l", "streak")))
+    return {
+        team_id: Record(team_id, teams[team_id][0], games, wins, losses, streak, teams[team_id][1])
+        for team_id, games, wins, losses, streak in sorted(standing)
+    }
+
+
+def _calendar(ask: Ask) -> tuple[Event, ...]:
+    rows = ask(Select("league_events", ("league_id", "start_date", "type"), {"event_over": 0}))
+    return tuple(sorted(Event(*row) for row in rows))
+
+
+def _totals(ask: Ask, season: int) -> Totals:
+    batted: dict[int, set[int]] = {}
+    for team_id, player_id in ask(Select("players_career_batting_stats", ("team_id", "player_id"), {"year": season})):
+        batted.setdefault(team_id, set()).add(player_id)
+    pitched: dict[int, dict[int, int]] = {}
+    columns = ("team_id", "player_id", "outs")
+    for team_id, player_id, outs in ask(Select("players_career_pitching_stats", columns, {"year": season})):
+        pitched.setdefault(team_id, {})[player_id] = outs
+    return Totals(
+        {team_id: frozenset(players) for team_id, players in batted.items()},
+        pitched,
+        _team_counts(ask, "team_batting_stats", BATTED),
+        _team_counts(ask, "team_pitching_stats", PITCHED),
+    )
+
+
+def _team_counts(ask: Ask, table: str, names: tuple[str, ...]) -> dict[int, dict[str, int]]:
+    """A team's counts; of its outs the export keeps innings and thirds."""
+    kept = tuple(name for name in (*names, "ip", "ipf") if name in BY_NAME[table].column_names)
+    found: dict[int, dict[str, int]] = {}
+    for team_id, *values in ask(Select(table, ("team_id", *kept))):
+        counts = dict(zip(kept, values, strict=True))
+        if "outs" in names:
+            counts["outs"] = 3 * counts.pop("ip") + counts.pop("ipf")
+        found[team_id] = counts
+    return found
+
+
+def read_archive(ask: Ask, kind: Kind, game: Game, rng: random.Random) -> Archive | None:
     """The earlier game that an event is about: the first one played from a random number on, or the very first.
 
     An annulled game is one of the season that is being played; all other events look into the seasons
@@ -78,46 +132,43 @@ def read_archive(warehouse: Warehouse, kind: Kind, game: Game, rng: random.Rando
     """
     if kind is not Kind.ANNULLED and kind not in OLD_GAME:
         return None
-    season = season_of(game.game_id)
+    season, copy = season_of(game.game_id), copy_of(game.game_id)
     if kind is not Kind.ANNULLED:
         season = rng.choice((FIRST_SEASON, season - 1))
-    pivot = season_start(season) + int(rng.random() * (BLOCK // 10))
-    found = _first_played(warehouse, pivot, season) or _first_played(warehouse, season_start(season), season)
+    start, end = season_start(season, copy), season_start(season + 1, copy)
+    pivot = start + int(rng.random() * (BLOCK // 10))
+    found = _first_played(ask, pivot, end) or _first_played(ask, start, end)
     if found is None or found.game.game_id == game.game_id:
         return None
-    batting = kind in (Kind.BATTING_CORRECTED, Kind.REFILED)
-    return Archive(
-        found.game,
-        found.runs,
-        _batting(warehouse, found.game.game_id) if batting else (),
-        _at_bats(warehouse, found.game.game_id) if kind is Kind.AT_BAT_CORRECTED else (),
+    batting = kind in (Kind.BATTING_CORRECTED, Kind.REFILED, Kind.ANNULLED)
+    return replace(
+        found,
+        batting=_lines(ask, PLAYERS_GAME_BATTING, found.game) if batting else (),
+        pitching=_lines(ask, PLAYERS_GAME_PITCHING_STATS, found.game) if kind is Kind.ANNULLED else (),
+        at_bats=_of_game(ask, PLAYERS_AT_BAT_BATTING_STATS, found.game) if kind is Kind.AT_BAT_CORRECTED else (),
     )
 
 
-def _first_played(warehouse: Warehouse, pivot: int, season: int) -> Archive | None:
-    rows = _rows(
-        warehouse,
-        f"SELECT {_GAME}, `runs0`, `runs1` FROM `games`"
-        " WHERE `game_id` > %s AND `game_id` < %s AND `played` = 1 ORDER BY `game_id` LIMIT 1",
-        pivot,
-        season_start(season + 1),
+def _first_played(ask: Ask, above: int, below: int) -> Archive | None:
+    rows = ask(
+        Select(
+            "games",
+            (*_GAME, "runs0", "runs1"),
+            {"played": 1},
+            above=("game_id", above),
+            below=("game_id", below),
+            ordered_by="game_id",
+            limit=1,
+        )
     )
     return Archive(Game(*rows[0][:6]), (rows[0][6], rows[0][7])) if rows else None
 
 
-def _batting(warehouse: Warehouse, game_id: int) -> tuple[ArchivedBatting, ...]:
-    sql = "SELECT `player_id`, `year`, `league_id` FROM `players_game_batting` WHERE `game_id` = %s"
-    rows = sorted(_rows(warehouse, sql, game_id))
-    return tuple(ArchivedBatting(*row) for row in rows)
+def _lines(ask: Ask, table: Table, game: Game) -> tuple[dict[str, Any], ...]:
+    return tuple(dict(zip(table.column_names, row, strict=True)) for row in _of_game(ask, table, game))
 
 
-def _at_bats(warehouse: Warehouse, game_id: int) -> tuple[tuple[Any, ...], ...]:
+def _of_game(ask: Ask, table: Table, game: Game) -> tuple[tuple[Any, ...], ...]:
     """Sorted, for a table without a key has no order of its own; NULLs first."""
-    names = ", ".join(quoted(name) for name in PLAYERS_AT_BAT_BATTING_STATS.column_names)
-    sql = f"SELECT {names} FROM `players_at_bat_batting_stats` WHERE `game_id` = %s"
-    rows = _rows(warehouse, sql, game_id)
+    rows = ask(Select(table.name, table.column_names, {"game_id": game.game_id}))
     return tuple(sorted(rows, key=lambda row: tuple((value is not None, value or 0) for value in row)))
-
-
-def _rows(warehouse: Warehouse, sql: str, *parameters: Value) -> Sequence[tuple[Any, ...]]:
-    return warehouse.query(Statement(sql, parameters))

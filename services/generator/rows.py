@@ -65,6 +65,7 @@ class Select:
     above: tuple[str, int] | None = None
     below: tuple[str, int] | None = None
     ordered_by: str | None = None
+    descending: bool = False
     limit: int | None = None
 
 

@@ -6,22 +6,23 @@ what this writes.
 
 from __future__ import annotations
 
-import datetime as dt
-import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from services.generator.box import game_changes
-from services.generator.founding import first_players, first_teams, league_row, player_row, team_row
-from services.generator.game import play
-from services.generator.league import League, standings
-from services.generator.names import LEAGUES
-from services.generator.rows import Insert, Row, Update, Value
-from services.generator.season import FIRST_SEASON, schedule, teams_by_league, unplayed_row
-from services.generator.tables import BY_NAME, TABLES, Table
+from services.generator.day import dice, play_day
+from services.generator.events import kind_of
+from services.generator.founding import first_players, first_teams, founding_changes
+from services.generator.league import League
+from services.generator.numbers import FIRST_SEASON
+from services.generator.reading import read_archive
+from services.generator.rows import Row, Value
+from services.generator.season import ROUNDS, new_season
+from services.generator.store import Store
+from services.generator.tables import TABLES, Table
 
 SEED_FOLDER = Path(__file__).parents[2] / "sql" / "mysql" / "seed"
-FIRST_ROUNDS = 2  # of the 2030 season: ten days, sixty games
+SEED = 2030  # of the first season; the seasons that are played have their own
+FIRST_ROUNDS = 1  # of the first season: fifteen days, 210 games
 ROWS_OF_AN_INSERT = 200
 END_OF_STATEMENT = ";\n"  # no value holds a line break, so this ends a statement and nothing else
 
@@ -32,42 +33,36 @@ def seed_file(table: str) -> Path:
 
 
 def seed_rows() -> dict[str, list[Row]]:
-    """All rows of the seed, by table."""
-    rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
-    season = FIRST_SEASON + 1
-    league = League(FIRST_SEASON, first_players(), first_teams(), ())
-    leagues = teams_by_league(league.records.values())
-    rows["leagues"] = [league_row(league_id, season) for league_id in leagues]
-    names = [name for _, known in sorted(LEAGUES.items()) for name in known.teams]
-    rows["teams"] = [team_row(record, name) for record, name in zip(league.records.values(), names, strict=True)]
-    today = dt.date(season, 4, 1)
-    rows["players"] = [
-        player_row(player, random.Random(f"player:{player.player_id}"), today, drafted=False)
-        for player in league.players.values()
-    ]
-    _play_first_season(league, rows)
-    rows["games"] += [unplayed_row(game) for game in schedule(season, leagues)]
-    for teams in leagues.values():
-        table = standings(league.records[team_id] for team_id in teams)
-        rows["team_record"] += [(team_id, *table[team_id].values(), None) for team_id in teams]
-    return rows
+    """All rows of the seed, by table: the league is founded, plays its first season, and opens the next."""
+    store, league = founded()
+    season = league.season
+    while season == league.season:
+        league = play_next(store, league, SEED)
+    return {table.name: store.rows(table.name) for table in TABLES}
 
 
-def _play_first_season(league: League, rows: dict[str, list[Row]]) -> None:
-    """Plays 2030 without any events; its standings are gone by the first day of 2031."""
-    games = schedule(FIRST_SEASON, teams_by_league(league.records.values()), FIRST_ROUNDS)
-    league = league.with_schedule(games)
-    for game in games:
-        rng = random.Random(f"{FIRST_SEASON}:{game.game_id}")
-        counts = {team_id: record.games for team_id, record in league.records.items()}
-        changes, league = game_changes(play(game, league.rosters, counts, rng), league, rng)
-        for change in changes:
-            if isinstance(change, Insert):
-                rows[change.table] += change.rows
-            elif isinstance(change, Update) and change.table == "games":
-                known = dict(zip(BY_NAME["games"].column_names, unplayed_row(game), strict=True))
-                filled = {name: value for name, value in change.values.items() if not hasattr(value, "by")}
-                rows["games"].append(tuple({**known, **filled}.values()))
+def founded(rounds: int = FIRST_ROUNDS) -> tuple[Store, League]:
+    """A store with a league on the first day of its first season."""
+    store = Store()
+    store.apply(founding_changes(FIRST_SEASON))
+    nobody_played = League(FIRST_SEASON - 1, first_players(), first_teams(), ())
+    changes, league = new_season(nobody_played, rounds)
+    store.apply(changes)
+    return store, league
+
+
+def play_next(store: Store, league: League, seed: int, rounds: int = ROUNDS) -> League:
+    """Plays the next game of a league in a store, or opens its next season."""
+    if not league.schedule:
+        changes, league = new_season(league, rounds)
+        store.apply(changes)
+        return league
+    game = league.schedule[0]
+    event = kind_of(game.game_id)
+    archive = None if event is None else read_archive(store.select, event, game, dice(seed, game, "archive"))
+    day = play_day(seed, game, league, archive)
+    store.apply(day.changes)
+    return day.league
 
 
 def file_text(table: Table, rows: Iterable[Row]) -> str:

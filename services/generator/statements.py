@@ -77,7 +77,7 @@ def selection(select: Select) -> Statement:
     bounds = [(bound, sign) for bound, sign in ((select.above, ">"), (select.below, "<")) if bound is not None]
     for (column, _), sign in bounds:
         where += f"{' AND' if where else ' WHERE'} {quoted(column)} {sign} %s"
-    end = "" if select.ordered_by is None else f" ORDER BY {quoted(select.ordered_by)}"
+    end = "" if select.ordered_by is None else f" ORDER BY {quoted(select.ordered_by)}{' DESC' * select.descending}"
     end += "" if select.limit is None else f" LIMIT {select.limit:d}"
     columns = ", ".join(quoted(name) for name in select.columns)
     parameters = (*matched, *(value for (_, value), _ in bounds))

@@ -42,7 +42,7 @@ class Store:
         found = [row for row in self._matching(question.table, question.match).values() if _within(row, question)]
         if question.ordered_by is not None:
             column = question.ordered_by
-            found.sort(key=lambda row: (row[column] is not None, row[column]))
+            found.sort(key=lambda row: (row[column] is not None, row[column]), reverse=question.descending)
         return [tuple(row[name] for name in question.columns) for row in found[: question.limit]]
 
     def _insert(self, change: Insert) -> None:

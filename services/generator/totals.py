@@ -1,7 +1,7 @@
 """What a season adds up to: each player's line with each team, and each team's; always the sum of the games.
 
-Players' lines grow by what a game brought, so that only who has one needs to be known; teams' lines have shares and averages
-too, and are written whole.
+Players' lines grow by what a game brought, so that only who has one needs to be known; teams' lines have shares and
+averages too, and are written whole.
 """
 
 from __future__ import annotations
@@ -91,21 +91,19 @@ def worth_corrected(season: int, line: Line, wpa: float, ubr: float) -> Change:
     return Update(PLAYERS_CAREER_BATTING_STATS.name, moved, _match(line, season))
 
 
-def _batters(
-    totals: Totals, season: int, team_id: int, lines: list[Line], sign: int
-) -> tuple[list[Change], Totals]:
+def _batters(totals: Totals, season: int, team_id: int, lines: list[Line], sign: int) -> tuple[list[Change], Totals]:
     known = totals.batted.get(team_id, frozenset())
     changes: list[Change] = []
     for line in lines:
         grown = {**_grown(line, (*BATTED, *BATTED_WORTH), sign), "war": sign * WAR_OF_WPA * line["wpa"]}
-        changes.append(_line_change(PLAYERS_CAREER_BATTING_STATS, season, line, grown, {}, is_known=line["player_id"] in known))
+        changes.append(
+            _line_change(PLAYERS_CAREER_BATTING_STATS, season, line, grown, {}, is_known=line["player_id"] in known)
+        )
     known |= {line["player_id"] for line in lines}
     return changes, replace(totals, batted={**totals.batted, team_id: known})
 
 
-def _pitchers(
-    totals: Totals, season: int, team_id: int, lines: list[Line], sign: int
-) -> tuple[list[Change], Totals]:
+def _pitchers(totals: Totals, season: int, team_id: int, lines: list[Line], sign: int) -> tuple[list[Change], Totals]:
     known = dict(totals.pitched.get(team_id, {}))
     changes: list[Change] = []
     for line in lines:

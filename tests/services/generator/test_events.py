@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from typing import Any
 
 import pytest
 
 from services.generator.day import play_day
 from services.generator.events import (
+    OF_A_GAME,
     OLD_GAME,
     PERIOD,
     Archive,
-    ArchivedBatting,
     Kind,
     happen,
     kind_of,
@@ -21,12 +22,19 @@ from services.generator.founding import first_players, first_teams
 from services.generator.league import Game, League
 from services.generator.rows import Change, Delete, Insert, Update
 from services.generator.season import schedule, teams_by_league
-from services.generator.tables import PLAYERS_AT_BAT_BATTING_STATS
+from services.generator.tables import PLAYERS_AT_BAT_BATTING_STATS, PLAYERS_GAME_BATTING
 
 GAMES = schedule(2031, teams_by_league(first_teams().values()))
 OLD = Game(300_007, 100, 1, 2, dt.date(2030, 4, 2), 1305)
+
+
+def batted(player_id: int, year: int) -> dict[str, Any]:
+    line: dict[str, Any] = dict.fromkeys(PLAYERS_GAME_BATTING.column_names, 1)
+    return {**line, "player_id": player_id, "year": year, "team_id": 1, "league_id": 100, "game_id": OLD.game_id}
+
+
 AT_BAT = (1, OLD.game_id, *range(len(PLAYERS_AT_BAT_BATTING_STATS.columns) - 2))
-ARCHIVE = Archive(OLD, (3, 5), (ArchivedBatting(1001, 2030, 100), ArchivedBatting(1002, 2030, 100)), (AT_BAT,))
+ARCHIVE = Archive(OLD, (3, 5), (batted(1001, 2030), batted(1002, 2030)), at_bats=(AT_BAT,))
 
 
 def league() -> League:
@@ -64,15 +72,15 @@ def test_an_event_without_an_earlier_game_changes_nothing(kind: Kind) -> None:
 
 def test_a_trade_moves_two_players_and_keeps_both_rosters_whole() -> None:
     changes, after = outcome(Kind.TRADE)
-    assert [change.table for change in changes] == ["players", "players"]
+    assert [change.table for change in changes] == ["players", "players", "trade_history", "messages"]
     before = league()
     moved = [player for player in after.players.values() if player != before.players[player.player_id]]
     assert len(moved) == 2
-    assert {team: len(roster) for team, roster in after.rosters.items()} == dict.fromkeys(range(1, 13), 26)
+    assert {team: len(roster) for team, roster in after.rosters.items()} == dict.fromkeys(range(1, 31), 40)
 
 
 def test_a_rescheduled_game_changes_its_year_and_is_still_to_be_played() -> None:
-    (update,), after = outcome(Kind.RESCHEDULED)
+    (update, _), after = outcome(Kind.RESCHEDULED)
     assert isinstance(update, Update)
     assert update.table == "games"
     date = update.values["date"]
@@ -83,7 +91,7 @@ def test_a_rescheduled_game_changes_its_year_and_is_still_to_be_played() -> None
 
 
 def test_a_postponed_game_is_deleted_and_made_up_for_under_another_number() -> None:
-    (gone, made_up), after = outcome(Kind.POSTPONED)
+    (gone, made_up, _), after = outcome(Kind.POSTPONED)
     assert isinstance(gone, Delete)
     assert isinstance(made_up, Insert)
     assert made_up.rows[0][0] not in {game.game_id for game in GAMES}
@@ -98,7 +106,7 @@ def test_only_quiet_games_are_moved() -> None:
 
 
 def test_a_draft_deletes_one_player_and_inserts_another_for_his_position() -> None:
-    (gone, drafted), after = outcome(Kind.DRAFT)
+    (gone, drafted, _), after = outcome(Kind.DRAFT)
     assert isinstance(gone, Delete)
     assert isinstance(drafted, Insert)
     assert len(after.players) == len(league().players)
@@ -117,7 +125,7 @@ def test_a_refiled_row_changes_year_or_league_and_is_put_right_next_time() -> No
     assert isinstance(update, Update)
     filed = (update.values["year"], update.values["league_id"])
     assert filed != (2030, 100)
-    astray = Archive(OLD, (3, 5), (ArchivedBatting(1001, 2029, 100), ArchivedBatting(1002, 2030, 100)))
+    astray = Archive(OLD, (3, 5), (batted(1001, 2029), batted(1002, 2030)))
     (back,), _ = outcome(Kind.REFILED, archive=astray)
     assert isinstance(back, Update)
     assert (back.values["year"], back.values["league_id"]) == (2030, 100)
@@ -139,5 +147,5 @@ def test_an_annulled_game_takes_all_its_rows_and_its_place_in_the_records() -> N
     )
     changes, after = happen(Kind.ANNULLED, GAMES[0], now, ARCHIVE, random.Random(1))
     tables = [change.table for change in changes if isinstance(change, Delete)]
-    assert tables == ["players_at_bat_batting_stats", "players_game_batting", "games_score", "games"]
+    assert tables == list(OF_A_GAME)
     assert (after.records[1].games, after.records[1].wins, after.records[2].losses) == (0, 0, 0)

@@ -26,6 +26,7 @@ from services.generator.tables import TABLES
 
 pytestmark = pytest.mark.live
 GAMES = 30
+SCHEDULED = 2100
 
 
 def environment(settings: Settings, schema: str) -> dict[str, str]:
@@ -109,11 +110,11 @@ def test_a_league_killed_and_started_again_is_the_one_that_was_never_killed(
     for games in (3, 11, 20):
         with start(warehouse_settings, killed, "--rate", "40") as process:
             deadline = time.monotonic() + 30
-            left = 900 - games
+            left = SCHEDULED - games
             while not 0 < unplayed(warehouse_settings, killed) <= left and time.monotonic() < deadline:
                 time.sleep(0.01)
             process.kill()
-    rest = GAMES - (900 - unplayed(warehouse_settings, killed))
+    rest = GAMES - (SCHEDULED - unplayed(warehouse_settings, killed))
     assert 0 < rest < GAMES
     assert run(warehouse_settings, killed, "--games", str(rest), "--rate", "0")[0] == 0
     assert everything(warehouse_settings, killed) == everything(warehouse_settings, whole)
@@ -135,7 +136,7 @@ def test_a_load_killed_at_any_time_is_finished_by_the_next_start(
 def test_sigterm_ends_with_status_0(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
     with start(warehouse_settings, schemas[0], "--rate", "0.1") as process:
         deadline = time.monotonic() + 30
-        while unplayed(warehouse_settings, schemas[0]) != 899 and time.monotonic() < deadline:
+        while unplayed(warehouse_settings, schemas[0]) != SCHEDULED - 1 and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=5) == 0
@@ -172,7 +173,7 @@ def test_a_burst_plays_without_a_pause(warehouse_settings: Settings, schemas: tu
     loop.run()
     warehouse.close()
     assert time.monotonic() - began < 90
-    assert unplayed(warehouse_settings, schemas[0]) == 900 - 8
+    assert unplayed(warehouse_settings, schemas[0]) == SCHEDULED - 8
 
 
 def test_tables_without_a_key_are_looked_into_by_an_index_that_is_not_unique(
@@ -214,7 +215,7 @@ def test_lost_connections_and_lost_replies_neither_double_nor_lose_a_game(
         loop.prepare()
         loop.run()
         warehouse.close()
-    assert unplayed(warehouse_settings, lossy) == 900 - GAMES
+    assert unplayed(warehouse_settings, lossy) == SCHEDULED - GAMES
     assert everything(warehouse_settings, lossy) == everything(warehouse_settings, whole)
 
 

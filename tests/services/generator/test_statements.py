@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from services.generator.rows import Delete, Insert, Plus, Update
+from services.generator.rows import Delete, Insert, Plus, Select, Update
 from services.generator.season import schedule, unplayed_row
-from services.generator.statements import ROWS_MAX, quoted, statements
+from services.generator.statements import ROWS_MAX, quoted, selection, statements
 
 
 def test_an_identifier_is_quoted_whatever_it_holds() -> None:
@@ -28,6 +28,21 @@ def test_every_identifier_stands_between_backticks() -> None:
         assert statement.sql.count("%s") == len(statement.parameters)
 
 
+def test_a_question_becomes_a_select_with_its_bounds_in_order() -> None:
+    question = Select(
+        "games", ("date",), {"played": 1}, ("game_id", 3), ("game_id", 9), "game_id", descending=True, limit=1
+    )
+    statement = selection(question)
+    assert statement.sql == (
+        "SELECT `date` FROM `games` WHERE `played` = %s AND `game_id` > %s AND `game_id` < %s"
+        " ORDER BY `game_id` DESC LIMIT 1"
+    )
+    assert statement.parameters == (1, 3, 9)
+    assert (
+        selection(Select("games", ("date",), below=("time", 5))).sql == "SELECT `date` FROM `games` WHERE `time` < %s"
+    )
+
+
 def test_null_is_found_by_a_match() -> None:
     (statement,) = statements((Delete("players_at_bat_batting_stats", {"hit_xy": None, "game_id": 1}, limit=1),))
     assert "`hit_xy` <=> %s AND `game_id` = %s LIMIT 1" in statement.sql
@@ -35,8 +50,9 @@ def test_null_is_found_by_a_match() -> None:
 
 def test_many_rows_are_few_statements() -> None:
     rows = tuple(unplayed_row(game) for game in schedule(2031, {100: range(1, 7), 101: range(7, 13)}))
-    sizes = [len(statement.parameters) // 21 for statement in statements((Insert("games", rows),))]
-    assert sizes == [ROWS_MAX, len(rows) - ROWS_MAX]
+    assert len(rows) == 300
+    sizes = [len(statement.parameters) // 21 for statement in statements((Insert("games", 3 * rows),))]
+    assert sizes == [ROWS_MAX, 900 - ROWS_MAX]
 
 
 def test_a_game_already_played_stops_the_transaction() -> None:
