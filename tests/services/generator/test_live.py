@@ -250,10 +250,10 @@ def test_any_export_is_loaded_and_playing_names_what_it_lacks(
     warehouse_settings: Settings, schemas: tuple[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "nations.mysql.sql").write_text(EXPORT, encoding="utf-8")
-    (tmp_path / "empty.mysql.sql").write_text("CREATE TABLE empty (x INT);", encoding="utf-8")
+    (tmp_path / "empty.mysql.sql").write_text("CREATE TABLE `empty` (x INT);", encoding="utf-8")
     status, said = run(warehouse_settings, schemas[0], "--seed-dir", str(tmp_path))
     assert status == 2
-    assert "the export lacks leagues, teams, players" in said
+    assert "the export lacks leagues, sub_leagues, divisions" in said
     rows = ask(warehouse_settings, schemas[0], "SELECT * FROM nations ORDER BY nation_id")
     assert rows == [(1, "Côte d'Ivoire", 1e-7), (2, "a;b", None)]
     assert run(warehouse_settings, schemas[0], "--seed-dir", str(tmp_path), "--seed-only")[0] == 0
