@@ -84,6 +84,8 @@ class Lake(Section):
     snapshots_kept: Annotated[int, Field(ge=2)] = Field(
         100, description="Snapshots of a table that stay readable; older ones are expired by the next commit."
     )
+    sweep_s: Seconds = Field(300.0, description="Seconds between two searches for files that nothing refers to.")
+    grace_s: Seconds = Field(3_600.0, description="Seconds that such a file stays for those who still read it.")
 
 
 class State(Section):

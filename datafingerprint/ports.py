@@ -314,6 +314,38 @@ class LakeView(Protocol):
         """The present ETag and size of objects; those that are gone are left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object of the bucket: Unix time in seconds of its last change, and its size in octets."""
+
+    modified_at: float
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """All paths that a table's metadata leads to, and the Unix time in seconds of its last commit."""
+
+    paths: frozenset[str]
+    committed_at: float
+
+
+class Garbage(Protocol):
+    """The bucket and the catalog, as whoever removes old files sees them."""
+
+    def tables(self) -> Sequence[tuple[str, str]]:
+        """The lake tables, as (schema, table) of the lake's own names."""
+
+    def stored(self, table: tuple[str, str]) -> Mapping[str, Stored]:
+        """Objects of this project's making that lie below a table's place."""
+
+    def references(self, table: tuple[str, str]) -> References:
+        """What the table's present metadata, with every snapshot kept, leads to."""
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Removes objects for good; those that are gone already do no harm."""
+
+
 class StateStore(Protocol):
     """Where sums, files, verdicts and offsets are kept; every method that changes something is one transaction."""
 

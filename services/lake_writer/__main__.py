@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from collections.abc import Iterator
 
 import click
 import structlog
@@ -12,8 +13,10 @@ import structlog
 from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
 from datafingerprint.adapters.kafka_lake_commits import KafkaLakeCommitLog
 from datafingerprint.adapters.lake import IcebergLake
+from datafingerprint.adapters.lake_garbage import LakeGarbage
 from datafingerprint.adapters.process import run_service
 from datafingerprint.config import Settings
+from services.lake_writer.sweeper import Sweeper
 from services.lake_writer.writer import LakeWriter
 
 GROUP = "dfp-lake-writer"
@@ -27,7 +30,22 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
         contextlib.closing(KafkaLakeCommitLog(settings.kafka)) as commits,
     ):
         lake.preflight()
-        LakeWriter(reader, lake, commits, settings.lake, log).run(stop)
+        with _sweeping(settings, log):
+            LakeWriter(reader, lake, commits, settings.lake, log).run(stop)
+
+
+@contextlib.contextmanager
+def _sweeping(settings: Settings, log: structlog.stdlib.BoundLogger) -> Iterator[None]:
+    """Removes old files beside the writing, by connections of its own."""
+    ended = threading.Event()
+    with contextlib.closing(LakeGarbage(settings)) as garbage:
+        thread = threading.Thread(target=Sweeper(garbage, settings.lake, log).run, args=(ended,), name="sweeper")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 @click.command(help="Writes whole epochs from Kafka into the Iceberg tables of the lake, until it is stopped.")

@@ -1,0 +1,112 @@
+"""Expiry frees the bucket: over many commits it stays bounded, and everything kept stays readable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import pyarrow as pa
+import pytest
+import structlog
+
+from datafingerprint.adapters.lake import IcebergLake
+from datafingerprint.adapters.lake_connection import LakeConnection, open_connection, s3_client
+from datafingerprint.adapters.lake_garbage import LakeGarbage
+from datafingerprint.column_types import column
+from datafingerprint.config import Lake, Settings
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.ports import DataFile, Stamp
+from datafingerprint.schema import TableSchema
+from services.lake_writer.sweeper import Sweeper
+
+pytestmark = pytest.mark.live
+
+KEPT = 4
+COMMITS = 80
+OBJECTS_MAX = 2 * COMMITS
+"""Every commit makes four objects; what was unreferenced for less than the grace time is among them."""
+
+GRACE_S = 1.0
+NAME = ("s", "t")
+TABLE = TableSchema("s", "t", (column("id", "int(11)", nullable=False, charset=None),), ("id",), ())
+FOREIGN = ["data/notes.txt", "data/00000-0-cafe.parquet", "metadata/statistics.puffin"]
+
+
+@pytest.fixture
+def settings(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("garbage")
+    lake = Lake(catalog=f"sqlite:///{folder}/catalog.db", path=folder.name, snapshots_kept=KEPT, grace_s=GRACE_S)
+    return stack_settings.model_copy(update={"lake": lake})
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[LakeConnection]:
+    with closing(open_connection(settings)) as opened:
+        yield opened
+
+
+def keys(settings: Settings) -> set[str]:
+    prefix = f"{settings.lake.path}/"
+    with closing(s3_client(settings.s3)) as client:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=settings.s3.bucket, Prefix=prefix)
+        return {item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", [])}
+
+
+def stamp(epoch: int) -> Stamp:
+    return Stamp("stream", epoch, SourcePosition(f"0-1-{epoch}", "binlog.000001", epoch))
+
+
+def replace_all(lake: IcebergLake, epoch: int) -> None:
+    """One commit that leaves a single file, and its predecessor to whoever cleans up."""
+    table = lake.table(TABLE)
+    before: Sequence[DataFile] = table.files()
+    table.commit(table.write({"-": pa.table([[epoch]], schema=TABLE.arrow)}, stamp(epoch)), before, stamp(epoch))
+
+
+def test_the_bucket_stays_bounded_and_what_is_kept_stays_readable(
+    settings: Settings, connection: LakeConnection
+) -> None:
+    lake = IcebergLake(settings, connection)
+    replace_all(lake, 1)
+    folder = keys(settings).pop().partition("/data/")[0].partition("/metadata/")[0]
+    written = lake.table(TABLE).write({"-": pa.table([[-1]], schema=TABLE.arrow)}, stamp(2))[0]
+    killed = written.file_path.partition(f"/{settings.lake.path}/")[2]
+    with closing(s3_client(settings.s3)) as client:
+        for name in FOREIGN:
+            client.put_object(Bucket=settings.s3.bucket, Key=f"{settings.lake.path}/{folder}/{name}", Body=b"theirs")
+    deadline = time.monotonic() + 60
+    epoch = 1
+    with closing(LakeGarbage(settings)) as garbage:
+        sweeper = Sweeper(garbage, settings.lake, structlog.stdlib.get_logger())
+        assert NAME in garbage.tables()
+        left = keys(settings)
+        # Commits must go on until the last of the first files is old enough.
+        while epoch < COMMITS or killed in left or len(left) > OBJECTS_MAX:
+            assert time.monotonic() < deadline, f"{len(left)} objects are left"
+            epoch += 1
+            replace_all(lake, epoch)
+            if epoch % 10 == 0:
+                sweeper.sweep(NAME)
+                left = keys(settings)
+    assert {f"{folder}/{name}" for name in FOREIGN} <= left
+    loaded = connection.catalog.load_table(NAME)
+    assert len(loaded.metadata.snapshots) == KEPT
+    for number, snapshot in enumerate(sorted(loaded.metadata.snapshots, key=lambda one: one.timestamp_ms)):
+        rows = loaded.scan(snapshot_id=snapshot.snapshot_id).to_arrow()
+        assert rows.column("id").to_pylist() == [epoch - KEPT + 1 + number]
+
+
+def test_a_file_that_is_yet_to_be_committed_outlives_every_sweep(
+    settings: Settings, connection: LakeConnection
+) -> None:
+    lake = IcebergLake(settings, connection)
+    replace_all(lake, 1)
+    table = lake.table(TABLE)
+    written = table.write({"-": pa.table([[2]], schema=TABLE.arrow)}, stamp(2))
+    now = iter(range(0, 10_000, 100))
+    with closing(LakeGarbage(settings)) as garbage:
+        sweeper = Sweeper(garbage, settings.lake, structlog.stdlib.get_logger(), clock=lambda: float(next(now)))
+        assert [sweeper.sweep(NAME).files for _ in range(3)] == [0, 0, 0]
+    table.commit(written, table.files(), stamp(2))
+    assert connection.catalog.load_table(NAME).scan().to_arrow().column("id").to_pylist() == [2]

@@ -1,0 +1,115 @@
+"""Which files go, and when: each condition alone keeps a file."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import structlog
+
+from datafingerprint.config import Lake
+from datafingerprint.errors import Unavailable
+from datafingerprint.ports import References, Stored
+from services.lake_writer.sweeper import Sweeper, Swept
+
+TABLE = ("s", "t")
+GRACE_S = 100.0
+
+
+@dataclass
+class Bucket:
+    """A table's objects in memory; the order of calls is kept."""
+
+    objects: dict[str, Stored] = field(default_factory=dict)
+    referenced: set[str] = field(default_factory=set)
+    committed_at: float = 1_000.0
+    calls: list[str] = field(default_factory=list)
+    away: threading.Event = field(default_factory=threading.Event)
+    asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    read: threading.Event = field(default_factory=threading.Event)
+
+    def tables(self) -> list[tuple[str, str]]:
+        self.asked.release()
+        if self.away.is_set():
+            raise Unavailable("the store is away", where="here")
+        return [TABLE]
+
+    def stored(self, _table: tuple[str, str]) -> dict[str, Stored]:
+        self.calls.append("stored")
+        return dict(self.objects)
+
+    def references(self, _table: tuple[str, str]) -> References:
+        self.calls.append("references")
+        self.read.set()
+        return References(frozenset(self.referenced), self.committed_at)
+
+    def delete(self, paths: list[str]) -> None:
+        for path in paths:
+            del self.objects[path]
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def sweeper(bucket: Bucket, clock: Clock, sweep_s: float = 0.001) -> Sweeper:
+    settings = Lake(sweep_s=sweep_s, grace_s=GRACE_S)
+    return Sweeper(bucket, settings, structlog.stdlib.get_logger(), clock=clock)
+
+
+def test_a_file_goes_only_when_it_has_been_unreferenced_for_the_grace_time() -> None:
+    bucket, clock = Bucket({"old": Stored(0.0, 7), "live": Stored(0.0, 5)}, {"live"}), Clock()
+    one = sweeper(bucket, clock)
+    assert one.sweep(TABLE) == Swept(0, 0, waiting=1)
+    clock.now = GRACE_S - 1
+    assert one.sweep(TABLE) == Swept(0, 0, waiting=1)
+    clock.now = GRACE_S
+    assert one.sweep(TABLE) == Swept(1, 7, waiting=0)
+    assert set(bucket.objects) == {"live"}
+
+
+def test_a_file_that_a_commit_may_still_name_stays_until_another_commit_has_made_that_impossible() -> None:
+    bucket, clock = Bucket({"new": Stored(950.0, 7)}), Clock()
+    one = sweeper(bucket, clock)
+    one.sweep(TABLE)
+    clock.now = 10 * GRACE_S
+    assert one.sweep(TABLE).files == 0
+    bucket.committed_at = 950.0 + GRACE_S + 1
+    assert one.sweep(TABLE).files == 1
+
+
+def test_the_grace_time_begins_anew_for_a_file_that_was_referenced_in_between() -> None:
+    bucket, clock = Bucket({"back": Stored(0.0, 7)}), Clock()
+    one = sweeper(bucket, clock)
+    one.sweep(TABLE)
+    bucket.referenced = {"back"}
+    clock.now = GRACE_S / 2
+    one.sweep(TABLE)
+    bucket.referenced = set()
+    clock.now = GRACE_S
+    assert one.sweep(TABLE) == Swept(0, 0, waiting=1)
+
+
+def test_the_bucket_is_listed_before_the_metadata_is_read() -> None:
+    bucket = Bucket()
+    sweeper(bucket, Clock()).sweep(TABLE)
+    assert bucket.calls == ["stored", "references"]
+
+
+def test_a_store_that_is_away_is_asked_again() -> None:
+    bucket, stop = Bucket(), threading.Event()
+    bucket.away.set()
+    thread = threading.Thread(target=sweeper(bucket, Clock()).run, args=(stop,))
+    thread.start()
+    assert bucket.asked.acquire(timeout=5)
+    assert bucket.asked.acquire(timeout=5)
+    bucket.away.clear()
+    assert bucket.read.wait(5)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
