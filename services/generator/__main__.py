@@ -16,6 +16,7 @@ from datafingerprint.adapters.warehouse import MysqlWarehouse
 from datafingerprint.config import Settings
 from datafingerprint.errors import Stop
 from services.generator.loop import Loop, Orders
+from services.generator.scaling import COPIES_MAX
 from services.generator.seed_sql import SEED_FOLDER
 
 REFUSED = 2
@@ -34,6 +35,12 @@ REFUSED = 2
     default=SEED_FOLDER,
     help="Folder of an export's .sql files, to load instead of the made-up league.",
 )
+@click.option(
+    "--scale",
+    type=click.IntRange(1, COPIES_MAX),
+    default=1,
+    help="Copies of the league under new numbers; what is there already is not taken away.",
+)
 @click.option("--seed-only", is_flag=True, help="Load the seed files if need be, and end.")
 def main(
     config: str | None,
@@ -43,6 +50,7 @@ def main(
     burst: int | None,
     seed: int | None,
     seed_dir: Path,
+    scale: int,
     *,
     seed_only: bool,
 ) -> None:
@@ -58,20 +66,20 @@ def main(
             rate=settings.generator.rate if rate is None else rate,
             seed=settings.generator.seed if seed is None else seed,
         )
-        _run(settings, orders, seed_dir, seed_only=seed_only)
+        _run(settings, orders, seed_dir, scale, seed_only=seed_only)
     except Stop as error:
         click.echo(f"generator: {error}", err=True)
         sys.exit(REFUSED)
 
 
-def _run(settings: Settings, orders: Orders, seed_dir: Path, *, seed_only: bool) -> None:
+def _run(settings: Settings, orders: Orders, seed_dir: Path, scale: int, *, seed_only: bool) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         # From a thread of its own: the handler runs inside the main one, which may hold the event's lock.
         signal.signal(number, lambda *_: threading.Thread(target=stopping.set, daemon=True).start())
     warehouse = MysqlWarehouse(settings.source, settings.generator.schema_name)
     log = structlog.get_logger(service="generator")
-    loop = Loop(warehouse, orders, stopping, log, seed_dir, only_load=seed_only)
+    loop = Loop(warehouse, orders, stopping, log, seed_dir, only_load=seed_only, copies=scale)
     try:
         loop.prepare()
         if not seed_only:

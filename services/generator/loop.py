@@ -18,6 +18,7 @@ from services.generator.indexes import ensure_indexes
 from services.generator.league import League
 from services.generator.ports import Warehouse
 from services.generator.reading import asking, read_archive, read_league, require_tables
+from services.generator.scaling import ensure_copies
 from services.generator.season import new_season
 from services.generator.seed_sql import SEED_FOLDER
 from services.generator.seeding import ensure_seed
@@ -79,6 +80,7 @@ class Loop:
     log: BoundLogger
     seed_folder: Path = SEED_FOLDER
     only_load: bool = False
+    copies: int = 1
     _tally: Tally = field(init=False)
     _league: League | None = None
     _in_flight: int | None = None
@@ -129,6 +131,7 @@ class Loop:
     def _prepare(self) -> None:
         self.warehouse.connect()
         ensure_seed(self.warehouse, self.seed_folder, lambda file, rows: self.log.info("loaded", file=file, rows=rows))
+        ensure_copies(self.warehouse, self.copies, lambda table, rows: self.log.info("copied", table=table, rows=rows))
         for table in ensure_indexes(self.warehouse):
             self.log.info("index made", table=table)
         if not self.only_load:

@@ -60,7 +60,7 @@ class AtBat:
     launch_angle: int | None = None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65_536)
 def _cumulative(player_id: int) -> tuple[float, ...]:
     """A player's own frequencies, summed up; his number alone says how good he is."""
     skill = random.Random(player_id).uniform(0.75, 1.3)

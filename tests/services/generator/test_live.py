@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ import pytest
 import structlog
 
 from datafingerprint.adapters.warehouse import MysqlWarehouse, Sql
-from datafingerprint.config import Settings
+from datafingerprint.config import Settings, Source
 from datafingerprint.errors import Unavailable
 from services.generator.indexes import INDEXES
 from services.generator.loop import Loop, Orders
+from services.generator.seed_sql import seed_rows
 from services.generator.tables import TABLES
 
 pytestmark = pytest.mark.live
@@ -187,17 +188,20 @@ def test_tables_without_a_key_are_looked_into_by_an_index_that_is_not_unique(
 
 
 class LossyWarehouse(MysqlWarehouse):
-    """Loses the reply to every third COMMIT, and the transaction itself every fifth time."""
+    """Loses some transactions before COMMIT, and the reply to some others."""
 
-    count = 0
+    def __init__(self, source: Source, schema: str, lost_before: Container[int], lost_after: Container[int]) -> None:
+        super().__init__(source, schema)
+        self._lost_before, self._lost_after = lost_before, lost_after
+        self._count = 0
 
     def transact(self, statements: Iterable[Sql]) -> int:
-        self.count += 1
-        if self.count % 5 == 0:
+        self._count += 1
+        if self._count in self._lost_before:
             self.close()
             raise Unavailable("lost before COMMIT")
         changed = super().transact(statements)
-        if self.count % 3 == 0:
+        if self._count in self._lost_after:
             self.close()
             raise Unavailable("lost after COMMIT")
         return changed
@@ -208,9 +212,10 @@ def test_lost_connections_and_lost_replies_neither_double_nor_lose_a_game(
 ) -> None:
     whole, lossy = schemas
     orders = Orders(games=GAMES, rate=0, seed=warehouse_settings.generator.seed)
-    for kind, schema in ((MysqlWarehouse, whole), (LossyWarehouse, lossy)):
+    often = range(5, 1000, 5), range(3, 1000, 3)
+    for schema, (before, after) in ((whole, ((), ())), (lossy, often)):
         assert run(warehouse_settings, schema, "--seed-only")[0] == 0
-        warehouse = kind(warehouse_settings.source, schema)
+        warehouse = LossyWarehouse(warehouse_settings.source, schema, before, after)
         loop = Loop(warehouse, orders, threading.Event(), structlog.get_logger())
         loop.prepare()
         loop.run()
@@ -273,3 +278,47 @@ def test_what_the_server_refuses_is_named_by_file_and_line_and_goes_on_once_mend
     path.write_text(EXPORT, encoding="utf-8")
     assert run(warehouse_settings, schemas[0], "--seed-dir", str(tmp_path), "--seed-only")[0] == 0
     assert ask(warehouse_settings, schemas[0], "SELECT COUNT(*) FROM nations") == [(2,)]
+
+
+def test_copies_of_the_league_hold_its_rows_under_other_numbers_and_are_played(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    schema = schemas[0]
+    assert run(warehouse_settings, schema, "--scale", "2", "--seed-only")[0] == 0
+    assert run(warehouse_settings, schema, "--scale", "4", "--seed-only")[0] == 0
+    for table in TABLES:
+        expected = len(seed_rows()[table.name]) if table.name == "players_game_batting" else None
+        total = ask(warehouse_settings, schema, f"SELECT COUNT(*) FROM `{table.name}`")[0][0]
+        assert total % 4 == 0
+        assert expected is None or total == 4 * expected
+    assert ask(warehouse_settings, schema, "SELECT league_id FROM leagues ORDER BY league_id") == [
+        (100 + 1000 * copy + place,) for copy in range(4) for place in range(2)
+    ]
+    lost = (
+        "SELECT COUNT(*) FROM players p LEFT JOIN teams t USING (team_id)"
+        " WHERE t.league_id <> p.league_id OR t.team_id IS NULL"
+    )
+    assert ask(warehouse_settings, schema, lost) == [(0,)]
+    assert run(warehouse_settings, schema, "--games", "60", "--rate", "0")[0] == 0
+    played = (
+        "SELECT game_id DIV 1000000, COUNT(*) FROM games WHERE played = 1 AND game_id % 1000000 > 310000 GROUP BY 1"
+    )
+    counts = dict(ask(warehouse_settings, schema, played))
+    assert set(counts) == {0, 1, 2, 3}
+    assert ask(warehouse_settings, schema, lost) == [(0,)]
+
+
+def test_copying_interrupted_at_any_time_is_finished_by_the_next_start(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    whole, killed = schemas
+    for schema in schemas:
+        assert run(warehouse_settings, schema, "--seed-only")[0] == 0
+    assert run(warehouse_settings, whole, "--scale", "3", "--seed-only")[0] == 0
+    warehouse = LossyWarehouse(warehouse_settings.source, killed, lost_before={4, 11}, lost_after={2, 8, 23})
+    loop = Loop(
+        warehouse, Orders(games=0, rate=0, seed=1), threading.Event(), structlog.get_logger(), only_load=True, copies=3
+    )
+    loop.prepare()
+    warehouse.close()
+    assert everything(warehouse_settings, killed) == everything(warehouse_settings, whole)

@@ -1,0 +1,152 @@
+"""Copies of a whole league under new numbers, made by the server itself from the rows that are there.
+
+Every table that belongs to a league is copied: one with a column in its key (or, without a key, any column) that
+numbers leagues, teams, parks, players, games or messages. What all leagues share (nations, cities) stays as it is. A
+number of copy k is the original's plus k times a thousand or a million, by what it numbers; other values stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from datafingerprint.errors import SourceError
+from services.generator.numbers import COPY_OF_GAMES, COPY_OF_LEAGUES
+from services.generator.ports import Warehouse
+from services.generator.progress import PROGRESS, begin, note, read_progress
+from services.generator.statements import Statement, quoted
+
+COPIES_MAX = 2_000  # a game's number is an INT
+ROWS_OF_A_TRANSACTION = 100_000
+SCALE = "copies"
+_OF_LEAGUES = re.compile(r"(?:.*_)?(?:league|team|park|organization)(?:_id)?(?:_\d+)*")
+_OF_GAMES = re.compile(r"(?:.*_)?(?:player|game|message|trade)_id(?:_\d+)*|(?:winning|losing|save)_pitcher|starter\d")
+_SHARED = {"sub_league_id"}
+_COLUMNS = Statement(
+    "SELECT c.table_name, c.column_name, c.data_type, c.column_key = 'PRI' FROM information_schema.columns c"
+    " JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name"
+    " WHERE c.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' ORDER BY c.table_name, c.ordinal_position"
+)
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A table as far as copying it needs to know.
+
+    Attributes:
+        name: Its name.
+        columns: All columns, in order.
+        shifts: Columns whose numbers move, and by how much a copy.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    shifts: dict[str, int]
+
+
+def shift_of(column: str, data_type: str) -> int | None:
+    """By how much the numbers of a column move from copy to copy; None: they stay."""
+    if data_type not in ("int", "bigint") or column in _SHARED:
+        return None
+    if _OF_GAMES.fullmatch(column):
+        return COPY_OF_GAMES
+    return COPY_OF_LEAGUES if _OF_LEAGUES.fullmatch(column) else None
+
+
+def numbered_tables(columns: Sequence[tuple[str, str, str, int]]) -> list[Numbered]:
+    """The tables that belong to a league, from (table, column, type, whether it is in the key)."""
+    tables: dict[str, list[tuple[str, str, int]]] = {}
+    for table, column, data_type, in_key in columns:
+        tables.setdefault(table, []).append((column, data_type.lower(), in_key))
+    found = []
+    for name, described in tables.items():
+        shifts = {column: by for column, data_type, _ in described if (by := shift_of(column, data_type)) is not None}
+        key = [column for column, _, in_key in described if in_key]
+        if shifts and name != PROGRESS and (not key or any(column in shifts for column in key)):
+            found.append(Numbered(name, tuple(column for column, _, _ in described), shifts))
+    return found
+
+
+def ensure_copies(warehouse: Warehouse, copies: int, progress: Progress) -> None:
+    """Makes copies of the league until there are as many as asked for; finishes what was interrupted.
+
+    Args:
+        warehouse: Where the league is.
+        copies: How many there shall be, the original included; fewer than there are changes nothing.
+        progress: Told the table and the rows that came.
+
+    Raises:
+        SourceError: the original has numbers that a copy would have.
+    """
+    known = read_progress(warehouse)
+    asked, complete = known.get(SCALE, (1, True))
+    if complete and copies <= asked:
+        return
+    tables = numbered_tables([(str(a), str(b), str(c), int(d)) for a, b, c, d in warehouse.query(_COLUMNS)])
+    if SCALE not in known:
+        for table in tables:
+            _refuse_great_numbers(warehouse, table)
+        warehouse.transact([begin(SCALE)])
+    if complete:
+        warehouse.transact([note(SCALE, copies, complete=False)])
+        asked = copies
+    for table in tables:
+        step = f"{SCALE} of {table.name}"
+        if step not in known:
+            warehouse.transact([begin(step)])
+        rows = _copy(warehouse, table, known.get(step, (0, False))[0], asked)
+        progress(table.name, rows)
+    warehouse.transact([note(SCALE, max(asked, 1), complete=True)])
+    if copies > asked:
+        ensure_copies(warehouse, copies, progress)
+
+
+def _copy(warehouse: Warehouse, table: Numbered, done: int, copies: int) -> int:
+    """Makes the copies of one table from number `done` + 1 on; answers how many rows came."""
+    ((originals,),) = warehouse.query(
+        Statement(f"SELECT COUNT(*) FROM {quoted(table.name)} o WHERE {_original(table)}")
+    )
+    at_once = max(ROWS_OF_A_TRANSACTION // max(originals, 1), 1)
+    rows = 0
+    for first in range(done + 1, copies, at_once):
+        last = min(first + at_once, copies) - 1
+        told = note(f"{SCALE} of {table.name}", last, complete=last == copies - 1)
+        rows += warehouse.transact([copying(table, range(first, last + 1)), told]) - 1
+    return rows
+
+
+def copying(table: Numbered, numbers: range) -> Statement:
+    """The statement that makes some copies of a table."""
+    columns = ", ".join(quoted(column) for column in table.columns)
+    values = ", ".join(_moved(column, table.shifts.get(column)) for column in table.columns)
+    copies = " UNION ALL ".join(f"SELECT {number:d} AS n" for number in numbers)
+    return Statement(
+        f"INSERT INTO {quoted(table.name)} ({columns}) SELECT {values}"
+        f" FROM {quoted(table.name)} o CROSS JOIN ({copies}) c WHERE {_original(table)}"
+    )
+
+
+def _moved(column: str, shift: int | None) -> str:
+    name = f"o.{quoted(column)}"
+    return name if shift is None else f"IF({name} > 0, {name} + c.n * {shift:d}, {name})"
+
+
+def _original(table: Numbered) -> str:
+    """What is true of the original's rows alone: no number is beyond the first copy's, and one is a number at all."""
+    small = " AND ".join(f"COALESCE(o.{quoted(column)}, 0) < {shift:d}" for column, shift in table.shifts.items())
+    some = " OR ".join(f"o.{quoted(column)} > 0" for column in table.shifts)
+    return f"{small} AND ({some})"
+
+
+def _refuse_great_numbers(warehouse: Warehouse, table: Numbered) -> None:
+    for column, shift in table.shifts.items():
+        name = quoted(column)
+        if warehouse.query(Statement(f"SELECT 1 FROM {quoted(table.name)} WHERE {name} >= {shift:d} LIMIT 1")):
+            raise SourceError(
+                f"the league cannot be copied: {table.name}.{column} has numbers of {shift:,} and more",
+                where="the generator's schema",
+                remedy="load it without --scale",
+            )
