@@ -15,6 +15,7 @@ from datafingerprint.adapters.lake_view import IcebergLakeView
 from datafingerprint.adapters.process import run_service
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.config import Settings
+from datafingerprint.digests import digester
 from services.fingerprinter.fingerprinter import Fingerprinter
 
 GROUP = "dfp-fingerprinter"
@@ -22,6 +23,7 @@ GROUP = "dfp-fingerprinter"
 
 def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
     """One run, from what is stored to the end or a failure."""
+    log.info("rows are digested", by=digester())
     with (
         contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store,
         contextlib.closing(KafkaEpochReader(settings.kafka, GROUP)) as reader,

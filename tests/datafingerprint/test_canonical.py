@@ -15,12 +15,29 @@ from hypothesis import strategies as st
 
 from datafingerprint import digests
 from datafingerprint.canonical import canonical, digest
-from datafingerprint.fingerprint import ZERO
-from datafingerprint.partitions import partitioning
+from datafingerprint.fingerprint import ZERO, Fingerprint
+from datafingerprint.partitions import Partitioning, partitioning
 from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.sql import duckdb as sql
 from tests.datafingerprint.drawn import Row, arrow, rows_of, slow_sums, tables, tables_with_rows
 
 INT = Column("id", "int(11)", Kind.INTEGER, octets=4)
+
+
+def identified(rows: pa.Table, columns: tuple[Column, ...]) -> list[str]:
+    """The rows' digests, on which native code and DuckDB agree."""
+    native = digests.native_identities(rows, columns)
+    assert native is not None
+    assert native.to_pylist() == digests.identities_in_duckdb(rows, columns).to_pylist()
+    return digests.identities(rows, columns).to_pylist()
+
+
+def summed(rows: pa.Table, columns: tuple[Column, ...], names: Partitioning) -> dict[str, Fingerprint]:
+    """The rows' sums, on which native code and DuckDB agree."""
+    native = digests.native_sums(rows, columns, names)
+    assert native is not None
+    assert native == digests.sums_in_duckdb(rows, columns, names)
+    return digests.sums_by_partition(rows, columns, names)
 
 
 def of_kind(kind: Kind, name: str = "c", **more: Any) -> Column:  # noqa: ANN401 - fields of a Column
@@ -73,7 +90,7 @@ def test_a_value_is_written_as_the_format_says(column: Column, value: object, ex
 def test_the_engine_digests_those_very_bytes(column: Column, value: object, expected: bytes) -> None:
     table = TableSchema("s", "t", (column,))
     known = hashlib.md5(expected, usedforsecurity=False).hexdigest()
-    assert digests.identities(arrow(table, [{"c": value}]), table.columns).to_pylist() == [known]
+    assert identified(arrow(table, [{"c": value}]), table.columns) == [known]
 
 
 def test_a_whole_row_is_the_md5_of_a_string_written_by_hand() -> None:
@@ -91,7 +108,7 @@ def test_a_whole_row_is_the_md5_of_a_string_written_by_hand() -> None:
     assert canonical(row, columns) == written
     assert digest(row, columns) == hashlib.md5(written, usedforsecurity=False).digest()
     table = TableSchema("s", "t", columns)
-    assert slow_sums(table, [row]) == digests.sums_by_partition(arrow(table, [row]), columns, partitioning(table))
+    assert slow_sums(table, [row]) == summed(arrow(table, [row]), columns, partitioning(table))
 
 
 def test_reserved_characters_of_a_columns_name_are_encoded() -> None:
@@ -101,7 +118,7 @@ def test_reserved_characters_of_a_columns_name_are_encoded() -> None:
 
 def test_a_row_of_nulls_is_empty() -> None:
     assert canonical({"id": None}, (INT,)) == b""
-    assert digests.identities(arrow(TableSchema("s", "t", (INT,)), [{"id": None}]), (INT,)).to_pylist() == [
+    assert identified(arrow(TableSchema("s", "t", (INT,)), [{"id": None}]), (INT,)) == [
         hashlib.md5(b"", usedforsecurity=False).hexdigest()
     ]
 
@@ -145,7 +162,7 @@ def test_texts_that_imitate_fields_are_told_apart(row: dict[str, str]) -> None:
 @settings(max_examples=200, deadline=None)
 def test_the_engine_sums_as_the_plain_definition_does(drawn: tuple[TableSchema, list[Row]]) -> None:
     table, rows = drawn
-    assert digests.sums_by_partition(arrow(table, rows), table.columns, partitioning(table)) == slow_sums(table, rows)
+    assert summed(arrow(table, rows), table.columns, partitioning(table)) == slow_sums(table, rows)
 
 
 @given(tables_with_rows())
@@ -153,7 +170,12 @@ def test_the_engine_sums_as_the_plain_definition_does(drawn: tuple[TableSchema, 
 def test_the_engine_names_partitions_as_the_plain_definition_does(drawn: tuple[TableSchema, list[Row]]) -> None:
     table, rows = drawn
     names = partitioning(table)
-    assert digests.partition_names(arrow(table, rows), names).to_pylist() == [names.name(row) for row in rows]
+    expected = [names.name(row) for row in rows]
+    assert digests.partition_names(arrow(table, rows), names).to_pylist() == expected
+    if rows:
+        in_sql = f"SELECT {sql.partition_name(names)} AS name FROM input"
+        found = digests.run(in_sql, input=digests.renderable(arrow(table, rows), table.columns))
+        assert found.column("name").to_pylist() == expected
 
 
 @given(tables_with_rows())
@@ -161,7 +183,7 @@ def test_the_engine_names_partitions_as_the_plain_definition_does(drawn: tuple[T
 def test_the_engine_identifies_rows_as_the_plain_definition_does(drawn: tuple[TableSchema, list[Row]]) -> None:
     table, rows = drawn
     expected = [digest(row, table.identity).hex() for row in rows]
-    assert digests.identities(arrow(table, rows), table.identity).to_pylist() == expected
+    assert identified(arrow(table, rows), table.identity) == expected
 
 
 @given(tables_with_rows(), tables_with_rows())
@@ -176,7 +198,7 @@ def test_rows_in_several_chunks_and_slices_sum_alike(
     cut = offset % len(rows)
     chunked = pa.concat_tables([whole.slice(0, cut), whole.slice(cut), whole.slice(0, 0)])
     names = partitioning(table)
-    assert digests.sums_by_partition(chunked, table.columns, names) == slow_sums(table, rows)
+    assert summed(chunked, table.columns, names) == slow_sums(table, rows)
 
 
 DATED = TableSchema("s", "t", (of_kind(Kind.TIMESTAMP, "at"),), (), ("year(at)", "month(at)", "day(at)"))
@@ -223,5 +245,5 @@ def test_a_table_without_partition_fields_is_one_partition() -> None:
     table = TableSchema("s", "t", (INT,))
     rows = arrow(table, [{"id": 1}, {"id": 2}])
     assert digests.partition_names(rows, partitioning(table)).to_pylist() == ["-", "-"]
-    assert set(digests.sums_by_partition(rows, table.columns, partitioning(table))) == {"-"}
-    assert ZERO not in digests.sums_by_partition(rows, table.columns, partitioning(table)).values()
+    assert set(summed(rows, table.columns, partitioning(table))) == {"-"}
+    assert ZERO not in summed(rows, table.columns, partitioning(table)).values()

@@ -1,0 +1,1 @@
+"""Digests of whole Arrow columns in native code, where the library was built; `datafingerprint.digests` decides."""

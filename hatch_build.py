@@ -1,0 +1,61 @@
+"""Builds the native digest library into the wheel, or beside its source for an editable installation.
+
+Without a C compiler the project is installed all the same, as a wheel for every machine, and digests by DuckDB.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SOURCE = Path("datafingerprint/kernel/digest.c")
+LIBRARY = SOURCE.with_name("_digest.so")
+FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=default")
+
+
+class NativeDigests(BuildHookInterface):  # type: ignore[type-arg]
+    """Runs `$CC`, or the first of `cc`, `gcc` and `clang` that is there."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compiles before files are gathered; `version` says whether the installation is editable."""
+        del version
+        root = Path(self.root)
+        compiler = _compiler()
+        # One from an earlier version would be refused at load, but none must get into a wheel.
+        (root / LIBRARY).unlink(missing_ok=True)
+        if not compiler or not _compiled(compiler, root):
+            return
+        build_data["artifacts"].append(f"/{LIBRARY}")
+        build_data["pure_python"] = False
+        # It is reached by ctypes: any Python will do, but not any machine.
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["tag"] = f"py3-none-{platform}"
+
+
+def _compiler() -> list[str]:
+    asked = os.environ.get("CC")
+    if asked is not None:
+        return shlex.split(asked)
+    found = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    return [found] if found else []
+
+
+def _compiled(compiler: list[str], root: Path) -> bool:
+    made = root / LIBRARY.with_suffix(".partial")
+    ran = subprocess.run(  # noqa: S603 - the compiler of the machine, with the project's own source
+        [*compiler, *FLAGS, "-o", str(made), str(root / SOURCE)], capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        made.unlink(missing_ok=True)
+        sys.stderr.write(f"the native digest library is left out: {compiler[0]} failed\n{ran.stderr}\n")
+        return False
+    made.replace(root / LIBRARY)
+    return True
