@@ -1,0 +1,51 @@
+"""How far a side had come at which moment, and the rate that follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """So many rows were through at a moment (Unix time), for so many CPU seconds."""
+
+    at: float
+    rows: int
+    cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One side's way through a backlog.
+
+    Attributes:
+        began: When its process was started, in Unix time.
+        points: Where it was, after each epoch or batch.
+        warm: Rows of the warm-up.
+    """
+
+    began: float
+    points: tuple[Point, ...]
+    warm: int
+
+    @property
+    def measured(self) -> tuple[Point, Point]:
+        """The first point behind the warm-up, and the last one."""
+        return next(point for point in self.points if point.rows >= self.warm), self.points[-1]
+
+    @property
+    def rate(self) -> float:
+        """Rows a second between the two."""
+        first, last = self.measured
+        return (last.rows - first.rows) / (last.at - first.at)
+
+    @property
+    def cpu_s_per_million(self) -> float:
+        """CPU seconds of the process for a million rows between the two."""
+        first, last = self.measured
+        return (last.cpu_s - first.cpu_s) * 1e6 / (last.rows - first.rows)
+
+    @property
+    def seconds(self) -> float:
+        """From the start of the process to the last row, its warm-up included."""
+        return self.points[-1].at - self.began
