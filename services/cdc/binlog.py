@@ -12,6 +12,7 @@ import uuid
 import zlib
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -85,6 +86,7 @@ _COMPRESSED = frozenset(
 )
 
 _HEADER = struct.Struct("<IBIIIH")
+_TYPES = {int(kind): kind for kind in EventType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +115,14 @@ def parse_event(octets: bytes, where: str) -> Event:
         DecodeError: its type is not on the list.
     """
     timestamp, number, server_id, _, end, _ = _HEADER.unpack_from(octets)
-    try:
-        kind = EventType(number)
-    except ValueError:
+    kind = _TYPES.get(number)
+    if kind is None:
         raise DecodeError(
             f"binlog event of type {number} is not understood",
             where=where,
             remedy="switch off on the source what logs such events (compression, statements, XA), "
             "then capture again under another prefix",
-        ) from None
+        )
     return Event(kind, timestamp, server_id, end, octets[HEADER_OCTETS:])
 
 
@@ -183,12 +184,16 @@ _FL_STANDALONE, _FL_XA = 1, 64 | 128
 def parse_gtid(event: Event) -> Gtid:
     """The GTID in a GTID event of either server."""
     if event.type is EventType.MYSQL_GTID:
-        source = uuid.UUID(bytes=event.body[1:17])
-        return Gtid(f"{source}:{int.from_bytes(event.body[17:25], 'little')}", is_open=False)
+        return Gtid(f"{_uuid(event.body[1:17])}:{int.from_bytes(event.body[17:25], 'little')}", is_open=False)
     if event.type is EventType.MYSQL_TAGGED_GTID:
         return Gtid(_tagged_gtid(Cursor(event.body)), is_open=False)
     sequence, domain, flags = struct.unpack_from("<QIB", event.body)
     return Gtid(f"{domain}-{event.server_id}-{sequence}", not flags & _FL_STANDALONE, bool(flags & _FL_XA))
+
+
+@lru_cache(256)
+def _uuid(octets: bytes) -> str:
+    return str(uuid.UUID(bytes=octets))
 
 
 _UUID_OCTETS = 16

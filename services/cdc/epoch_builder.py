@@ -159,10 +159,14 @@ class EpochBuilder:
 
 
 def _by_definition(events: list[tuple[int, int, LoggedRows]]) -> list[list[tuple[int, int, LoggedRows]]]:
-    groups: dict[object, list[tuple[int, int, LoggedRows]]] = {}
+    # The columns of one table map are the same object in all its events; comparing them takes as long as decoding.
+    same: dict[int, list[tuple[int, int, LoggedRows]]] = {}
     for event in events:
-        groups.setdefault(event[2].table_map.columns, []).append(event)
-    return list(groups.values())
+        same.setdefault(id(event[2].table_map.columns), []).append(event)
+    groups: dict[object, list[tuple[int, int, LoggedRows]]] = {}
+    for found in same.values():
+        groups.setdefault(found[0][2].table_map.columns, []).extend(found)
+    return [sorted(group, key=lambda event: event[0]) for group in groups.values()]
 
 
 def _event_of_image(

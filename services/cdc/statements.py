@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 
 from services.cdc.binlog import Query
 
@@ -61,6 +62,11 @@ _ON_TABLES = re.compile(
 _HAS_TABLE_WORD = re.compile(r"^(?:\S+\s+){1,4}?TABLES?\b|^TRUNCATE\b", re.IGNORECASE)
 
 
+_KEPT = 64
+"""Statements whose meaning is kept: `BEGIN` stands before every transaction of MySQL."""
+
+
+@lru_cache(_KEPT)
 def classify(query: Query) -> Statement:
     """What a statement means; tables are named `schema.table`, the query's schema standing in where none is written."""
     text = _COMMENT.sub(lambda match: match["quoted"] or " ", query.text).strip()

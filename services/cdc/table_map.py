@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from datafingerprint.errors import DecodeError
 from services.cdc.binlog import Cursor, Event
@@ -45,14 +46,25 @@ _NUMERIC = frozenset({1, 2, 3, 4, 5, 8, 9, 246, 13})
 _SIGNEDNESS, _COLUMN_NAME, _SET_LABELS, _ENUM_LABELS = 1, 4, 5, 6
 _STRING, _ENUM, _SET = 254, 247, 248
 
+_KEPT = 256
+"""Table maps that are kept: the same one stands before the rows of every transaction."""
+
 
 def parse_table_map(event: Event, where: str) -> TableMap:
-    """The table map in an event.
+    """The table map in an event; equal bytes give the very same value as before.
 
     Raises:
         DecodeError: column names are missing, so `binlog_row_metadata` was not FULL when it was logged.
     """
-    cursor = Cursor(event.body)
+    try:
+        return _parsed(event.body)
+    except DecodeError as error:
+        raise DecodeError(error.what, where=where, remedy=error.remedy) from None
+
+
+@lru_cache(_KEPT)
+def _parsed(octets: bytes) -> TableMap:
+    cursor = Cursor(octets)
     table_id = cursor.integer(6)
     cursor.take(2)
     schema = cursor.take(cursor.integer(1)).decode()
@@ -66,7 +78,6 @@ def parse_table_map(event: Event, where: str) -> TableMap:
     if _COLUMN_NAME not in options:
         raise DecodeError(
             f"the binlog does not name the columns of {schema}.{name}",
-            where=where,
             remedy="SET GLOBAL binlog_row_metadata = FULL on the source, then capture again under another prefix",
         )
     names = _names(Cursor(options[_COLUMN_NAME]))

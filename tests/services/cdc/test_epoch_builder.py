@@ -1,0 +1,21 @@
+"""Rows of an epoch come out in the order of the log."""
+
+from __future__ import annotations
+
+from datafingerprint.changes import Op
+from services.cdc import epoch_builder
+from services.cdc.table_map import LoggedColumn, TableMap
+from services.cdc.transactions import LoggedRows
+
+
+def announced(table_id: int, name: str = "id") -> TableMap:
+    return TableMap(table_id, "s", "t", (LoggedColumn(name, 3, 0, unsigned=False),))
+
+
+def test_events_of_one_definition_stay_in_order_whichever_table_map_announced_them() -> None:
+    """A server that opens a table anew numbers it anew; the columns are the same, in other objects."""
+    old, new, other = announced(1), announced(2), announced(3, "key")
+    maps = (old, new, old, other, new, other)
+    events = [(index, 0, LoggedRows(one, Op.CREATED, b"")) for index, one in enumerate(maps)]
+    groups = epoch_builder._by_definition(events)
+    assert [[index for index, _, _ in group] for group in groups] == [[0, 1, 2, 4], [3, 5]]
