@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from deploy.embedded.process import end_with_parent
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _USER, _SYSTEM = 11, 12
@@ -22,3 +27,61 @@ def peak_mib(pid: int) -> float:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """This process's variables with these `DFP_` ones instead of any that it has itself."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DFP_")} | variables
+
+
+@dataclass
+class Service:
+    """One of the project's services as a child process.
+
+    Attributes:
+        name: Its module below `services`.
+        variables: The `DFP_` variables that it is given.
+        directory: Where it runs, and its log lies.
+        nice: How far it stands back behind other processes.
+    """
+
+    name: str
+    variables: dict[str, str]
+    directory: Path
+    nice: int = 0
+    child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """Its output."""
+        return self.directory / f"{self.name}.log"
+
+    @property
+    def pid(self) -> int:
+        """Its process id.
+
+        Raises:
+            RuntimeError: it does not run.
+        """
+        if self.child is None or self.child.poll() is not None:
+            raise RuntimeError(f"{self.name} does not run: see {self.log}:\n{self.log.read_text()[-2000:]}")
+        return self.child.pid
+
+    def start(self, *arguments: str) -> None:
+        """Starts it."""
+        command = [*end_with_parent("KILL"), "nice", f"-n{self.nice}", sys.executable, "-m", f"services.{self.name}"]
+        given = environment(self.variables)
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen([*command, *arguments], env=given, cwd=self.directory, stdout=log, stderr=log)
+
+    def wait(self) -> None:
+        """Until it has ended by itself; demands that it did so well."""
+        if self.child is None or self.child.wait() != 0:
+            raise RuntimeError(f"{self.name} failed:\n{self.log.read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        """Asks it to end, and waits until it has."""
+        if self.child is not None:
+            self.child.terminate()
+            self.child.wait()
+            self.child = None

@@ -75,6 +75,10 @@ class EmbeddedStack:
         }
         return parts[name]
 
+    def pid(self, name: PartName) -> int:
+        """The process id of a part that runs."""
+        return self._processes[self._part(name).name].pid
+
     def environment(self) -> dict[str, str]:
         """The `DFP_` variables that point every service at these parts."""
         return self.blueprint.environment()

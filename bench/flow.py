@@ -1,0 +1,149 @@
+"""The three services over one table and the real parts, and where their verdicts stand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.backlogs import Backlog
+from bench.processes import Service, cpu_s, environment, peak_mib
+from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.config import Settings, load_settings
+from datafingerprint.verdict import Outcome
+from deploy.embedded.process import end_with_parent
+from deploy.embedded.stack import EmbeddedStack
+
+SERVICES = ("cdc", "lake_writer", "fingerprinter")
+_LOOK_S = 0.05
+_PATIENCE_S = 900.0
+_PARTITION = "month(born)"
+
+
+@dataclass
+class Flow:
+    """Capture, lake writer and fingerprinter over the table of a backlog, which has a partition for each of six months.
+
+    Attributes:
+        stack: Server, Kafka and S3.
+        directory: Where the services run, with their stores and logs.
+        backlog: The table, and what is written to it first.
+    """
+
+    stack: EmbeddedStack
+    directory: Path
+    backlog: Backlog
+    services: dict[str, Service] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """What the services are given."""
+        return load_settings({"tables": {self.backlog.table: {"partition": [_PARTITION]}}}, self._variables)
+
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {
+            **self.stack.environment(),
+            "DFP_SOURCE_TABLES": self.backlog.table,
+            "DFP_LAKE_CATALOG": f"sqlite:///{self.directory}/catalog.db",
+            "DFP_STATE_URL": f"sqlite:///{self.directory}/state.db",
+        }
+
+    def prepare(self) -> None:
+        """Makes the table, and begins the stream before it has rows."""
+        config = f'[tables."{self.backlog.table}"]\npartition = ["{_PARTITION}"]\n'
+        (self.directory / "datafingerprint.toml").write_text(config, encoding="utf-8")
+        self.services = {name: Service(name, self._variables, self.directory) for name in SERVICES}
+        self.backlog.prepare(self.stack.blueprint.warehouse)
+        self.services["cdc"].start("--once")
+        self.services["cdc"].wait()
+
+    def start(self) -> None:
+        """Starts all three services."""
+        for service in self.services.values():
+            service.start()
+
+    def stop(self) -> None:
+        """Stops them, the last one first."""
+        for service in reversed(self.services.values()):
+            service.stop()
+
+    @contextlib.contextmanager
+    def store(self) -> Iterator[SqlStateStore]:
+        """The sums and verdicts."""
+        with contextlib.closing(SqlStateStore(self.settings.state.url.get_secret_value())) as store:
+            yield store
+
+    def await_that(self, holds: Callable[[], bool]) -> None:
+        """Looks again and again, as long as all services run.
+
+        Raises:
+            RuntimeError: a service ended, or it took too long.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        while not holds():
+            self.usage()  # demands that they run
+            if time.monotonic() > deadline:
+                raise RuntimeError("it takes too long")
+            time.sleep(_LOOK_S)
+
+    def require_matches(self) -> None:
+        """Demands that every verdict is a match.
+
+        Raises:
+            RuntimeError: one is not.
+        """
+        with self.store() as store:
+            wrong = [one for one in store.verdicts() if one.verdict.outcome is not Outcome.MATCH]
+        if wrong:
+            raise RuntimeError(f"not everything matches: {wrong}")
+
+    def usage(self) -> dict[str, tuple[float, float]]:
+        """By process: CPU seconds so far, and the most memory in MiB."""
+        pids = {name: service.pid for name, service in self.services.items()}
+        pids |= {"(server)": self.stack.pid("source"), "(kafka)": self.stack.pid("kafka"), "(s3)": self.stack.pid("s3")}
+        return {name: (cpu_s(pid), peak_mib(pid)) for name, pid in pids.items()}
+
+    def moment(self) -> int:
+        """How many transactions the source has committed in its life."""
+        return moment_of(self.stack.blueprint.warehouse.gtid())
+
+    def writer(self, *, seconds: float, rows_per_s: int, first: int) -> subprocess.Popen[str]:
+        """Starts the program that writes."""
+        warehouse = self.stack.blueprint.warehouse
+        asked: dict[str, Any] = {"host": "127.0.0.1", "port": warehouse.port, "user": warehouse.user}
+        asked |= {"password": warehouse.password, "table": self.backlog.table, "seconds": seconds}
+        asked |= {"rows_per_s": rows_per_s, "first": first}
+        command = [*end_with_parent("KILL"), sys.executable, "-m", "bench.writer"]
+        child = subprocess.Popen(command, env=environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if child.stdin is None:
+            raise RuntimeError("no pipe to the writer")
+        child.stdin.write(json.dumps(asked))
+        child.stdin.close()
+        child.stdin = None  # so that `communicate` does not flush it
+        return child
+
+
+def moment_of(gtid: str) -> int:
+    """The last number in a GTID position of a server with one domain, or one UUID."""
+    numbers = re.findall(r"\d+", gtid)
+    return int(numbers[-1]) if numbers else 0
+
+
+def judged_moment(store: SqlStateStore) -> int:
+    """How many of the source's transactions the last verdicts include."""
+    with store.reading() as view:
+        stored = view.epoch(view.progress().lake_epoch)
+    return moment_of(stored.epoch.position.gtid) if stored else 0
+
+
+def judged_rows(store: SqlStateStore) -> int:
+    """Rows of the source at the last lake commit that was judged."""
+    return sum(one.verdict.source.rows for one in store.verdicts() if one.verdict.source)
