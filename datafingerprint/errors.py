@@ -8,6 +8,7 @@
     └── Stop                 never retried: the service ends with one line (what, where, what to do)
         ├── ConfigError      a setting is missing, unknown or wrong
         ├── SourceError      the source cannot be read exactly
+        │   └── DeniedError  it refuses the account, or what the account wants to do
         ├── DecodeError      an event or message cannot be understood
         ├── WireError        Kafka holds something other than whole, consecutive epochs of one stream
         ├── LakeError        the lake is not what the writer left or may write
@@ -58,6 +59,10 @@ class ConfigError(Stop):
 
 class SourceError(Stop):
     """The source cannot be read exactly."""
+
+
+class DeniedError(SourceError):
+    """The source refuses the account, or what the account wants to do."""
 
 
 class DecodeError(Stop):

@@ -225,6 +225,19 @@ class LakeCommit:
         )
 
 
+def require_begun(last: Epoch | None, commit: LakeCommit | None) -> None:
+    """Demands that no lake stands on epochs that are not there: such a topic is no first run.
+
+    Raises:
+        WireError: the epochs topic is empty, the topic of lake commits is not.
+    """
+    if last is None and commit is not None:
+        raise WireError(
+            f"the epochs topic is empty, but the lake stands at epoch {commit.epoch} of stream {commit.stream_id}",
+            remedy="restore the topics, or start anew under another [kafka] prefix, [lake] path and [state] url",
+        )
+
+
 def decode_lake_commit(octets: bytes, where: str) -> LakeCommit:
     """The record in these bytes of the lake-commits topic.
 

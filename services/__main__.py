@@ -15,6 +15,7 @@ from datafingerprint.adapters.settings import read_settings
 from datafingerprint.errors import DataFingerprintError
 from services.auditor.__main__ import main as audit
 from services.cdc.__main__ import main as capture
+from services.doctor.__main__ import main as doctor
 from services.fingerprinter.__main__ import main as fingerprint
 from services.generator.__main__ import main as generate
 from services.lake_writer.__main__ import main as write_lake
@@ -53,6 +54,7 @@ def status(config: str | None, *, as_json: bool) -> None:
 
 
 main.add_command(audit, "audit")
+main.add_command(doctor, "doctor")
 main.add_command(resync, "resync")
 main.add_command(print_statement, "sql")
 main.add_command(generate, "generate")

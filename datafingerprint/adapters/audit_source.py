@@ -101,16 +101,7 @@ class AuditSource:
                 cursor.execute("SET SESSION max_statement_time = %s", (seconds,))
             else:
                 cursor.execute("SET SESSION max_execution_time = %s", (int(seconds * 1000),))
-            try:
-                cursor.execute("SELECT MD5('')")
-            except pymysql.MySQLError as error:
-                if error.args and error.args[0] == _NO_FUNCTION:
-                    raise SourceError(
-                        "the source has no MD5()",
-                        where=self._where,
-                        remedy="INSTALL COMPONENT 'file://component_classic_hashing' on the source",
-                    ) from error
-                raise
+        require_hash(connection, self._where)
 
     def _await_calm(self, connection: pymysql.Connection, stop: threading.Event) -> None:
         waited = 0.0
@@ -124,6 +115,25 @@ class AuditSource:
             waited += _CALM_AGAIN_S
             if stop.wait(_CALM_AGAIN_S) or waited > self._audit.align_s:
                 raise Unavailable(f"the source is busy: {running} threads run", where=self._where)
+
+
+def require_hash(connection: pymysql.Connection, where: str) -> None:
+    """Demands that the server has `MD5()`, which MySQL keeps in a component since 9.6.
+
+    Raises:
+        SourceError: it has not.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT MD5('')")
+    except pymysql.MySQLError as error:
+        if error.args and error.args[0] == _NO_FUNCTION:
+            raise SourceError(
+                "the source has no MD5()",
+                where=where,
+                remedy="INSTALL COMPONENT 'file://component_classic_hashing' on the source",
+            ) from error
+        raise
 
 
 def _set_up(connection: pymysql.Connection) -> None:

@@ -27,6 +27,12 @@ from kafka.errors import (
 from datafingerprint.config import Kafka
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable, WireError
 
+CONTROL_TOPIC = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+"""Settings of topics that must never lose a record."""
+
+TRANSACTION_MS = 60_000
+"""How long the broker lets a transaction stay open before it aborts it."""
+
 _TAIL_RECORDS = 50
 """How far before a topic's end its last record is looked for first; markers take offsets too."""
 
@@ -135,7 +141,7 @@ def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
             linger_ms=0,
             metrics_enabled=False,
             allow_auto_create_topics=False,
-            transaction_timeout_ms=60_000,
+            transaction_timeout_ms=TRANSACTION_MS,
             delivery_timeout_ms=int(kafka.timeout_s * 2000),
             request_timeout_ms=int(kafka.timeout_s * 1000),
             max_block_ms=int(kafka.timeout_s * 1000),
@@ -176,9 +182,9 @@ def abandon(made: KafkaProducer) -> None:
 
 def ensure_topics(kafka: Kafka, control: Sequence[str], data: Sequence[str]) -> None:
     """Creates the topics that are missing; control topics never expire."""
-    with translated(kafka), contextlib.closing(_admin(kafka)) as admin:
-        present = set(admin.list_topics())
-        forever = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+    with translated(kafka), contextlib.closing(admin(kafka)) as client:
+        present = set(client.list_topics())
+        forever = dict(CONTROL_TOPIC)
         wanted = [
             NewTopic(name, num_partitions=1, replication_factor=kafka.replication_factor, topic_configs=forever)
             for name in control
@@ -190,10 +196,11 @@ def ensure_topics(kafka: Kafka, control: Sequence[str], data: Sequence[str]) -> 
         ]
         if wanted:
             with contextlib.suppress(TopicAlreadyExistsError):
-                admin.create_topics(wanted)
+                client.create_topics(wanted)
 
 
-def _admin(kafka: Kafka) -> KafkaAdminClient:
+def admin(kafka: Kafka) -> KafkaAdminClient:
+    """A client for topics and settings; the caller closes it."""
     return KafkaAdminClient(
         **connection(kafka),
         request_timeout_ms=int(kafka.timeout_s * 1000),

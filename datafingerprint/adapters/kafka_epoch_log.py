@@ -9,6 +9,7 @@ from kafka import KafkaProducer
 from datafingerprint import wire
 from datafingerprint.adapters import kafka_clients
 from datafingerprint.adapters.kafka_definitions import read_definitions
+from datafingerprint.adapters.kafka_lake_commits import last_lake_commit
 from datafingerprint.changes import Changes
 from datafingerprint.config import Kafka
 from datafingerprint.epochs import Epoch, OffsetRange
@@ -34,8 +35,11 @@ class KafkaEpochLog:
         self._ready.clear()
         kafka_clients.ensure_topics(self._kafka, self._topics.control, ())
         self._producer = kafka_clients.producer(self._kafka, f"{self._kafka.prefix}-cdc")
-        last = kafka_clients.last_record(self._kafka, self._topics.epochs)
-        return None if last is None else wire.decode_epoch(last[1], f"{self._topics.epochs}:{last[0]}")
+        found = kafka_clients.last_record(self._kafka, self._topics.epochs)
+        last = None if found is None else wire.decode_epoch(found[1], f"{self._topics.epochs}:{found[0]}")
+        if last is None:
+            wire.require_begun(last, last_lake_commit(self._kafka))
+        return last
 
     def definitions(self) -> Mapping[int, TableSchema]:
         """See `ports.EpochLog.definitions`."""

@@ -15,6 +15,17 @@ from datafingerprint.errors import Unavailable
 from datafingerprint.wire import LakeCommit
 
 
+def last_lake_commit(kafka: Kafka) -> LakeCommit | None:
+    """The last record of the lake writer; None when there is none.
+
+    Raises:
+        WireError: it cannot be read.
+    """
+    topic = wire.Topics(kafka.prefix).lake_commits
+    last = kafka_clients.last_record(kafka, topic)
+    return None if last is None else wire.decode_lake_commit(last[1], f"{topic}:{last[0]}")
+
+
 class KafkaLakeCommitLog:
     """Implements the port `LakeCommitLog`."""
 
@@ -26,11 +37,9 @@ class KafkaLakeCommitLog:
     def open(self) -> LakeCommit | None:
         """See `ports.LakeCommitLog.open`."""
         self.close()
-        topic = self._topics.lake_commits
         kafka_clients.ensure_topics(self._kafka, self._topics.control, ())
         self._producer = kafka_clients.producer(self._kafka, f"{self._kafka.prefix}-lake-writer")
-        last = kafka_clients.last_record(self._kafka, topic)
-        return None if last is None else wire.decode_lake_commit(last[1], f"{topic}:{last[0]}")
+        return last_lake_commit(self._kafka)
 
     def publish(self, commit: LakeCommit) -> None:
         """See `ports.LakeCommitLog.publish`."""

@@ -76,12 +76,27 @@ class IcebergLake:
             LakeError: it exists with other columns or partition fields, or lies elsewhere.
             ConfigError: a partition field is not fit.
         """
-        parts = partitioning(table)
-        with translated(f"opening the lake table {table.table}", where=self._connection.where):
-            loaded = self._load(table) or self._create(table)
-            require_same(loaded.metadata, table, parts)
-            self._require_place(loaded, table)
-            return IcebergLakeTable(self._connection, table, loaded, self._settings.lake)
+        with self._opening(table):
+            return self._opened(table, self._load(table) or self._create(table))
+
+    def existing(self, table: TableSchema) -> IcebergLakeTable | None:
+        """The table of the lake that mirrors a source table; None when it is missing.
+
+        Raises:
+            LakeError: it exists with other columns or partition fields, or lies elsewhere.
+            ConfigError: a partition field is not fit.
+        """
+        with self._opening(table):
+            loaded = self._load(table)
+            return None if loaded is None else self._opened(table, loaded)
+
+    def _opening(self, table: TableSchema) -> AbstractContextManager[None]:
+        return translated(f"opening the lake table {table.table}", where=self._connection.where)
+
+    def _opened(self, table: TableSchema, loaded: Table) -> IcebergLakeTable:
+        require_same(loaded.metadata, table, partitioning(table))
+        self._require_place(loaded, table)
+        return IcebergLakeTable(self._connection, table, loaded, self._settings.lake)
 
     def has_tables(self, tables: Sequence[TableSchema]) -> bool:
         """Whether any of these exists with a snapshot."""

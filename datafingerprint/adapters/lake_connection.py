@@ -90,8 +90,8 @@ class LakeConnection:
         self.catalog.close()
 
 
-def open_connection(settings: Settings) -> LakeConnection:
-    """Opens the catalog that the settings name over the bucket that they name; creates the catalog's tables.
+def open_connection(settings: Settings, *, make_tables: bool = True) -> LakeConnection:
+    """Opens the catalog that the settings name over the bucket that they name; creates the catalog's own tables.
 
     Raises:
         ConfigError: the catalog's URL is not fit.
@@ -99,6 +99,13 @@ def open_connection(settings: Settings) -> LakeConnection:
         LakeError: the catalog refuses user or password, or its file cannot be written.
     """
     s3 = settings.s3
+    warehouse = "/".join(part for part in (f"s3://{s3.bucket}", settings.lake.path.strip("/")) if part)
+    properties = file_properties(s3) | ({} if make_tables else {"init_catalog_tables": "false"})
+    return connect(settings.lake.catalog.get_secret_value(), warehouse, store_name(s3), properties)
+
+
+def file_properties(s3: S3) -> dict[str, str]:
+    """What `LakeFileIO` is to know of the object store."""
     properties = {
         "s3.region": s3.region,
         "s3.endpoint": s3.endpoint,
@@ -106,13 +113,7 @@ def open_connection(settings: Settings) -> LakeConnection:
         "s3.secret-access-key": s3.secret_key.get_secret_value(),
         CA_FILE: s3.ca_file,
     }
-    warehouse = "/".join(part for part in (f"s3://{s3.bucket}", settings.lake.path.strip("/")) if part)
-    return connect(
-        settings.lake.catalog.get_secret_value(),
-        warehouse,
-        store_name(s3),
-        {key: text for key, text in properties.items() if text},
-    )
+    return {key: text for key, text in properties.items() if text}
 
 
 def connect(catalog_url: str, warehouse: str, where: str, properties: dict[str, str] | None = None) -> LakeConnection:

@@ -22,6 +22,8 @@ class MariaDbServer:
     is_mariadb = True
     demands: tuple[Demand, ...] = COMMON_DEMANDS
     status_statement = "SHOW MASTER STATUS"
+    status_privilege = "BINLOG MONITOR"
+    gtid_variable = "gtid_binlog_pos"
 
     def open_view(
         self, connection: pymysql.Connection, tables: Sequence[TableSchema], connect: Connect, where: str

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pymysql
 
-from datafingerprint.errors import DataFingerprintError, SourceError, Unavailable
+from datafingerprint.errors import DataFingerprintError, DeniedError, SourceError, Unavailable
 
 _AWAY = frozenset({0, 1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1205, 1927, 2002, 2003, 2006, 2013, 2055})
 """Server and client codes of a server that is away, stopping, full, or of a connection that broke."""
@@ -40,7 +40,7 @@ def _translation(error: pymysql.MySQLError, where: str) -> DataFingerprintError:
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     if code in _DENIED:
-        return SourceError(
+        return DeniedError(
             f"the source refuses us: {text}", where=where, remedy="check [source] user, password, grants"
         )
     if _SAME_REPLICA in text:

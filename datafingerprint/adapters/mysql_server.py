@@ -29,6 +29,8 @@ class MySqlServer:
     """Implements `Server`."""
 
     is_mariadb = False
+    status_privilege = "REPLICATION CLIENT"
+    gtid_variable = "gtid_executed"
     demands: tuple[Demand, ...] = (
         *COMMON_DEMANDS,
         ("gtid_mode", frozenset({"ON"}), "SET GLOBAL gtid_mode = ON, step by step as the manual says"),
@@ -49,11 +51,11 @@ class MySqlServer:
         """
         fix_session(connection)
         for _ in range(_TRIES):
-            before = _log_status(connection)
+            before = log_status(connection)
             if before is None:
                 break
             _begin(connection, tables)
-            if _log_status(connection) == before:
+            if log_status(connection) == before:
                 return before
             with connection.cursor() as cursor:
                 cursor.execute("ROLLBACK")
@@ -82,7 +84,7 @@ class MySqlServer:
         return row is not None and str(row[0]).upper() != "NONE"
 
 
-def _log_status(connection: pymysql.Connection) -> SourcePosition | None:
+def log_status(connection: pymysql.Connection) -> SourcePosition | None:
     """GTIDs and offset of the binlog at one moment; None without the privilege BACKUP_ADMIN."""
     try:
         with connection.cursor() as cursor:

@@ -19,7 +19,7 @@ from datafingerprint.adapters.mysql_server import MySqlServer
 from datafingerprint.adapters.server import Replica, Server, quoted_table
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import ConfigError, DataFingerprintError, SourceError
+from datafingerprint.errors import ConfigError, DataFingerprintError, SourceError, Stop
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import SnapshotRows
 from datafingerprint.schema import TableSchema
@@ -40,18 +40,35 @@ class BinlogSource:
 
     def preflight(self) -> None:
         """See `ports.Source.preflight`."""
-        with translated(self._where), self._connect() as connection, connection.cursor() as cursor:
+        with translated(self._where), self._connect() as connection:
             server = self._server(connection)
+            for error in (*self.unfit_variables(connection, server), *self.unlogged_schemas(connection, server)):
+                raise error
+
+    def unfit_variables(self, connection: pymysql.Connection, server: Server) -> list[SourceError]:
+        """What the server is not set to as it must be, each with the statement that mends it."""
+        with connection.cursor() as cursor:
             cursor.execute("SHOW GLOBAL VARIABLES")
-            self._require_variables(server, {str(name): str(value) for name, value in cursor.fetchall()})
+            variables = {str(name): str(value) for name, value in cursor.fetchall()}
+        found = [
+            SourceError(f"the source has {name} = {variables[name]}", where=self._where, remedy=remedy)
+            for name, fit, remedy in server.demands
+            if name in variables and variables[name].upper() not in fit
+        ]
+        if "binlog_row_metadata" not in variables:
+            remedy = "use MariaDB 10.6, MySQL 8.0, or later"
+            found.append(SourceError("the source has no binlog_row_metadata", where=self._where, remedy=remedy))
+        return found
+
+    def unlogged_schemas(self, connection: pymysql.Connection, server: Server) -> list[SourceError]:
+        """Whether schemas are left out of the binlog; asking needs the privilege `Server.status_privilege`."""
+        with connection.cursor() as cursor:
             cursor.execute(server.status_statement)
             status = cursor.fetchone()
-            if status and (status[2] or status[3]):
-                raise SourceError(
-                    "the source leaves schemas out of its binlog",
-                    where=self._where,
-                    remedy="start the server without binlog-do-db and binlog-ignore-db",
-                )
+        if not status or not (status[2] or status[3]):
+            return []
+        remedy = "start the server without binlog-do-db and binlog-ignore-db"
+        return [SourceError("the source leaves schemas out of its binlog", where=self._where, remedy=remedy)]
 
     def connect(self) -> tuple[pymysql.Connection, Server]:
         """A connection of one's own, and what kind of server it leads to; the caller closes it."""
@@ -71,20 +88,15 @@ class BinlogSource:
             )
         return MariaDbServer() if is_mariadb else MySqlServer(numbers)
 
-    def _require_variables(self, server: Server, variables: Mapping[str, str]) -> None:
-        for name, fit, remedy in server.demands:
-            value = variables.get(name)
-            if value is not None and value.upper() not in fit:
-                raise SourceError(f"the source has {name} = {value}", where=self._where, remedy=remedy)
-        if "binlog_row_metadata" not in variables:
-            raise SourceError(
-                "the source has no binlog_row_metadata",
-                where=self._where,
-                remedy="use MariaDB 10.6, MySQL 8.0, or later",
-            )
-
     def tables(self) -> Sequence[TableSchema]:
         """See `ports.Source.tables`."""
+        tables, refused = self.survey()
+        for error in refused:
+            raise error
+        return tables
+
+    def survey(self) -> tuple[list[TableSchema], list[DataFingerprintError]]:
+        """The tables under watch that can be carried, and why others, or the settings about them, cannot."""
         with (
             translated(self._where),
             self._connect(cursorclass=DictCursor) as connection,
@@ -97,11 +109,16 @@ class BinlogSource:
             )
             found: list[dict[str, Any]] = [dict(row) for row in cursor.fetchall()]
             chosen = [row for row in found if row["t"] != "VIEW" and self.is_watched(f"{row['s']}.{row['n']}")]
-            self._require_chosen(found, chosen)
-            tables = [self._definition(cursor, row) for row in chosen]
-        for table in tables:
-            partitioning(table)
-        return tables
+            refused: list[DataFingerprintError] = list(self._unfit_choice(found, chosen))
+            tables = []
+            for row in filter(_is_exact, chosen):
+                try:
+                    table = self._definition(cursor, row)
+                    partitioning(table)
+                    tables.append(table)
+                except Stop as error:
+                    refused.append(error)
+        return tables, refused
 
     def is_watched(self, table: str) -> bool:
         """Whether the settings put a table (`schema.table`) under watch."""
@@ -110,28 +127,28 @@ class BinlogSource:
         left_out = any(fnmatch.fnmatchcase(table, pattern[1:]) for pattern in patterns if pattern.startswith("!"))
         return taken and not left_out
 
-    def _require_chosen(self, found: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> None:
+    def _unfit_choice(self, found: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> Iterator[Stop]:
         names = {f"{row['s']}.{row['n']}" for row in found}
         if not any(not pattern.startswith("!") for pattern in self._source.tables):
-            raise SourceError("[source] tables chooses no table", where=self._where, remedy="name one, such as ootp.*")
+            yield SourceError("[source] tables chooses no table", where=self._where, remedy="name one, such as ootp.*")
         for pattern in self._source.tables:
             if not pattern.startswith("!") and not fnmatch.filter(names, pattern):
                 # Those of the schema that was meant come first: a source may have thousands.
                 schema = pattern.split(".")[0]
                 nearest = sorted(names, key=lambda name: (not name.startswith(f"{schema}."), name))
                 known = ", ".join(nearest[:10]) or "none"
-                raise SourceError(
+                yield SourceError(
                     f"no table matches {pattern}",
                     where=self._where,
-                    remedy=f"check [source] tables; there are: {known}",
+                    remedy=f"check [source] tables, and what the account may read; there are: {known}",
                 )
         for name in self._settings.tables:
             schema = name.split(".")[0]
             if name not in names and any(row["s"] == schema for row in found):
-                raise ConfigError(f"setting tables.{name} names no table of the source")
+                yield ConfigError(f"setting tables.{name} names no table of the source")
         for row in chosen:
-            if row["e"] != "InnoDB" or row["t"] != "BASE TABLE":
-                raise SourceError(
+            if not _is_exact(row):
+                yield SourceError(
                     f"table {row['s']}.{row['n']} is a {row['t'].lower()} in {row['e']}, whose changes are not exact",
                     where=self._where,
                     remedy=f"ALTER TABLE `{row['s']}`.`{row['n']}` ENGINE=InnoDB, or exclude it in [source] tables",
@@ -194,6 +211,10 @@ class BinlogSource:
                 autocommit=True,
                 **more,
             )
+
+
+def _is_exact(row: Mapping[str, Any]) -> bool:
+    return (row["e"], row["t"]) == ("InnoDB", "BASE TABLE")
 
 
 class Snapshot:

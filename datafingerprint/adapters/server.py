@@ -53,6 +53,14 @@ class Server(Protocol):
         """What its variables must be."""
 
     @property
+    def status_privilege(self) -> str:
+        """The privilege that `status_statement` needs."""
+
+    @property
+    def gtid_variable(self) -> str:
+        """The global variable that holds where the binlog stands."""
+
+    @property
     def status_statement(self) -> str:
         """The statement whose row tells the binlog's position and the schemas left out of it."""
 

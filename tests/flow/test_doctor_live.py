@@ -1,0 +1,190 @@
+"""The doctor finds what would stop the services, and its remedy mends it: each is carried out, and the finding goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+from datafingerprint.adapters.checkup_kafka import KafkaCheckup
+from datafingerprint.adapters.checkup_source import SourceCheckup
+from datafingerprint.config import Settings
+from datafingerprint.findings import Finding, Severity
+
+pytestmark = pytest.mark.live
+
+POOR = "poor"
+
+
+@pytest.fixture
+def flow(standing_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+    return standing_flow
+
+
+def of_source(settings: Settings, severity: Severity = Severity.PROBLEM) -> list[Finding]:
+    return [one for one in SourceCheckup(settings).findings(None, 0.0) if one.severity is severity]
+
+
+def of_broker(settings: Settings, severity: Severity = Severity.PROBLEM) -> list[Finding]:
+    return [one for one in KafkaCheckup(settings.kafka).findings(0.0) if one.severity is severity]
+
+
+def administer(flow: Any, statement: str) -> None:  # noqa: ANN401 - as above
+    with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def with_source(settings: Settings, **more: Any) -> Settings:  # noqa: ANN401 - any setting
+    kind = type(settings.source.password)
+    given = {name: kind(value) if name == "password" else value for name, value in more.items()}
+    return settings.model_copy(update={"source": settings.source.model_copy(update=given)})
+
+
+def doctor(flow: Any, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - as above
+    return subprocess.run(
+        [sys.executable, "-m", "services", "doctor", *arguments],
+        env={**flow.environment, **more},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_of_a_system_that_works_it_finds_no_problem_and_disturbs_nobody(flow: Any) -> None:  # noqa: ANN401
+    answer = doctor(flow, "--json")
+    assert answer.returncode == 0, answer.stdout
+    found = json.loads(answer.stdout)
+    assert {one["part"] for one in found} == {"source", "broker", "bucket", "catalog", "state store"}
+    # One broker can hold one copy; nothing else is to be said of the embedded parts.
+    assert [one["check"] for one in found if one["severity"] != "ok"] == ["copies"]
+    assert {"2 of 2 tables are there, as the stream defines them"} == {
+        one["said"] for one in found if (one["part"], one["check"]) == ("catalog", "tables")
+    }
+    flow.sql(f"DELETE FROM {flow.schema}.notes")
+    flow.settle()
+    assert not flow.ended()
+    with contextlib.closing(flow.s3()) as client:
+        listed = client.list_objects_v2(Bucket=flow.settings.s3.bucket, Prefix=f"{flow.settings.lake.path}/doctor-")
+    assert "Contents" not in listed
+
+
+@pytest.fixture
+def poor(flow: Any) -> Iterator[Settings]:  # noqa: ANN401 - as above
+    """Settings of an account that may connect, and nothing else."""
+    account = f"'{POOR}'@'127.0.0.1'"
+    administer(flow, f"CREATE USER {account} IDENTIFIED BY '{POOR}'")
+    yield with_source(flow.settings, user=POOR, password=POOR)
+    administer(flow, f"DROP USER {account}")
+
+
+def test_every_privilege_that_is_lacking_is_named_with_the_grant_that_gives_it(flow: Any, poor: Settings) -> None:  # noqa: ANN401
+    grants = {one.check: one.remedy for one in of_source(poor) if one.remedy.startswith("GRANT ")}
+    assert set(grants) == {"privileges", "binlog"}
+    for statement in grants.values():
+        administer(flow, statement)
+    (unseen,) = of_source(poor)
+    assert "no table matches" in unseen.said
+    administer(flow, f"GRANT SELECT ON {flow.schema}.players TO '{POOR}'@'127.0.0.1'")
+    administer(flow, f"GRANT INSERT ON {flow.schema}.notes TO '{POOR}'@'127.0.0.1'")
+    (unreadable,) = of_source(poor)
+    assert unreadable.said == f"{flow.schema}.notes cannot be read"
+    administer(flow, unreadable.remedy)
+    assert not of_source(poor)
+    for one in of_source(poor, Severity.WARNING):
+        administer(flow, one.remedy)
+    assert not of_source(poor, Severity.WARNING)
+
+
+def test_settings_of_the_source_are_named_with_the_statements_that_mend_them(flow: Any) -> None:  # noqa: ANN401
+    flow.sql("SET GLOBAL binlog_row_image = MINIMAL")
+    flow.sql("SET GLOBAL sync_binlog = 0")
+    (before,) = flow.sql("SELECT @@GLOBAL.binlog_expire_logs_seconds")[0]
+    flow.sql("SET GLOBAL binlog_expire_logs_seconds = 3600")
+    try:
+        problems = of_source(flow.settings)
+        assert [one.said.partition(" at ")[0] for one in problems] == ["the source has binlog_row_image = MINIMAL"]
+        warnings = of_source(flow.settings, Severity.WARNING)
+        assert {one.check for one in warnings} == {"durability", "binlog retention"}
+        for one in (*problems, *warnings):
+            administer(flow, one.remedy)
+        assert not of_source(flow.settings)
+        assert not of_source(flow.settings, Severity.WARNING)
+    finally:
+        flow.sql("SET GLOBAL binlog_row_image = FULL")
+        flow.sql("SET GLOBAL sync_binlog = 1")
+        flow.sql(f"SET GLOBAL binlog_expire_logs_seconds = {before}")
+
+
+def test_every_table_that_cannot_be_carried_is_named_and_not_only_the_first(flow: Any) -> None:  # noqa: ANN401
+    odd = f"{flow.schema}_odd"
+    flow.sql(f"CREATE DATABASE {odd}")
+    flow.sql(f"CREATE TABLE {odd}.old (i INT PRIMARY KEY) ENGINE=MyISAM")
+    flow.sql(f"CREATE TABLE {odd}.place (i INT PRIMARY KEY, t VARCHAR(9) CHARACTER SET big5)")
+    flow.sql(f"CREATE TABLE {odd}.letters (i INT PRIMARY KEY, t VARCHAR(9) CHARACTER SET koi8r)")
+    said = " ".join(one.said for one in of_source(with_source(flow.settings, tables=(f"{odd}.*",))))
+    assert [name for name in ("old", "place", "letters") if f"{odd}.{name}" not in said] == []
+
+
+def alter(flow: Any, topic: str, **settings: str) -> None:  # noqa: ANN401 - as above
+    client = KafkaAdminClient(bootstrap_servers=flow.settings.kafka.bootstrap)
+    values = {name.replace("_", "."): value for name, value in settings.items()}
+    client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=values)])
+    client.close()
+
+
+def carried_out(flow: Any, command: str) -> None:  # noqa: ANN401 - as above
+    """Does what `kafka-configs.sh --alter` would do with these arguments: its tools are not among the jars."""
+    words = shlex.split(command)
+    assert words[:2] == ["kafka-configs.sh", "--bootstrap-server"]
+    assert words[words.index("--entity-type") + 1] == "topics"
+    key, _, value = words[words.index("--add-config") + 1].partition("=")
+    alter(flow, words[words.index("--entity-name") + 1], **{key: value})
+
+
+def test_topics_that_would_lose_records_are_named_with_the_command_that_mends_them(flow: Any) -> None:  # noqa: ANN401
+    prefix = flow.settings.kafka.prefix
+    players = f"{prefix}.{flow.schema}.players"
+    alter(flow, f"{prefix}.epochs", retention_ms="600000")
+    alter(flow, f"{prefix}.lake-commits", cleanup_policy="compact")
+    alter(flow, players, cleanup_policy="compact", retention_bytes="5000000")
+    problems = of_broker(flow.settings)
+    assert [one.check for one in problems] == ["control topics", "control topics", "tables' topics"]
+    (bytes_only,) = [one for one in of_broker(flow.settings, Severity.WARNING) if one.check == "tables' topics"]
+    for one in (*problems, bytes_only):
+        carried_out(flow, one.remedy)
+    assert not of_broker(flow.settings)
+    assert [one.check for one in of_broker(flow.settings, Severity.WARNING)] == ["copies"]
+    alter(flow, players, max_message_bytes="1000")
+    assert [one.said for one in of_broker(flow.settings)] == [f"max.message.bytes of {players} is 1000"]
+
+
+def test_parts_that_are_away_or_refuse_are_each_named_and_the_others_looked_at(flow: Any) -> None:  # noqa: ANN401
+    away = doctor(
+        flow,
+        DFP_SOURCE_PORT="1",
+        DFP_KAFKA_BOOTSTRAP="127.0.0.1:1",
+        DFP_S3_ENDPOINT="http://127.0.0.1:1",
+        DFP_STATE_URL="sqlite:////dev/null/state.db",
+    )
+    assert away.returncode == 1
+    assert "Traceback" not in away.stderr
+    lines = [line for line in away.stdout.splitlines() if " problem " in line]
+    assert [line.split("  ")[0] for line in lines] == ["source", "broker", "bucket", "state store"]
+    refusing = doctor(flow, "--json", DFP_S3_SECRET_KEY="notthisone", DFP_SOURCE_PASSWORD="notthisone")
+    assert "notthisone" not in refusing.stdout
+    problems = [one for one in json.loads(refusing.stdout) if one["severity"] == "problem"]
+    assert [one["part"] for one in problems if one["check"] == "reachable"] == ["source", "bucket"]
+    assert all(one["remedy"] for one in problems)
+
+
+def test_settings_that_cannot_be_read_are_refused(flow: Any) -> None:  # noqa: ANN401
+    refused = doctor(flow, DFP_SOURCE_HOTS="x")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "did you mean DFP_SOURCE_HOST?" in refused.stderr
