@@ -21,6 +21,7 @@ from services.generator.__main__ import main as generate
 from services.lake_writer.__main__ import main as write_lake
 from services.resync.__main__ import main as resync
 from services.statements.__main__ import main as print_statement
+from services.tail.__main__ import main as tail
 
 STATUS_NOT_MATCHING = 1
 STATUS_UNKNOWN = 2
@@ -57,6 +58,7 @@ main.add_command(audit, "audit")
 main.add_command(doctor, "doctor")
 main.add_command(resync, "resync")
 main.add_command(print_statement, "sql")
+main.add_command(tail, "tail")
 main.add_command(generate, "generate")
 main.add_command(capture, "capture")
 main.add_command(write_lake, "write-lake")

@@ -12,6 +12,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from datafingerprint import wire
 from datafingerprint.adapters import kafka_clients
 from datafingerprint.adapters.kafka_definitions import read_definitions
+from datafingerprint.adapters.kafka_epoch_records import end_of_stream
 from datafingerprint.adapters.kafka_lake_commits import last_lake_commit
 from datafingerprint.config import Kafka
 from datafingerprint.epochs import Epoch
@@ -57,8 +58,8 @@ def read_stream(kafka: Kafka) -> Stream:
         present = set(admin.list_topics())
     if not set(topics.control) <= present:
         return Stream()
-    found = kafka_clients.last_record(kafka, topics.epochs)
-    last = wire.decode_epoch(found[1], f"{topics.epochs}:{found[0]}") if found else None
+    found = end_of_stream(kafka)
+    last = found[1] if found else None
     commit = last_lake_commit(kafka)
     wire.require_begun(last, commit)
     known = read_definitions(kafka, topics.schemas) if last else {}

@@ -37,10 +37,17 @@ _FAR = 1_000
 
 
 class KafkaEpochReader:
-    """Implements the port `EpochReader`."""
+    """Implements the port `EpochReader`.
 
-    def __init__(self, kafka: Kafka, group: str) -> None:
+    Args:
+        kafka: How the broker is reached.
+        group: Whose offsets `acknowledge` commits; None has none.
+        only: Tables whose changes are read; None reads those of all.
+    """
+
+    def __init__(self, kafka: Kafka, group: str | None, *, only: frozenset[str] | None = None) -> None:
         self._kafka = kafka
+        self._only = only
         self._group = group
         self._topics = wire.Topics(kafka.prefix)
         self._epochs = TopicPartition(self._topics.epochs, 0)
@@ -193,6 +200,7 @@ class KafkaEpochReader:
         wanted = [
             (TopicPartition(self._topics.of(self._definition(epoch, table)[1]), partition), table, part)
             for table, parts in sorted(epoch.ranges.items())
+            if self._only is None or table in self._only
             for partition, part in sorted(parts.items())
         ]
         self._watch({where: part for where, _, part in wanted})

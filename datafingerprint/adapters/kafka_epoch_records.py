@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from kafka import KafkaConsumer, TopicPartition
 
 from datafingerprint import wire
@@ -28,12 +30,12 @@ class KafkaEpochRecords:
         """
         self.close()
         kafka_clients.ensure_topics(self._kafka, (self._topic,), ())
-        found = kafka_clients.last_record(self._kafka, self._topic)
+        found = _last(self._kafka, self._topic)
         self._consumer = kafka_clients.consumer(self._kafka, None)
         with kafka_clients.translated(self._kafka):
             self._consumer.assign([self._partition])
-            self._consumer.seek(self._partition, 0 if found is None else found[0] + 1)
-        return None if found is None else wire.decode_epoch(found[1], f"{self._topic}:{found[0]}")
+            self._consumer.seek(self._partition, 0 if found is None else found[0])
+        return None if found is None else found[1]
 
     def following(self, timeout_s: float) -> list[Epoch]:
         """Epochs behind those already seen; none when none came in time."""
@@ -48,3 +50,21 @@ class KafkaEpochRecords:
         if self._consumer is not None:
             self._consumer.close(autocommit=False, timeout_ms=1000)
             self._consumer = None
+
+
+def end_of_stream(kafka: Kafka) -> tuple[int, Epoch] | None:
+    """The offset behind the last epoch's record, and that epoch; None before the first. It creates no topic.
+
+    Raises:
+        Unavailable: the broker is away.
+        WireError: the record cannot be read.
+    """
+    topic = wire.Topics(kafka.prefix).epochs
+    with kafka_clients.translated(kafka), contextlib.closing(kafka_clients.admin(kafka)) as admin:
+        present = topic in admin.list_topics()
+    return _last(kafka, topic) if present else None
+
+
+def _last(kafka: Kafka, topic: str) -> tuple[int, Epoch] | None:
+    found = kafka_clients.last_record(kafka, topic)
+    return None if found is None else (found[0] + 1, wire.decode_epoch(found[1], f"{topic}:{found[0]}"))

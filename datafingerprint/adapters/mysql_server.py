@@ -20,6 +20,7 @@ _COM_BINLOG_DUMP_GTID = 0x1E
 _THROUGH_GTID = 4
 _FILE_START = 4
 _TRIES = 20
+_GRANTS = "GRANT BACKUP_ADMIN ON *.* and SELECT ON performance_schema.log_status"
 _LOCK_WAIT_S = 5
 _NO_PRIVILEGE = frozenset({1142, 1227})
 _LOCK_WAIT_TIMEOUT = 1205
@@ -112,7 +113,7 @@ def _locked_view(
     connection: pymysql.Connection, tables: Sequence[TableSchema], connect: Connect, where: str
 ) -> SourcePosition:
     if not tables:
-        raise SourceError("the position of a view cannot be known", where=where, remedy="GRANT BACKUP_ADMIN ON *.*")
+        raise SourceError("the position of a view cannot be known", where=where, remedy=_GRANTS)
     locks = ", ".join(f"{quoted_table(table)} READ" for table in tables)
     holder = connect()
     try:
@@ -126,7 +127,7 @@ def _locked_view(
                 raise SourceError(
                     "the position of a view cannot be known",
                     where=where,
-                    remedy="GRANT BACKUP_ADMIN ON *.* to the account, or LOCK TABLES on the schemas under watch",
+                    remedy=f"{_GRANTS} to the account, or LOCK TABLES on the schemas under watch",
                 ) from error
             _begin(connection, tables)
             cursor.execute("SELECT @@GLOBAL.gtid_executed")

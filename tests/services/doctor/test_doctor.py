@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
 from datafingerprint.adapters.checkup_kafka import Stream
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.wire import LakeCommit
-from services.doctor.__main__ import _behind
+from services.doctor.__main__ import _behind, main
 
 AT = SourcePosition("0-1-1", "binlog.000001", 4)
 
@@ -27,3 +28,10 @@ def commit(epoch: int, committed_at: float) -> LakeCommit:
 )
 def test_what_the_lake_writer_reads_next_is_younger_than_what_it_has(stream: Stream, behind: float | None) -> None:
     assert _behind(stream, 100.0) == behind
+
+
+def test_settings_that_cannot_be_read_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFP_SOURCE_HOTS", "x")
+    refused = CliRunner().invoke(main, [])
+    assert refused.exit_code == 2
+    assert "did you mean DFP_SOURCE_HOST?" in refused.output

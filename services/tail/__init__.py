@@ -1,0 +1,1 @@
+"""Shows changes of a table as they are published."""

@@ -1,0 +1,103 @@
+"""`datafingerprint tail TABLE`: prints changes as they are published; it reads, and leaves no trace."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+import click
+
+from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
+from datafingerprint.adapters.kafka_epoch_records import end_of_stream
+from datafingerprint.adapters.settings import read_settings
+from datafingerprint.config import Settings
+from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
+from datafingerprint.ports import EpochRows
+from services.tail.change import Change, changes_of, document, text
+
+STATUS_REFUSED = 2
+POLL_S = 0.5
+AGAIN_S = 1.0
+
+
+@click.command(help="Prints the changes of TABLE as they are published, until Ctrl-C.")
+@click.argument("table")
+@click.option("--partition", metavar="NAME", help="Only changes that touch this partition, such as date_year=2031.")
+@click.option("--from-epoch", type=click.IntRange(min=1), help="Begin with this epoch; else with the next one.")
+@click.option("--count", type=click.IntRange(min=1), help="End after this many changes.")
+@click.option("--json", "as_json", is_flag=True, help="Print each change as one line of JSON.")
+@click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
+def main(
+    table: str, partition: str | None, from_epoch: int | None, count: int | None, config: str | None, *, as_json: bool
+) -> None:
+    """Exit status 0 when it was ended, 2 when it was refused."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        changes = published(read_settings(config), table, partition, from_epoch, stop)
+        for change in itertools.islice(changes, count):
+            click.echo(json.dumps(document(change), ensure_ascii=False) if as_json else text(change))
+            if stop.is_set():
+                break
+    except DataFingerprintError as error:
+        click.echo(f"datafingerprint: {error}", err=True)
+        sys.exit(STATUS_REFUSED)
+
+
+def published(
+    settings: Settings, table: str, partition: str | None, from_epoch: int | None, stop: threading.Event
+) -> Iterator[Change]:
+    """Changes as they are published, from an epoch on or from the next one, without end.
+
+    Raises:
+        ConfigError: the table is not under watch, or nothing was published yet.
+        WireError: the epoch is gone, or the topics hold something that cannot be read.
+        Unavailable: the broker is away before anything was read; afterwards it is waited for.
+    """
+    with contextlib.closing(KafkaEpochReader(settings.kafka, None, only=frozenset({table}))) as reader:
+        for epoch in _epochs(reader, settings, table, from_epoch, stop):
+            yield from changes_of(epoch.epoch, [changes for _, changes in epoch.changes], partition)
+
+
+def _epochs(
+    reader: KafkaEpochReader, settings: Settings, table: str, from_epoch: int | None, stop: threading.Event
+) -> Iterator[EpochRows]:
+    end = end_of_stream(settings.kafka)
+    if end is None:
+        raise ConfigError(f"nothing was published under the prefix {settings.kafka.prefix} yet", remedy="start capture")
+    offset, last = end
+    if table not in last.versions:
+        there = ", ".join(sorted(last.versions)[:10])
+        raise ConfigError(f"no table {table} is under watch", remedy=f"there are: {there}")
+    at = last.stream_id, last.number
+    if from_epoch is not None and from_epoch <= last.number:
+        found = reader.read_again(from_epoch, offset)
+        yield found
+        at, offset = (found.epoch.stream_id, found.epoch.number), found.epochs_offset
+    is_lost = True
+    while not stop.is_set():
+        try:
+            if is_lost:
+                reader.seek(offset, at)
+                is_lost = False
+            found_next = reader.read(POLL_S)
+        except Unavailable as error:
+            click.echo(f"datafingerprint: {error}: trying again", err=True)
+            is_lost = True
+            stop.wait(AGAIN_S)
+            continue
+        if found_next is None:
+            continue
+        at, offset = (found_next.epoch.stream_id, found_next.epoch.number), found_next.epochs_offset
+        if from_epoch is None or found_next.epoch.number >= from_epoch:
+            yield found_next
+
+
+if __name__ == "__main__":
+    main()
