@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from datafingerprint.errors import ConfigError
 
@@ -16,6 +16,15 @@ CONFIG_VARIABLE = "DFP_CONFIG"
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _mode(given: object) -> object:
+    return given.lower() if isinstance(given, str) else given
+
+
+TlsMode = Annotated[
+    Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"], BeforeValidator(_mode)
+]
 
 
 class Section(BaseModel):
@@ -36,6 +45,14 @@ class Source(Section):
         ("ootp.*",), description="Tables under watch, `schema.table` or `schema.*`; a leading `!` excludes."
     )
     connect_timeout_s: Seconds = Field(10.0, description="Seconds until an attempt to connect is given up.")
+    tls: TlsMode = Field(
+        "preferred",
+        description="As `--ssl-mode` of MySQL's clients: `disabled`, `preferred` (where the server offers it), "
+        "`required`, `verify_ca`, `verify_identity` (and the certificate names `source.host`).",
+    )
+    tls_ca: str = Field("", description="Authorities that may sign the server's certificate; empty: the machine's.")
+    tls_cert: str = Field("", description="Our own certificate, where the account REQUIREs one.")
+    tls_key: str = Field("", description="The key that belongs to it.")
 
 
 class Kafka(Section):

@@ -12,6 +12,7 @@ from pymysql.cursors import DictCursor, SSCursor
 
 from datafingerprint.adapters import binlog_dump
 from datafingerprint.adapters.mariadb_server import MariaDbServer
+from datafingerprint.adapters.mysql_connection import connect
 from datafingerprint.adapters.mysql_definition import described_table
 from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_rows import arrow_rows, select_list
@@ -201,16 +202,7 @@ class BinlogSource:
 
     def _connect(self, **more: Any) -> pymysql.Connection:  # noqa: ANN401 - the library's own options
         with translated(self._where):
-            return pymysql.connect(
-                host=self._source.host,
-                port=self._source.port,
-                user=self._source.user,
-                password=self._source.password.get_secret_value(),
-                connect_timeout=int(self._source.connect_timeout_s) or 1,
-                charset="utf8mb4",
-                autocommit=True,
-                **more,
-            )
+            return connect(self._source, **more)
 
 
 def _is_exact(row: Mapping[str, Any]) -> bool:

@@ -10,6 +10,8 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CR, ER
 
+from datafingerprint.adapters.mysql_connection import connect
+from datafingerprint.adapters.mysql_errors import tls_refusal
 from datafingerprint.config import Source
 from datafingerprint.errors import DataFingerprintError, SourceError, Unavailable
 
@@ -45,8 +47,8 @@ _TRANSIENT = frozenset(
 )
 
 _REMEDIES = {
-    ER.ACCESS_DENIED_ERROR: "check source.user and source.password",
-    1698: "check source.user and source.password",
+    ER.ACCESS_DENIED_ERROR: "check source.user, source.password and source.tls",
+    1698: "check source.user, source.password and source.tls",
     ER.DBACCESS_DENIED_ERROR: "GRANT ALL ON `{schema}`.* TO the user; the generator makes schema and tables",
     ER.TABLEACCESS_DENIED_ERROR: "GRANT ALL ON `{schema}`.* TO the user; the generator writes every table",
     ER.SPECIFIC_ACCESS_DENIED_ERROR: "grant the user the privilege that the server names",
@@ -93,14 +95,8 @@ class MysqlWarehouse:
         """
         self.close()
         with self._translated():
-            self._connection = pymysql.connect(
-                host=self._source.host,
-                port=self._source.port,
-                user=self._source.user,
-                password=self._source.password.get_secret_value(),
-                charset="utf8mb4",
-                connect_timeout=max(int(self._source.connect_timeout_s), 1),
-                autocommit=True,
+            self._connection = connect(
+                self._source,
                 # Full scans of a table without a key then leave no locks on rows that they pass over.
                 init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             )
@@ -172,12 +168,15 @@ class MysqlWarehouse:
 
     def _translate(self, error: Exception) -> DataFingerprintError:
         """Which of our errors one of the client's is."""
+        refused = tls_refusal(error, self._where)
+        if refused is not None:
+            return refused
         code = error.args[0] if error.args and isinstance(error.args[0], int) else None
         if isinstance(error, OSError | pymysql.InterfaceError) or code in _TRANSIENT:
             return Unavailable(f"the warehouse is away ({_said(error)})", where=self._where)
         remedy = _REMEDIES.get(code or 0, "see the server's message").format(schema=self._schema)
         if isinstance(error, RuntimeError):  # pymysql: a way to log in that needs a package it cannot find
-            remedy = "install it, or let the user log in by mysql_native_password"
+            remedy = "install it, or set [source] tls = required"
         return SourceError(f"the warehouse refused: {_said(error)}", where=self._where, remedy=remedy)
 
 

@@ -49,6 +49,7 @@ class MariaDB(Warehouse):
             "--innodb-buffer-pool-size=128M",
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_unicode_ci",
+            *self.options,
         ]
         # The server refuses to run as root unless it is told so.
         return [*command, "--user=root"] if os.geteuid() == 0 else command

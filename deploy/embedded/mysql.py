@@ -60,6 +60,7 @@ class MySQL(Warehouse):
             "--innodb-flush-log-at-trx-commit=1",
             "--innodb-buffer-pool-size=128M",
             "--character-set-server=utf8mb4",
+            *self.options,
         ]
 
     def account_sql(self) -> str:

@@ -27,12 +27,14 @@ class Warehouse(Part):
         user: The account of capture and generator.
         password: Its password.
         schema: The schema in which the account may do everything; elsewhere it only reads.
+        options: What the server is started with besides.
     """
 
     sockets: Path
     user: str
     password: str
     schema: str = "ootp"
+    options: tuple[str, ...] = ()
 
     @property
     def socket(self) -> Path:

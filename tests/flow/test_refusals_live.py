@@ -49,7 +49,7 @@ def test_a_wrong_password_is_refused_without_showing_it(small_flow: Any) -> None
     line = refusal(small_flow, "cdc", DFP_SOURCE_PASSWORD="not the one")
     assert "the source refuses us" in line
     assert f"where=127.0.0.1:{small_flow.settings.source.port}" in line
-    assert "remedy=check [source] user, password, grants" in line
+    assert "remedy=check [source] user, password, tls, grants" in line
     assert "not the one" not in line
 
 

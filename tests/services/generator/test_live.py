@@ -229,7 +229,7 @@ def test_a_wrong_password_is_refused_in_one_line_with_status_2(warehouse_setting
     status, said = run(warehouse_settings.model_copy(update={"source": source}), "generator_test_a", "--games", "1")
     assert status == 2
     assert said.count("\n") == 1
-    assert "check source.user and source.password" in said
+    assert "check source.user, source.password and source.tls" in said
 
 
 def test_a_schema_with_another_league_is_left_alone(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
