@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from datafingerprint.adapters.state_audits import StateAudits
 from datafingerprint.adapters.state_engine import WRITES, open_engine, translated
 from datafingerprint.adapters.state_reading import StateReading
+from datafingerprint.adapters.state_rows import (
+    definition_row,
+    epoch_row,
+    file_row,
+    file_sum_rows,
+    history_row,
+    insert,
+    lake_table_row,
+    sum_row,
+    upsert,
+    verdict_row,
+)
 from datafingerprint.adapters.state_tables import (
     DEFINITIONS,
     EPOCHS,
@@ -29,9 +38,8 @@ from datafingerprint.adapters.state_tables import (
     RUNNING,
     SCHEMA_VERSION,
     VERDICTS,
-    stored_sum,
+    VERSIONS_WITH_FEWER_TABLES,
 )
-from datafingerprint.epochs import Epoch
 from datafingerprint.errors import ConflictError, StateError
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import (
@@ -54,11 +62,9 @@ _ONLY_ROW = 1
 _VERSION_NAME = "schema_version"
 _PREPARE_LOCK = 0x6466_7073  # "dfps": PostgreSQL's advisory lock while tables are made
 
-_Row = dict[str, Any]
 
-
-class SqlStateStore:
-    """Implements the port `StateStore`; may be used by several threads and several processes.
+class SqlStateStore(StateAudits):
+    """Implements the ports `StateStore` and `AuditStore`; may be used by several threads and several processes.
 
     Nothing is connected before the first call, which also makes missing tables. Every reading method sees one
     moment; `reading()` gives several of them the same moment. What a changing method returns from is durable.
@@ -166,19 +172,19 @@ class SqlStateStore:
         now = self._clock()
         with self._transaction() as connection:
             _move(connection, before, after)
-            self._upsert(connection, DEFINITIONS, [_definition_row(*one) for one in step.definitions.items()])
-            _insert(connection, EPOCHS, [_epoch_row(epoch, now) for epoch in step.epochs])
+            upsert(connection, DEFINITIONS, [definition_row(*one) for one in step.definitions.items()])
+            insert(connection, EPOCHS, [epoch_row(epoch, now) for epoch in step.epochs])
             values = {(epoch, key): value for epoch, key, value in step.sums}
-            _insert(connection, HISTORY, [_history_row(*at, value) for at, value in values.items()])
+            insert(connection, HISTORY, [history_row(*at, value) for at, value in values.items()])
             newest = {key: value for (_, key), value in sorted(values.items(), key=lambda one: one[0][0])}
-            self._upsert(connection, RUNNING, [_sum_row(key, value) for key, value in newest.items()])
+            upsert(connection, RUNNING, [sum_row(key, value) for key, value in newest.items()])
 
     def save_lake(self, state: LakeTableState, added: Sequence[FileSums], removed: Sequence[str]) -> None:
         """See the port."""
         files = {file.path: file for file in added}
         gone = [{"of": state.table, "at": path} for path in {*removed, *files}]
         with self._transaction() as connection:
-            self._upsert(connection, LAKE_TABLES, [_lake_table_row(state)])
+            upsert(connection, LAKE_TABLES, [lake_table_row(state)])
             if gone:
                 connection.execute(
                     sa.delete(FILES).where(
@@ -186,10 +192,8 @@ class SqlStateStore:
                     ),
                     gone,
                 )
-            _insert(connection, FILES, [_file_row(state.table, file) for file in files.values()])
-            _insert(
-                connection, FILE_SUMS, [row for file in files.values() for row in _file_sum_rows(state.table, file)]
-            )
+            insert(connection, FILES, [file_row(state.table, file) for file in files.values()])
+            insert(connection, FILE_SUMS, [row for file in files.values() for row in file_sum_rows(state.table, file)])
 
     def save_verdicts(self, progress: Progress, judged: Sequence[Judged], now: float) -> None:
         """See the port; only what differs from what is stored is written."""
@@ -230,8 +234,8 @@ class SqlStateStore:
             row["partition_name"]: dict(row)
             for row in connection.execute(sa.select(VERDICTS).where(VERDICTS.c.table_name == judged.table)).mappings()
         }
-        rows = [_verdict_row(judged, name, old.get(name), now) for name in judged.verdicts]
-        self._upsert(connection, VERDICTS, [row for row in rows if row != old.get(row["partition_name"])])
+        rows = [verdict_row(judged, name, old.get(name), now) for name in judged.verdicts]
+        upsert(connection, VERDICTS, [row for row in rows if row != old.get(row["partition_name"])])
         gone = [{"of": judged.table, "at": name} for name in old if name not in judged.verdicts]
         if gone:
             connection.execute(
@@ -240,7 +244,7 @@ class SqlStateStore:
                 ),
                 gone,
             )
-        self._upsert(connection, JUDGED, [{"table_name": judged.table, "epoch": judged.epoch, "judged_at": now}])
+        upsert(connection, JUDGED, [{"table_name": judged.table, "epoch": judged.epoch, "judged_at": now}])
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -268,7 +272,7 @@ class SqlStateStore:
                 return
             with self._readers().begin() as connection:
                 found = _version(connection)
-            if found is None:
+            if found is None or found in VERSIONS_WITH_FEWER_TABLES:
                 found = self._make_tables()
             if found != SCHEMA_VERSION:
                 raise StateError(
@@ -279,26 +283,20 @@ class SqlStateStore:
             self._prepared = True
 
     def _make_tables(self) -> str | None:
-        """Makes the tables unless another process was first; answers their version."""
+        """Makes the tables that are missing unless another process was first; answers their version."""
         with self._writing.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PREPARE_LOCK)))
-            if _version(connection) is None:
+            found = _version(connection)
+            if found in VERSIONS_WITH_FEWER_TABLES:
+                METADATA.create_all(connection)
+                connection.execute(sa.update(META).where(META.c.name == _VERSION_NAME).values(value=SCHEMA_VERSION))
+            elif found is None:
                 METADATA.create_all(connection)
                 connection.execute(sa.insert(META).values(name=_VERSION_NAME, value=SCHEMA_VERSION))
                 nothing = {"epoch": 0, "epochs_offset": 0, "lake_epoch": 0, "lake_commits_offset": 0}
                 connection.execute(sa.insert(PROGRESS).values(id=_ONLY_ROW, **nothing))
             return _version(connection)
-
-    def _upsert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[_Row]) -> None:
-        """Adds rows, replacing those of the same primary key."""
-        if not rows:
-            return
-        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        statement = make(table)
-        key = [column.name for column in table.primary_key.columns]
-        replaced = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=replaced), list(rows))
 
 
 def _version(connection: sa.Connection) -> str | None:
@@ -306,11 +304,6 @@ def _version(connection: sa.Connection) -> str | None:
     if not sa.inspect(connection).has_table(META.name):
         return None
     return connection.scalar(sa.select(META.c.value).where(META.c.name == _VERSION_NAME)) or "unknown"
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[_Row]) -> None:
-    if rows:
-        connection.execute(sa.insert(table), list(rows))
 
 
 def _move(connection: sa.Connection, before: Progress, after: Progress) -> None:
@@ -326,75 +319,3 @@ def _move(connection: sa.Connection, before: Progress, after: Progress) -> None:
     )
     if moved.rowcount != 1:
         raise ConflictError(f"the state store is no longer at epoch {before.epoch}: another fingerprinter was first")
-
-
-def _definition_row(table: str, definition: tuple[int, TableSchema]) -> _Row:
-    number, schema = definition
-    return {"table_name": table, "number": number, "document": json.dumps(schema.to_json())}
-
-
-def _epoch_row(epoch: Epoch, now: float) -> _Row:
-    return {
-        "number": epoch.number,
-        "committed_at": epoch.committed_at,
-        "recorded_at": now,
-        "row_count": epoch.rows,
-        "message_count": epoch.messages,
-        "transaction_count": len(epoch.transactions),
-        "record": json.dumps(replace(epoch, transactions=()).to_json()),
-    }
-
-
-def _sum_row(key: SumKey, value: Fingerprint) -> _Row:
-    return {
-        "table_name": key.table,
-        "partition_name": key.partition,
-        "kafka_partition": key.kafka_partition,
-        **stored_sum(value),
-    }
-
-
-def _history_row(epoch: int, key: SumKey, value: Fingerprint) -> _Row:
-    return {"epoch": epoch, **_sum_row(key, value)}
-
-
-def _lake_table_row(state: LakeTableState) -> _Row:
-    return {
-        "table_name": state.table,
-        "snapshot_id": state.snapshot_id,
-        "epoch": state.epoch,
-        "is_foreign": state.is_foreign,
-        "unreadable": state.unreadable,
-    }
-
-
-def _file_row(table: str, file: FileSums) -> _Row:
-    return {
-        "table_name": table,
-        "path": file.path,
-        "etag": file.etag,
-        "octets": file.octets,
-        "read_at": file.read_at,
-        "unreadable": file.unreadable,
-    }
-
-
-def _file_sum_rows(table: str, file: FileSums) -> list[_Row]:
-    return [
-        {"table_name": table, "path": file.path, "partition_name": name, **stored_sum(value)}
-        for name, value in file.sums.items()
-    ]
-
-
-def _verdict_row(judged: Judged, partition: str, old: Mapping[str, Any] | None, now: float) -> _Row:
-    verdict = judged.verdicts[partition]
-    is_same = old is not None and old["outcome"] == verdict.outcome.value
-    return {
-        "table_name": judged.table,
-        "partition_name": partition,
-        "outcome": verdict.outcome.value,
-        "reason": verdict.reason,
-        "since": old["since"] if old is not None and is_same else now,
-        **stored_sum(verdict.source, "source_"),
-        **stored_sum(verdict.lake, "lake_"),
-    }

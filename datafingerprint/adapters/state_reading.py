@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from datafingerprint.adapters.state_audit_reading import AuditReading
 from datafingerprint.adapters.state_tables import (
     DEFINITIONS,
     EPOCHS,
@@ -32,7 +33,7 @@ from datafingerprint.verdict import Outcome, Verdict
 _WORD = (1 << 32) - 1
 
 
-class StateReading:
+class StateReading(AuditReading):
     """A consistent view of the store, good as long as the transaction that it stands on."""
 
     def __init__(self, connection: sa.Connection) -> None:

@@ -13,8 +13,11 @@ import sqlalchemy as sa
 
 from datafingerprint.fingerprint import MODULUS, Fingerprint
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 """Version of these tables; a store of another one is refused, never guessed at."""
+
+VERSIONS_WITH_FEWER_TABLES = frozenset({"1"})
+"""Versions whose tables are the present ones as far as they go: what is missing is added to such a store."""
 
 _SIGNED_MIN = MODULUS >> 1
 
@@ -137,6 +140,65 @@ VERDICTS = sa.Table(
     sa.Column("since", sa.Double, nullable=False),
     *_sum_columns("source_", nullable=True),
     *_sum_columns("lake_", nullable=True),
+)
+
+# One audit each, those that wait included. `table_name` is NULL for every table, `partition_name` for all of one.
+AUDITS = sa.Table(
+    "audits",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("table_name", sa.Text),
+    sa.Column("partition_name", sa.Text),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("owner", sa.Text, nullable=False, default=""),
+    sa.Column("asked_at", sa.Double, nullable=False),
+    sa.Column("started_at", sa.Double),
+    sa.Column("seen_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("partitions_done", sa.BigInteger, nullable=False, default=0),
+    sa.Column("partitions", sa.BigInteger, nullable=False, default=0),
+    sa.Column("row_count", sa.BigInteger, nullable=False, default=0),
+    sa.Column("outcome", sa.Text),
+    sa.Index("audits_state", "state"),
+)
+
+
+def _finding_columns() -> list[sa.Column[Any]]:
+    """The position is NULL where no view was opened."""
+    return [
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("hops", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        *_sum_columns("source_", nullable=True),
+        *_sum_columns("stream_", nullable=True),
+        sa.Column("gtid", sa.Text),
+        sa.Column("file", sa.Text),
+        sa.Column("pos", sa.BigInteger),
+        sa.Column("epoch", sa.BigInteger),
+        sa.Column("checked_at", sa.Double),
+    ]
+
+
+# An empty `partition_name` is a finding about the whole table, of which nothing could be told.
+FINDINGS = sa.Table(
+    "audit_findings",
+    METADATA,
+    sa.Column("audit_id", sa.Integer, sa.ForeignKey(AUDITS.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("partition_name", sa.Text, primary_key=True),
+    *_finding_columns(),
+)
+
+# The newest finding of every partition, kept when its audit is forgotten.
+LAST_FINDINGS = sa.Table(
+    "last_findings",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("partition_name", sa.Text, primary_key=True),
+    sa.Column("audit_id", sa.Integer, nullable=False),
+    *_finding_columns(),
 )
 
 

@@ -322,10 +322,25 @@ def test_a_store_of_another_version_is_refused(url: str) -> None:
     with closing(SqlStateStore(url)) as store:
         store.progress()
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("UPDATE meta SET value = '2'")
+        connection.execute("UPDATE meta SET value = '99'")
         connection.commit()
-    with closing(SqlStateStore(url)) as store, pytest.raises(StateError, match="version 2"):
+    with closing(SqlStateStore(url)) as store, pytest.raises(StateError, match="version 99"):
         store.progress()
+
+
+def test_a_store_of_the_version_before_audits_gets_their_tables_and_keeps_all_it_has(url: str) -> None:
+    with closing(SqlStateStore(url)) as store:
+        advance(store, 3, {(2, SumKey(TABLE, "-", 0)): ONE})
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        for name in ("audit_findings", "audits", "last_findings"):
+            connection.execute(f"DROP TABLE {name}")
+        connection.execute("UPDATE meta SET value = '1'")
+        connection.commit()
+    for _ in range(2):
+        with closing(SqlStateStore(url)) as store:
+            assert store.progress().epoch == 3
+            assert store.running_sums() == {SumKey(TABLE, "-", 0): ONE}
+            assert store.audits(limit=1) == []
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
