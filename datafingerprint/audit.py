@@ -36,6 +36,21 @@ class At:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the server that is audited is.
+
+    Attributes:
+        threads_running: Its `Threads_running`.
+        is_replica: Whether it replicates from another one.
+        lag_s: How many seconds a replica is behind; None while it does not replicate.
+    """
+
+    threads_running: int
+    is_replica: bool = False
+    lag_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What an audit says of one partition.
 
@@ -66,22 +81,22 @@ def judge(
     stream: Mapping[str, Fingerprint],
     lake: Mapping[str, Verdict],
     at: At,
-    partition: str | None = None,
+    only: Sequence[str] | None = None,
 ) -> list[Finding]:
     """The findings of a table that was measured: one per partition that either side has rows of.
 
     Args:
         table: `schema.table`.
-        source: The source's sums by partition; of the only one asked for, when there is one.
+        source: The source's sums by partition; of those asked for, when they are named.
         stream: The stream's sums at the same position, of all partitions.
         lake: The verdicts that stand on the table's partitions.
         at: Where and when.
-        partition: The only partition asked for.
+        only: The partitions asked for; None for all.
     """
     names = {name for sums in (source, stream) for name, part in sums.items() if part != ZERO} | set(lake)
     return [
         _finding(table, name, source.get(name, ZERO), stream.get(name, ZERO), lake.get(name), at)
-        for name in sorted({partition} if partition is not None else names)
+        for name in sorted(names if only is None else set(only))
     ]
 
 

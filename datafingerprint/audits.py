@@ -112,6 +112,9 @@ class AuditStore(Protocol):
     def queue_audit(self, scope: Scope, origin: Origin, now: float) -> int:
         """Asks for an audit; one of the same scope that waits already stands for it. Returns its id."""
 
+    def begin_audit(self, scope: Scope, origin: Origin, owner: str, now: float) -> StoredAudit:
+        """Begins an audit that is the owner's from the first moment on."""
+
     def take_audit(self, owner: str, now: float, number: int | None = None) -> StoredAudit | None:
         """Makes an audit that nobody runs the owner's: the oldest that waits or was left unfinished, or that one."""
 

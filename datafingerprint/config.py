@@ -133,9 +133,25 @@ class Fingerprinter(Section):
 class Audit(Section):
     """How the source's own sums are asked for."""
 
+    every_s: float = Field(
+        86_400.0, ge=0, description="Seconds within which the service audits every table again; 0: only when asked."
+    )
+    host: str = Field("", description="Server that audits ask, such as a replica; empty: that of `[source]`.")
+    port: int = Field(0, ge=0, le=65535, description="Its port; 0: that of `[source]`.")
+    user: str = Field("", description="User there; empty: user and password of `[source]`.")
+    password: SecretStr = Field(SecretStr(""), description="The password of `audit.user`; never logged.")
+    range_rows: Count = Field(
+        200_000, description="Rows above which a partition is summed up in ranges of its key, of so many rows each."
+    )
+    rows_s_max: float = Field(100_000.0, ge=0, description="Rows a second that an audit sums up at most; 0: no bound.")
+    threads_running_max: Count = Field(50, description="`Threads_running` above which an audit pauses.")
+    lag_s_max: Seconds = Field(30.0, description="Seconds of a replica's lag above which an audit of it pauses.")
+    view_s_max: Seconds = Field(300.0, description="Seconds that a view is held open; then the next one is opened.")
     statement_s: Seconds = Field(600.0, description="Seconds after which the source ends a statement of an audit.")
     align_s: Seconds = Field(60.0, description="Seconds that the stream may take to reach the position of a view.")
-    threads_running_max: Count = Field(50, description="`Threads_running` above which an audit waits.")
+    fetch: bool = Field(
+        default=False, description="Fetch the rows and digest them here, for a server that has no `MD5()`."
+    )
 
 
 class Generator(Section):

@@ -8,7 +8,8 @@
     └── Stop                 never retried: the service ends with one line (what, where, what to do)
         ├── ConfigError      a setting is missing, unknown or wrong
         ├── SourceError      the source cannot be read exactly
-        │   └── DeniedError  it refuses the account, or what the account wants to do
+        │   ├── DeniedError  it refuses the account, or what the account wants to do
+        │   └── UnmeasuredError  one sum cannot be told: an audit calls it inconclusive and goes on
         ├── DecodeError      an event or message cannot be understood
         ├── WireError        Kafka holds something other than whole, consecutive epochs of one stream
         ├── LakeError        the lake is not what the writer left or may write
@@ -63,6 +64,10 @@ class SourceError(Stop):
 
 class DeniedError(SourceError):
     """The source refuses the account, or what the account wants to do."""
+
+
+class UnmeasuredError(SourceError):
+    """The source could not tell a sum, or told one with a warning."""
 
 
 class DecodeError(Stop):

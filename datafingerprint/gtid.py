@@ -103,6 +103,27 @@ def has_reached(stream: str, position: str) -> bool:
     return parse_gtids(stream).contains(parse_gtids(position))
 
 
+def parted(server: Gtids, stream: Gtids) -> str:
+    """Why a server that has executed this cannot be one of the stream's, in words; empty when it can.
+
+    A server that has all of the stream may be ahead of it, also by transactions of servers that are new to it. One that
+    lacks some of it may be behind; but then all it has must come from servers that the stream knows.
+    """
+    if stream.is_empty or server.contains(stream):
+        return ""
+    if server.is_empty:
+        return "it has no transaction at all"
+    if not isinstance(server, GtidSet) or not isinstance(stream, GtidSet):
+        return ""
+    known = {name.partition(":")[0] for name in stream.intervals}
+    there = {name.partition(":")[0] for name in server.intervals}
+    if not known & there:
+        return f"it has none of the stream's transactions, but those of {', '.join(sorted(there))[:200]}"
+    if there - known:
+        return f"it lacks some of the stream's transactions, and has some of {', '.join(sorted(there - known))[:200]}"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class GtidSet(Gtids):
     """MySQL's: by server (`uuid`, or `uuid:tag`) the numbers included, as sorted intervals that do not touch."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pymysql
 
-from datafingerprint.adapters.audit_source import require_hash
+from datafingerprint.adapters.audit_server import require_digests
 from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_server import log_status
 from datafingerprint.adapters.mysql_source import BinlogSource
@@ -130,7 +130,7 @@ class SourceCheckup:
     def _audits(self, connection: pymysql.Connection) -> Iterator[Finding]:
         try:
             with translated(self._where):
-                require_hash(connection, self._where)
+                require_digests(connection, self._where)
             yield PART.ok("audits", "the server can compute fingerprints")
         except SourceError as error:
             yield PART.warning("audits", f"{error.what}: no audit can be made", error.remedy)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from types import FrameType
 
@@ -26,6 +29,11 @@ _LONG_S = 10.0
 """A service that ran this long has worked; its next failure is a first one again."""
 
 Body = Callable[[Settings, structlog.stdlib.BoundLogger, threading.Event], None]
+
+
+def process_name() -> str:
+    """A name that no other process has or had, for people too: the machine, the process id, and a few random digits."""
+    return f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
 def run_service(name: str, body: Body, config: str | None = None) -> int:

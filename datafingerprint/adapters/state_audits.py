@@ -44,7 +44,7 @@ class StateAudits(ABC):
     def _transaction(self) -> AbstractContextManager[sa.Connection]: ...
 
     def queue_audit(self, scope: Scope, origin: Origin, now: float) -> int:
-        """See the port; the oldest audits that are over are forgotten."""
+        """See the port."""
         with self._transaction() as connection:
             waiting = connection.scalar(
                 sa.select(AUDITS.c.id)
@@ -57,16 +57,14 @@ class StateAudits(ABC):
             )
             if waiting is not None:
                 return int(waiting)
-            asked = {
-                "table_name": scope.table,
-                "partition_name": scope.partition,
-                "origin": origin.value,
-                "state": AuditState.QUEUED.value,
-                "asked_at": now,
-            }
-            number = connection.execute(sa.insert(AUDITS).values(**asked).returning(AUDITS.c.id)).scalar_one()
-            connection.execute(sa.delete(AUDITS).where(AUDITS.c.id <= number - AUDITS_KEPT, AUDITS.c.state.in_(_OVER)))
-            return int(number)
+            return _ask(connection, scope, {"origin": origin.value, "state": AuditState.QUEUED.value, "asked_at": now})
+
+    def begin_audit(self, scope: Scope, origin: Origin, owner: str, now: float) -> StoredAudit:
+        """See the port."""
+        begun = {"state": AuditState.RUNNING.value, "owner": owner, "started_at": now, "seen_at": now}
+        with self._transaction() as connection:
+            number = _ask(connection, scope, {"origin": origin.value, "asked_at": now, **begun})
+            return stored_audit(connection.execute(sa.select(AUDITS).where(AUDITS.c.id == number)).mappings().one())
 
     def take_audit(self, owner: str, now: float, number: int | None = None) -> StoredAudit | None:
         """See the port."""
@@ -170,6 +168,14 @@ class StateAudits(ABC):
         """See the port."""
         with self.reading() as view:
             return view.last_ended()
+
+
+def _ask(connection: sa.Connection, scope: Scope, values: Row) -> int:
+    """Adds an audit; the oldest that are over are forgotten."""
+    asked = {"table_name": scope.table, "partition_name": scope.partition, **values}
+    number = int(connection.execute(sa.insert(AUDITS).values(**asked).returning(AUDITS.c.id)).scalar_one())
+    connection.execute(sa.delete(AUDITS).where(AUDITS.c.id <= number - AUDITS_KEPT, AUDITS.c.state.in_(_OVER)))
+    return number
 
 
 def _change(connection: sa.Connection, number: int, owner: str, values: Row) -> None:

@@ -7,7 +7,7 @@ be rendered, because they exceed `max_allowed_packet`: any but 0 makes a result 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from datafingerprint.canonical import field_name, field_order
@@ -206,3 +206,19 @@ def sums_by_partition(table: TableSchema, partitioning: Partitioning, dialect: D
 def in_partition(partitioning: Partitioning, name: str, dialect: Dialect) -> str:
     """The condition that a row lies in the partition of that name."""
     return f"{partition_name(partitioning, dialect)} COLLATE {dialect.collation} = {literal(name)}"
+
+
+def in_partitions(partitioning: Partitioning, names: Sequence[str], dialect: Dialect) -> str:
+    """The condition that a row lies in one of these partitions."""
+    listed = ", ".join(literal(name) for name in names)
+    return f"{partition_name(partitioning, dialect)} COLLATE {dialect.collation} IN ({listed})"
+
+
+def rows_by_partition(table: TableSchema, partitioning: Partitioning, dialect: Dialect) -> str:
+    """The statement that gives (partition, rows) of every partition that has any."""
+    name = f"CONVERT({partition_name(partitioning, dialect)} USING utf8mb4) COLLATE {dialect.collation}"
+    return (
+        f"SELECT `partition`, COUNT(*) AS `rows`\n"
+        f"FROM (\n    SELECT {name} AS `partition`\n    FROM {table_name(table)}\n) AS `names`\n"
+        f"GROUP BY `partition` ORDER BY `partition`"
+    )

@@ -41,15 +41,15 @@ def main(table: str, partition: str | None, config: str | None, *, dry_run: bool
     request = Reread(table, partition, time.time())
     try:
         settings = read_settings(config)
-        sys.exit(_would_read(settings, request, stop) if dry_run else run(settings, request, stop, no_wait=no_wait))
+        sys.exit(_would_read(settings, request) if dry_run else run(settings, request, stop, no_wait=no_wait))
     except DataFingerprintError as error:
         click.echo(f"datafingerprint: {error}", err=True)
         sys.exit(STATUS_REFUSED)
 
 
-def _would_read(settings: Settings, request: Reread, stop: threading.Event) -> int:
+def _would_read(settings: Settings, request: Reread) -> int:
     with contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store:
-        rows = _checked(settings, store, request, stop, is_counted=True)
+        rows = _checked(settings, store, request, is_counted=True)
     click.echo(f"{_named(request)}: {rows} rows would be read")
     return 0
 
@@ -60,7 +60,7 @@ def run(settings: Settings, request: Reread, stop: threading.Event, *, no_wait: 
         contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store,
         contextlib.closing(KafkaEpochRecords(settings.kafka)) as records,
     ):
-        _checked(settings, store, request, stop, is_counted=False)
+        _checked(settings, store, request, is_counted=False)
         if no_wait:
             click.echo(f"{_named(request)}: request {ask(settings.kafka, request)} is placed")
             return 0
@@ -81,13 +81,11 @@ def run(settings: Settings, request: Reread, stop: threading.Event, *, no_wait: 
     return STATUS[overall(verdicts)]
 
 
-def _checked(
-    settings: Settings, store: SqlStateStore, request: Reread, stop: threading.Event, *, is_counted: bool
-) -> int:
+def _checked(settings: Settings, store: SqlStateStore, request: Reread, *, is_counted: bool) -> int:
     table = chosen(store, request.table)
 
     def count() -> int:
-        with AuditSource(settings).view(table, stop) as view:
+        with AuditSource(settings, settings.source).view([table]) as view:
             return view.count(table, request.partition)
 
     if request.partition is not None:

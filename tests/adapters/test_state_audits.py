@@ -41,9 +41,7 @@ def finding(partition: str | None = "-", outcome: Outcome = Outcome.MATCH, table
 
 
 def taken(store: AuditStore, scope: Scope = GAMES, owner: str = "a", now: float = 10.0) -> int:
-    number = store.queue_audit(scope, Origin.COMMAND, now)
-    assert store.take_audit(owner, now, number) is not None
-    return number
+    return store.begin_audit(scope, Origin.COMMAND, owner, now).number
 
 
 def partitions(store: AuditStore, table: str | None = None) -> list[tuple[str, str | None, int]]:
