@@ -18,6 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api import fingerprints, metrics, status
+from api.answers import NOT_FOUND, known_tables, unknown
+from api.audits import add_audits
 from api.models import (
     EpochsAnswer,
     ErrorAnswer,
@@ -33,9 +35,6 @@ from api.ports import LagReader, StateView, Store
 from datafingerprint.errors import DataFingerprintError, Unavailable
 
 EPOCHS_MAX = 1000
-NAMED_MAX = 20
-"""Most tables or partitions that an error names."""
-
 BIGINT_MAX = 2**63 - 1
 
 UNAUTHORIZED = 401
@@ -53,15 +52,13 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorAnswer, "description": "The state store is away; ask again."}
 }
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": ErrorAnswer, "description": "There is none of that name; the error names those that exist."}
-}
 _INVALID: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorAnswer, "description": "A parameter is not fit; the error says which and why."}
 }
 
 _DESCRIPTION = """Fingerprints of a MySQL warehouse and of its mirror in a data lake, compared at the same point of
-the source's history. Every answer is read from what is stored, at one moment; nothing here scans a store."""
+the source's history. Every answer is read from what is stored, at one moment; nothing here scans a store. An audit
+that is asked for is run by the auditor service."""
 
 
 def create_app(
@@ -81,6 +78,7 @@ def create_app(
         _demand(token, app)
     _log_requests(app)
     _add_fingerprints(app, store)
+    add_audits(app, store, clock)
     _add_system(app, store, lag_reader, clock)
     _add_operation(app, store, lag_reader, clock)
     return app
@@ -93,7 +91,7 @@ def _add_fingerprints(app: FastAPI, store: Store) -> None:
         with store.reading() as view:
             return fingerprints.fingerprints(view)
 
-    @app.get("/v1/fingerprints/{table}", tags=["fingerprints"], summary="One table", responses=_NOT_FOUND)
+    @app.get("/v1/fingerprints/{table}", tags=["fingerprints"], summary="One table", responses=NOT_FOUND)
     def table_fingerprint(
         table: Annotated[str, Path(description="`schema.table`", examples=["ootp.games"])],
     ) -> TableFingerprint:
@@ -105,7 +103,7 @@ def _add_fingerprints(app: FastAPI, store: Store) -> None:
         "/v1/fingerprints/{table}/{partition:path}",
         tags=["fingerprints"],
         summary="One partition",
-        responses=_NOT_FOUND,
+        responses=NOT_FOUND,
     )
     def partition_fingerprint(
         table: Annotated[str, Path(description="`schema.table`", examples=["ootp.games"])],
@@ -118,21 +116,15 @@ def _add_fingerprints(app: FastAPI, store: Store) -> None:
             found = _table(view, table)
         answer = fingerprints.partition_answer(found, partition)
         if answer is None:
-            raise _unknown(f"partition {partition} of {table}", [part.partition for part in found.partitions])
+            raise unknown(f"partition {partition} of {table}", [part.partition for part in found.partitions])
         return answer
 
 
 def _table(view: StateView, name: str) -> TableFingerprint:
-    known = fingerprints.known_tables(view)
+    known = known_tables(view)
     if name not in known:
-        raise _unknown(f"table {name}", known)
+        raise unknown(f"table {name}", known)
     return fingerprints.table_fingerprints(view, name)[0]
-
-
-def _unknown(what: str, known: list[str]) -> HTTPException:
-    named = ", ".join(known[:NAMED_MAX]) or "none yet"
-    more = f" and {len(known) - NAMED_MAX} more" if len(known) > NAMED_MAX else ""
-    return HTTPException(404, f"no {what}; there are {named}{more}" if known else f"no {what}; there are none yet")
 
 
 def _add_system(app: FastAPI, store: Store, lag_reader: LagReader, clock: Callable[[], float]) -> None:

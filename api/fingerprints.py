@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
-from api.models import FingerprintsAnswer, PartitionAnswer, PartitionFingerprint, Position, Side, TableFingerprint
+from api.answers import known_tables, moment, position, side
+from api.audits import audit_finding, table_audit
+from api.models import FingerprintsAnswer, PartitionAnswer, PartitionFingerprint, TableFingerprint
 from api.ports import StateView
-from datafingerprint.epochs import SourcePosition
+from datafingerprint.audits import LastFinding
 from datafingerprint.fingerprint import ZERO, Fingerprint, total
 from datafingerprint.ledger import StoredEpoch, StoredVerdict
 from datafingerprint.verdict import Outcome, overall
@@ -30,20 +31,26 @@ def table_fingerprints(view: StateView, only: str | None = None) -> list[TableFi
     by_table: dict[str, list[StoredVerdict]] = {}
     for one in view.verdicts(only):
         by_table.setdefault(one.table, []).append(one)
+    audited: dict[str, list[LastFinding]] = {}
+    for last in view.last_findings(only):
+        audited.setdefault(last.finding.table, []).append(last)
     names = known_tables(view) if only is None else [only]
     judged = view.judged_tables()
     at = {number: view.epoch(number) for number in {judged[name].epoch for name in names if name in judged}}
-    return [
+    found = [
         _judged(view, name, by_table.get(name, []), judged[name].epoch, at[judged[name].epoch])
         if name in judged
         else _answer(name, None, None, (Outcome.INCONCLUSIVE, NOT_JUDGED), (None, None), [])
         for name in names
     ]
+    return [_with_audit(one, audited.get(one.table, [])) for one in found]
 
 
-def known_tables(view: StateView) -> list[str]:
-    """Names of the tables that have a fingerprint to show."""
-    return sorted({*view.definitions(), *view.judged_tables()})
+def _with_audit(table: TableFingerprint, audited: Sequence[LastFinding]) -> TableFingerprint:
+    """Adds what audits found last, of the table and of each of its partitions."""
+    of = {one.finding.partition: audit_finding(one) for one in audited}
+    parts = [part.model_copy(update={"audit": of.get(part.partition)}) for part in table.partitions]
+    return table.model_copy(update={"audit": table_audit(audited), "partitions": parts})
 
 
 def partition_answer(table: TableFingerprint, partition: str) -> PartitionAnswer | None:
@@ -52,21 +59,6 @@ def partition_answer(table: TableFingerprint, partition: str) -> PartitionAnswer
     if found is None:
         return None
     return PartitionAnswer(**dict(found), table=table.table, as_of=table.as_of, position=table.position)
-
-
-def moment(seconds: float) -> datetime:
-    """A Unix time as answers show it: UTC, to the millisecond."""
-    return datetime.fromtimestamp(round(seconds, 3), UTC)
-
-
-def position(at: SourcePosition) -> Position:
-    """A source position as answers show it."""
-    return Position(gtid=at.gtid, file=at.file, pos=at.pos)
-
-
-def side(value: Fingerprint | None) -> Side | None:
-    """A fingerprint as answers show it; what is unknown stays unknown."""
-    return None if value is None else Side(rows=value.rows, fingerprint=value.value, digest=value.digest)
 
 
 def _judged(

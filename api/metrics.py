@@ -5,18 +5,21 @@ All are gauges of what is stored: a scrape reads, it counts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from api.audits import audit_counts
 from api.fingerprints import fingerprints
-from api.models import FingerprintsAnswer, Lag, LagAnswer, StatusAnswer, TableFingerprint, TablesAnswer
+from api.models import AuditCounts, FingerprintsAnswer, Lag, LagAnswer, StatusAnswer, TableFingerprint, TablesAnswer
 from api.ports import LagReader, StateView, Store
 from api.status import KAFKA_OK, MessageLag, ask_kafka, lag, status, tables
+from datafingerprint.audits import AuditState
 from datafingerprint.errors import DataFingerprintError
 from datafingerprint.verdict import Outcome
 
@@ -64,6 +67,15 @@ LAKE_FILES_UNREADABLE = Metric("dfp_lake_unreadable_files", ("table",), "Live da
 LAKE_BYTES = Metric("dfp_lake_bytes", ("table",), "Size of the live data files.")
 SNAPSHOT = Metric("dfp_snapshot_percent", ("table",), "Progress of a table's first reading; 100 when it is complete.")
 
+# Audits: the source's own sums. Alert on dfp_audit_partitions{verdict="mismatch"} > 0.
+AUDIT_PARTITIONS = Metric(
+    "dfp_audit_partitions", ("table", "verdict"), "Partitions of a table whose last audit has this verdict."
+)
+AUDIT_AGE = Metric(
+    "dfp_audit_age_seconds", ("table",), "Time since the partition was audited that was not for the longest time."
+)
+AUDITS = Metric("dfp_audits", ("state",), "Audits that are kept, by state: the last 1,000.")
+
 METRICS = (
     STATE_UP,
     KAFKA_UP,
@@ -83,6 +95,9 @@ METRICS = (
     LAKE_FILES_UNREADABLE,
     LAKE_BYTES,
     SNAPSHOT,
+    AUDIT_PARTITIONS,
+    AUDIT_AGE,
+    AUDITS,
 )
 
 Sample = tuple[Metric, tuple[str, ...], float | None]
@@ -98,6 +113,8 @@ class Observed:
     tables: TablesAnswer
     fingerprints: FingerprintsAnswer
     recorded_at: float | None
+    audited: Mapping[str, AuditCounts]
+    audits: Mapping[AuditState, int]
     now: float
 
 
@@ -110,6 +127,11 @@ def observe(view: StateView, kafka: MessageLag, now: float) -> Observed:
         tables(view),
         fingerprints(view),
         last.recorded_at if last else None,
+        {
+            name: audit_counts(list(found))
+            for name, found in groupby(view.last_findings(), lambda one: one.finding.table)
+        },
+        view.audit_counts(),
         now,
     )
 
@@ -157,6 +179,7 @@ def samples(seen: Observed) -> Iterator[Sample]:
     for item in seen.fingerprints.items:
         yield from _table_samples(item)
     yield from _lake_samples(seen.tables)
+    yield from _audit_samples(seen)
 
 
 def _age(at: datetime | None, now: float) -> float | None:
@@ -188,6 +211,15 @@ def _lake_samples(found: TablesAnswer) -> Iterator[Sample]:
             yield SNAPSHOT, (item.table,), item.snapshot.percent
 
 
+def _audit_samples(seen: Observed) -> Iterator[Sample]:
+    for table, found in seen.audited.items():
+        for outcome in Outcome:
+            yield AUDIT_PARTITIONS, (table, outcome.value), getattr(found, outcome.value)
+        yield AUDIT_AGE, (table,), _age(found.oldest, seen.now)
+    for state, count in seen.audits.items():
+        yield AUDITS, (state.value,), count
+
+
 def document() -> str:
     """The text of `docs/metrics.md`."""
     lines = [
@@ -205,6 +237,8 @@ def document() -> str:
         "",
         'Alert on `sum(dfp_partitions{verdict="mismatch"}) > 0`, on `dfp_state_up == 0`, and on',
         "`dfp_source_recorded_age_seconds` above a minute: an idle source still gives an epoch every 10 s.",
+        'For audits: on `sum(dfp_audit_partitions{verdict="mismatch"}) > 0`, and on `dfp_audit_age_seconds`',
+        "above twice `audit.every_s`.",
         "",
         "This page is written by `python -m api.metrics > docs/metrics.md`; a test compares them.",
         "",

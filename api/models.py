@@ -46,6 +46,29 @@ class Position(Answer):
     pos: int = Field(description="Offset in it", examples=[7121])
 
 
+class AuditFinding(Answer):
+    """What the last audit of a partition found: the source's own sum beside the stream's, at one position."""
+
+    audit: int = Field(description="Id of the audit", examples=[17])
+    verdict: Outcome
+    hops: list[Literal["capture", "lake"]] = Field(description="Where rows went wrong", examples=[["capture"]])
+    reason: Reason = None
+    checked_at: Moment | None = Field(description="When; null where the source was not measured")
+    epoch: int | None = Field(description="The last epoch that is whole in the view", examples=[812])
+    position: Position | None = Field(description="The view's position")
+    source: Side | None = Field(description="As the source itself sums it up; null when it is not known")
+    stream: Side | None = Field(description="What capture published; null when it is not known")
+
+
+class TableAudit(Answer):
+    """What the last audits of a table found, over all its partitions."""
+
+    verdict: Outcome = Field(description="The worst of its partitions'")
+    reason: Reason = None
+    partitions: int = Field(description="Partitions with a finding", examples=[12])
+    oldest: Moment | None = Field(description="When the partition was checked that was not for the longest time")
+
+
 class PartitionFingerprint(Answer):
     """One partition on both sides, at the same epoch."""
 
@@ -56,6 +79,7 @@ class PartitionFingerprint(Answer):
     since: Moment = Field(description="Since when the verdict has been this one")
     source: Side | None = Field(description="The warehouse; null when it is not known")
     lake: Side | None = Field(description="The lake; null when it is not known")
+    audit: AuditFinding | None = Field(default=None, description="The last audit of it; null before the first")
 
 
 class PartitionAnswer(PartitionFingerprint):
@@ -77,6 +101,7 @@ class TableFingerprint(Answer):
     reason: Reason = None
     source: Side | None = Field(description="The warehouse; null when it is not known")
     lake: Side | None = Field(description="The lake; null when it is not known")
+    audit: TableAudit | None = Field(default=None, description="The last audits of it; null before the first")
     partitions: list[PartitionFingerprint]
 
 
@@ -120,6 +145,12 @@ class PartitionCounts(Answer):
     inconclusive: int
 
 
+class AuditCounts(PartitionCounts):
+    """How many partitions have each verdict of their last audit, and when the oldest of them was."""
+
+    oldest: Moment | None = Field(description="When the partition was checked that was not for the longest time")
+
+
 class StatusAnswer(Answer):
     """The system in one answer."""
 
@@ -133,6 +164,7 @@ class StatusAnswer(Answer):
     tables: int = Field(description="Tables under watch", examples=[6])
     rows: int = Field(description="Rows in them at `source_epoch`", examples=[48210])
     partitions: PartitionCounts
+    audit: AuditCounts = Field(description="What the last audit of every partition found")
     lag: Lag = Field(description="How far the lake is behind the source")
     snapshot: dict[str, int] = Field(
         description="Percent of the first reading, of tables where it is not complete", examples=[{"ootp.players": 40}]
@@ -201,6 +233,57 @@ class EpochsAnswer(Answer):
     """Epochs, newest first; `before` asks for the page after."""
 
     items: list[EpochAnswer]
+    next_before: int | None = Field(description="Value of `before` for the next page; null at the end")
+
+
+class AuditRequest(BaseModel):
+    """What is to be audited: everything, a table, or one partition of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: str | None = Field(None, description="`schema.table`; null for every table under watch")
+    partition: str | None = Field(None, description="One partition of the table; null for all", examples=[None])
+
+
+AuditStateName = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
+
+
+class AuditAnswer(Answer):
+    """One audit."""
+
+    id: int = Field(examples=[17])
+    table: str | None = Field(description="`schema.table`; null for every table under watch", examples=["ootp.games"])
+    partition: str | None = Field(description="One partition of the table; null for all", examples=[None])
+    origin: Literal["command", "request", "schedule"] = Field(description="Who asked for it")
+    state: AuditStateName
+    reason: str | None = Field(description="Why it is paused, failed or cancelled", examples=[None])
+    verdict: Outcome | None = Field(description="The worst of its findings so far; null before the first")
+    partitions_done: int = Field(description="Partitions that have a finding", examples=[3])
+    partitions: int = Field(description="Of how many", examples=[28])
+    rows: int = Field(description="Rows that the source has summed up so far", examples=[48210])
+    asked_at: Moment
+    started_at: Moment | None
+    seen_at: Moment | None = Field(description="The last sign of life of who runs it")
+    ended_at: Moment | None
+
+
+class AuditPartition(AuditFinding):
+    """One finding of an audit."""
+
+    table: TableName
+    partition: str | None = Field(description="Null where nothing could be told of the whole table")
+
+
+class AuditDetail(AuditAnswer):
+    """One audit with what it found so far."""
+
+    findings: list[AuditPartition]
+
+
+class AuditsAnswer(Answer):
+    """Audits, newest first; `before` asks for the page after."""
+
+    items: list[AuditAnswer]
     next_before: int | None = Field(description="Value of `before` for the next page; null at the end")
 
 

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from datafingerprint.adapters.state_values import Backlog, FileCounts, JudgedTable
+from datafingerprint.audit import Finding
+from datafingerprint.audits import AuditState, LastFinding, Origin, Scope, StoredAudit
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import LakeTableState, Progress, StoredEpoch, StoredVerdict
 from datafingerprint.schema import TableSchema
@@ -54,9 +56,30 @@ class StateView(Protocol):
     def file_counts(self) -> Mapping[str, FileCounts]:
         """How many files every lake table has, and their bytes."""
 
+    def audit(self, number: int) -> StoredAudit | None:
+        """One audit."""
+
+    def audits(self, *, limit: int, before: int | None = None) -> Sequence[StoredAudit]:
+        """Audits, newest first."""
+
+    def audit_counts(self) -> Mapping[AuditState, int]:
+        """How many audits are in each state."""
+
+    def findings(self, number: int) -> Sequence[Finding]:
+        """What an audit has found so far."""
+
+    def last_findings(self, table: str | None = None) -> Sequence[LastFinding]:
+        """What the last audit of every partition found."""
+
 
 class Store(Protocol):
-    """The state store, as the API reads it."""
+    """The state store, as the API reads it; the only thing that it writes are audits asked for, and taken back."""
+
+    def queue_audit(self, scope: Scope, origin: Origin, now: float) -> int:
+        """Asks for an audit; one of the same scope that waits already stands for it. Returns its id."""
+
+    def cancel_audit(self, number: int, now: float) -> bool:
+        """Ends one that is not over; False when there is none."""
 
     def reading(self) -> AbstractContextManager[StateView]:
         """A view of one moment, good inside the block.

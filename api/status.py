@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from api.fingerprints import counts, fingerprints, moment, position
+from api.answers import moment, position
+from api.audits import audit_counts
+from api.fingerprints import counts, fingerprints
 from api.models import (
     ColumnAnswer,
     EpochAnswer,
@@ -117,6 +119,7 @@ def status(view: StateView, kafka: MessageLag, now: float) -> StatusAnswer:
             mismatch=by_outcome[Outcome.MISMATCH],
             inconclusive=by_outcome[Outcome.INCONCLUSIVE],
         ),
+        audit=audit_counts(view.last_findings()),
         lag=lake_lag(view, kafka, now),
         snapshot={
             table: cursor.percent

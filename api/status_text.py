@@ -37,8 +37,20 @@ def _summary(status: JSON) -> Text:
         f"{_known(lag['rows'])} rows and {_known(lag['seconds'])} s behind\n"
         f"compared as of {_known(status['as_of'])} at {_known(gtid)}\n"
     )
+    text.append_text(_audit(status["audit"]))
     for table, percent in status["snapshot"].items():
         text.append(f"first reading of {table}: {percent} %\n")
+    return text
+
+
+def _audit(audit: JSON) -> Text:
+    """What the last audits found, or that there was none."""
+    if audit["oldest"] is None and not audit["inconclusive"]:
+        return Text("not audited yet\n")
+    text = Text("last audits: ")
+    text.append(f"{audit['match']} partitions agree with the source, ")
+    text.append(f"{audit['mismatch']} do not", _STYLES["mismatch"] if audit["mismatch"] else "")
+    text.append(f", {audit['inconclusive']} inconclusive; oldest {_known(audit['oldest'])}\n")
     return text
 
 
@@ -50,6 +62,7 @@ def _table(fingerprints: JSON, *, every: bool) -> Table:
     table.add_column("lake rows", justify="right")
     table.add_column("source fingerprint", overflow="fold")
     table.add_column("lake fingerprint", overflow="fold")
+    table.add_column("audit")
     table.add_column("verdict", overflow="fold")
     for item in fingerprints["items"]:
         _add(table, item["table"], item)
@@ -71,6 +84,7 @@ def _add(table: Table, name: str, one: JSON) -> None:
         _known(lake.get("rows")),
         _known(source.get("fingerprint")),
         _known(lake.get("fingerprint")),
+        _verdict(one["audit"]["verdict"]) if one.get("audit") else Text(_UNKNOWN),
         verdict,
     )
 

@@ -17,9 +17,11 @@ SERVICES: dict[str, str] = {
     "cdc": "services.cdc",
     "lake_writer": "services.lake_writer",
     "fingerprinter": "services.fingerprinter",
+    "auditor": "services.auditor",
     "api": "api",
     "generator": "services.generator",
 }
+SERVICE_ARGUMENTS: dict[str, tuple[str, ...]] = {"auditor": ("--serve",)}
 LOG_BYTES_MAX = 20 * 1024 * 1024
 LOG_BACKUPS = 3
 
@@ -59,10 +61,11 @@ def list_programs(blueprint: Blueprint, generator_arguments: Sequence[str] = ())
         )
         for part in blueprint.parts
     ]
+    arguments = {**SERVICE_ARGUMENTS, "generator": tuple(generator_arguments)}
     services = [
         Program(
             name=name,
-            command=(sys.executable, "-m", module, *(generator_arguments if name == "generator" else ())),
+            command=(sys.executable, "-m", module, *arguments.get(name, ())),
             log=blueprint.log(name),
             port=blueprint.ports["api"] if name == "api" else None,
             expected_statuses=(0, REFUSED),

@@ -15,13 +15,15 @@ from fastapi import FastAPI
 from api.application import create_app
 from api.ports import LagReader, StateView, Store
 from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.audit import At, Finding, Hop
+from datafingerprint.audits import AuditProgress, AuditState, Origin, Scope
 from datafingerprint.column_types import column
 from datafingerprint.epochs import Epoch, OffsetRange, SnapshotCursor, SourcePosition, Transaction
 from datafingerprint.errors import DataFingerprintError
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import Advance, FileSums, Judged, LakeTableState, Progress, SumKey
 from datafingerprint.schema import TableSchema
-from datafingerprint.verdict import judge_table
+from datafingerprint.verdict import Outcome, judge_table
 
 GAMES, PLAYERS, TRADES = "ootp.games", "ootp.players", "ootp.<trades>"
 NOW = 1_000_020.0
@@ -29,6 +31,7 @@ NOW = 1_000_020.0
 G2031 = Fingerprint(2431, 0x5F0C22D1B07E4A59, 9241175013205331968)
 G2032 = Fingerprint(12, 7, 2**64 - 1)
 SHORT = Fingerprint(11, 5, 6)
+SHORT_BY_ONE = "the stream has 1 row too few"
 
 
 @dataclass
@@ -101,6 +104,16 @@ def seed(store: SqlStateStore) -> None:
         [Judged(GAMES, 3, judge_table(source, lake)), Judged(TRADES, 3, {}), Judged(PLAYERS, 3, {})],
         1_000_010.0,
     )
+    audit = store.begin_audit(Scope(GAMES), Origin.SCHEDULE, "somebody", 1_000_011.0)
+    at = At(SourcePosition("0-1-4", "binlog.000004", 7004), 4, 1_000_012.0)
+    findings = [
+        Finding(GAMES, "date_year=2031", Outcome.MATCH, (), "", G2031, G2031, at),
+        Finding(
+            GAMES, "date_year=2032", Outcome.MISMATCH, (Hop.CAPTURE,), "the stream has 1 row too few", G2032, SHORT, at
+        ),
+    ]
+    store.advance_audit(audit.number, "somebody", 1_000_013.0, AuditProgress(2, 2, 2443), findings)
+    store.end_audit(audit.number, "somebody", 1_000_014.0, AuditState.DONE)
 
 
 @pytest.fixture

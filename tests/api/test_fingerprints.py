@@ -34,6 +34,24 @@ def test_an_answer_has_the_form_that_the_design_promises(client: httpx.Client) -
         "reason": "1 of 2 partitions differs; date_year=2032: the lake has 1 row too few",
         "source": {"rows": 2443, "fingerprint": "9241175013205331967", "digest": "5f0c22d1b07e4a60803f3fb67151cfff"},
         "lake": {"rows": 2442, "fingerprint": "9241175013205331974", "digest": "5f0c22d1b07e4a5e803f3fb67151d006"},
+        "audit": {
+            "verdict": "mismatch",
+            "reason": "date_year=2032: the stream has 1 row too few",
+            "partitions": 2,
+            "oldest": "1970-01-12T13:46:52Z",
+        },
+    }
+    found = parts[0].pop("audit")
+    assert found == {
+        "audit": 1,
+        "verdict": "match",
+        "hops": [],
+        "reason": None,
+        "checked_at": "1970-01-12T13:46:52Z",
+        "epoch": 4,
+        "position": {"gtid": "0-1-4", "file": "binlog.000004", "pos": 7004},
+        "source": MATCHING,
+        "stream": MATCHING,
     }
     assert parts[0] == {
         "partition": "date_year=2031",
@@ -44,7 +62,7 @@ def test_an_answer_has_the_form_that_the_design_promises(client: httpx.Client) -
         "source": MATCHING,
         "lake": MATCHING,
     }
-    assert parts[1]["verdict"] == "mismatch"
+    assert (parts[1]["verdict"], parts[1]["audit"]["hops"]) == ("mismatch", ["capture"])
 
 
 def test_the_whole_is_as_bad_as_its_worst_table(client: httpx.Client) -> None:

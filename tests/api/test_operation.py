@@ -30,6 +30,8 @@ PATHS = {
     "/healthz",
     "/metrics",
     "/readyz",
+    "/v1/audits",
+    "/v1/audits/{id}",
     "/v1/epochs",
     "/v1/fingerprints",
     "/v1/fingerprints/{table}",
@@ -80,7 +82,8 @@ def test_every_failure_is_answered_as_an_error_in_json(
     said: str,
 ) -> None:
     with broken(failure) as client:
-        for path in ("/v1/status", "/v1/tables", "/v1/epochs", "/v1/lag", "/v1/fingerprints", "/v1/fingerprints/a/b"):
+        for path in ("/v1/status", "/v1/tables", "/v1/epochs", "/v1/lag", "/v1/fingerprints", "/v1/fingerprints/a/b",
+                     "/v1/audits", "/v1/audits/1"):  # fmt: skip
             response = client.get(path)
             assert (response.status_code, response.json()) == (code, {"error": said}), path
 
@@ -123,6 +126,10 @@ def test_metrics_tell_verdicts_epochs_and_lag(client: httpx.Client) -> None:
     assert found["dfp_source_rows"]["ootp.games",] == 2443
     assert ("ootp.players",) not in found["dfp_source_rows"]
     assert found["dfp_snapshot_percent"]["ootp.players",] == 40
+    assert found["dfp_audit_partitions"]["ootp.games", "match"] == 1
+    assert found["dfp_audit_partitions"]["ootp.games", "mismatch"] == 1
+    assert found["dfp_audit_age_seconds"]["ootp.games",] == 8
+    assert found["dfp_audits"]["done",] == 1
 
 
 def test_every_metric_of_the_list_is_shown_and_no_other(client: httpx.Client) -> None:

@@ -30,6 +30,7 @@ def test_the_status_tells_both_epochs_and_what_lies_between(client: httpx.Client
         "tables": 3,
         "rows": 2455,
         "partitions": {"match": 1, "mismatch": 1, "inconclusive": 0},
+        "audit": {"match": 1, "mismatch": 1, "inconclusive": 0, "oldest": "1970-01-12T13:46:52Z"},
         "lag": {"messages": 6, "rows": 6, "epochs": 2, "seconds": 15.0},
         "snapshot": {"ootp.players": 40},
     }
