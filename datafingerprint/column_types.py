@@ -43,6 +43,7 @@ _KINDS: dict[str, Kind] = {
             Kind.TIME,
             Kind.ENUM,
             Kind.SET,
+            Kind.JSON,
             Kind.UUID,
             Kind.INET4,
             Kind.INET6,

@@ -29,7 +29,8 @@ def _expression(column: Column) -> str:
     if column.kind is Kind.BIT:
         return f"CAST({quoted} + 0 AS CHAR)"
     # A ZEROFILL integer keeps its zeros in a cast; they are no part of the value and are parsed away.
-    return quoted if column.kind is Kind.TEXT else f"CAST({quoted} AS CHAR)"
+    # JSON is printed alike without a cast, which would make NULL of one that is longer than a packet.
+    return quoted if column.kind in (Kind.TEXT, Kind.JSON) else f"CAST({quoted} AS CHAR)"
 
 
 def arrow_rows(table: TableSchema, fetched: Sequence[Sequence[Any]]) -> pa.Table:

@@ -85,6 +85,8 @@ _COMPRESSED = frozenset(
     }
 )
 
+_PARTIAL_UPDATE_ROWS = 39
+
 _HEADER = struct.Struct("<IBIIIH")
 _TYPES = {int(kind): kind for kind in EventType}
 
@@ -116,6 +118,13 @@ def parse_event(octets: bytes, where: str) -> Event:
     """
     timestamp, number, server_id, _, end, _ = _HEADER.unpack_from(octets)
     kind = _TYPES.get(number)
+    if number == _PARTIAL_UPDATE_ROWS:
+        raise DecodeError(
+            "an update of a JSON column is logged in part only",
+            where=where,
+            remedy="a session has set binlog_row_value_options to PARTIAL_JSON; make it stop, "
+            "then capture again under another prefix",
+        )
     if kind is None:
         raise DecodeError(
             f"binlog event of type {number} is not understood",

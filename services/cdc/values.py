@@ -14,6 +14,7 @@ from datafingerprint import decimals, temporal
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, Kind
 from services.cdc.addresses import inet4_text, inet6_text, uuid_text
+from services.cdc.json_binary import json_text
 from services.cdc.log_types import DECIMAL_OCTETS, decimal_groups
 from services.cdc.table_map import LoggedColumn
 
@@ -124,7 +125,7 @@ def _as_they_are(values: pa.Array, _: Column) -> pa.Array:
     return values
 
 
-def _of_unique(form: Callable[[bytes], str], width: int) -> Callable[[pa.Array, Column], pa.Array]:
+def _of_unique(form: Callable[[bytes], str], width: int = 0) -> Callable[[pa.Array, Column], pa.Array]:
     """A column's texts, each made once from the octets that it is stored as; the log leaves out zeros at the end."""
 
     def texts(values: pa.Array, _: Column) -> pa.Array:
@@ -141,6 +142,7 @@ _STRINGS: dict[Kind, Callable[[pa.Array, Column], pa.Array]] = {
     Kind.GEOMETRY: _as_they_are,
     Kind.VECTOR: _as_they_are,
     Kind.BINARY: _padded,
+    Kind.JSON: _of_unique(json_text),
     Kind.UUID: _of_unique(uuid_text, 16),
     Kind.INET4: _of_unique(inet4_text, 4),
     Kind.INET6: _of_unique(inet6_text, 16),

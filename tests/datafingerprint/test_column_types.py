@@ -32,6 +32,7 @@ from tests.datafingerprint.drawn import tables
         ("geomcollection", Kind.GEOMETRY, {}),
         ("vector(2048)", Kind.VECTOR, {}),
         ("INT(11)", Kind.INTEGER, {"octets": 4}),
+        ("json", Kind.JSON, {}),
     ],
 )
 def test_a_type_is_read_from_its_words(type_text: str, kind: Kind, attributes: dict[str, Any]) -> None:
@@ -42,7 +43,6 @@ def test_a_type_is_read_from_its_words(type_text: str, kind: Kind, attributes: d
 @pytest.mark.parametrize(
     ("type_text", "charset"),
     [
-        ("json", None),
         ("varchar(9)", "latin1"),
         ("enum('a')", "gbk"),
         ("varchar(9) /*M!100301 COMPRESSED*/", "utf8mb4"),

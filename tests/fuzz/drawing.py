@@ -8,8 +8,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.fuzz.documents import DOCUMENTS
+
 Value = str | dict[str, str] | None
-"""A text that the server converts, octets as `{"hex": …}`, or NULL."""
+"""A text that the server converts, octets as `{"hex": …}`, an expression as `{"sql": …}`, or NULL."""
 
 Typed = tuple[str, st.SearchStrategy[Value]]
 """A type as CREATE TABLE has it, and its values."""
@@ -132,7 +134,7 @@ OF_ONE_SERVER: dict[str, tuple[Drawn, ...]] = {
         _fixed("UUID", st.uuids(version=4).map(str)),
         _fixed("INET6", st.ip_addresses(v=6).map(str)),
     ),
-    "mysql": (),
+    "mysql": (_fixed("JSON", DOCUMENTS.map(lambda expression: {"sql": expression})),),
 }
 NAMES = st.text(st.sampled_from("abXYZ_09 |=%\"'`.é漢#"), min_size=1, max_size=6).filter(
     lambda name: name == name.strip()

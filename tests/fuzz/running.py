@@ -93,8 +93,15 @@ def escaped(text: str) -> str:
 
 def parameters(row: list[Any]) -> tuple[list[str], list[Any]]:
     """The placeholders of a row's values, and the values."""
-    marks = ["UNHEX(%s)" if isinstance(value, dict) else "%s" for value in row]
-    return marks, [value["hex"] if isinstance(value, dict) else value for value in row]
+    marks = [_mark(value) for value in row]
+    kept = [value for value in row if not (isinstance(value, dict) and "sql" in value)]
+    return marks, [value["hex"] if isinstance(value, dict) else value for value in kept]
+
+
+def _mark(value: Any) -> str:  # noqa: ANN401 - a value of any column
+    if not isinstance(value, dict):
+        return "%s"
+    return escaped(value["sql"]) if "sql" in value else "UNHEX(%s)"
 
 
 def compare(connection: pymysql.Connection, reader: BinlogSource, table: TableSchema, start: Any) -> None:  # noqa: ANN401
