@@ -120,6 +120,18 @@ class Cdc(Section):
     epoch_rows: Count = Field(50_000, description="Row images after which an epoch is closed.")
     heartbeat_s: Seconds = Field(10.0, description="Seconds after which an idle source gets an empty epoch.")
     snapshot_rows: Count = Field(20_000, description="Rows that one step of a snapshot reads and publishes.")
+    spill_octets: Count = Field(
+        16_777_216,
+        description="Bytes of one open transaction held in memory; longer ones wait for their commit on disk.",
+    )
+
+
+class Scratch(Section):
+    """Where what does not fit in memory lies meanwhile."""
+
+    directory: str = Field(
+        "", description="Directory of temporary files, on a disk, not in memory; empty: the system's (`TMPDIR`)."
+    )
 
 
 class Fingerprinter(Section):
@@ -209,6 +221,7 @@ class Settings(Section):
     lake: Lake = Lake()
     state: State = State()
     cdc: Cdc = Cdc()
+    scratch: Scratch = Scratch()
     fingerprinter: Fingerprinter = Fingerprinter()
     audit: Audit = Audit()
     generator: Generator = Generator()

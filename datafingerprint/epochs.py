@@ -56,6 +56,10 @@ class OffsetRange:
     messages: int
     rows: int
 
+    def followed_by(self, later: OffsetRange) -> OffsetRange:
+        """This range and a later one of the same topic-partition, when nothing else lies between them."""
+        return OffsetRange(self.start, later.end, self.messages + later.messages, self.rows + later.rows)
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotCursor:

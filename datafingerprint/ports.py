@@ -59,6 +59,20 @@ class EpochLog(Protocol):
     def definitions(self) -> Mapping[int, TableSchema]:
         """All definitions published, by number."""
 
+    def publish_ahead(self, number: int, parts: Sequence[Changes]) -> None:
+        """Publishes rows of the epoch that is to come, durably when this returns.
+
+        They are void until `publish` has published that epoch, whose record then names them before its own; an
+        epoch whose rows would not fit memory goes this way, in steps. `open` makes what was published ahead void.
+
+        Args:
+            number: The epoch that they belong to.
+            parts: What happened, per table in the log's order.
+
+        Raises:
+            WireError: another capture has taken over, or a row does not fit a message.
+        """
+
     def publish(self, draft: EpochDraft) -> Epoch:
         """Publishes an epoch: all of it or nothing, durably when this returns.
 

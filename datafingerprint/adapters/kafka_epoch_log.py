@@ -1,8 +1,9 @@
-"""Publishes epochs: each one Kafka transaction, its record last."""
+"""Publishes epochs: each one Kafka transaction, its record last; one of very many rows has several."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kafka import KafkaProducer
 
@@ -28,11 +29,13 @@ class KafkaEpochLog:
         self._topics = wire.Topics(kafka.prefix)
         self._producer: KafkaProducer | None = None
         self._ready: set[str] = set()
+        self._ahead = _Ranges()
 
     def open(self) -> Epoch | None:
         """See `ports.EpochLog.open`."""
         self.close()
         self._ready.clear()
+        self._ahead = _Ranges()
         kafka_clients.ensure_topics(self._kafka, self._topics.control, ())
         self._producer = kafka_clients.producer(self._kafka, f"{self._kafka.prefix}-cdc")
         found = kafka_clients.last_record(self._kafka, self._topics.epochs)
@@ -45,28 +48,46 @@ class KafkaEpochLog:
         """See `ports.EpochLog.definitions`."""
         return read_definitions(self._kafka, self._topics.schemas)
 
+    def publish_ahead(self, number: int, parts: Sequence[Changes]) -> None:
+        """See `ports.EpochLog.publish_ahead`: a transaction of its own, without a record.
+
+        A broker ends a transaction after a minute, and hands out nothing behind an open one; so many rows need several.
+        """
+        producer = self._opened()
+        self._ensure_topics(parts)
+        with kafka_clients.translated(self._kafka):
+            producer.begin_transaction()
+            sent = self._send_changes(producer, number, parts)
+            producer.commit_transaction()
+        self._ahead = self._ahead.followed_by(sent)
+
     def publish(self, draft: EpochDraft) -> Epoch:
         """Publishes an epoch.
 
         1. Topics that are missing are created (outside the transaction; an empty topic does no harm).
         2. The transaction begins; new definitions go to the schemas topic.
         3. The changes go to their tables' topics, and every one is acknowledged: now their offsets are known.
-        4. The epoch's record, with those offsets, goes to the epochs topic.
+        4. The epoch's record, with those offsets and those of what was published ahead, goes to the epochs topic.
         5. The transaction is committed. If the reply is lost, the caller opens anew and reads what became of it.
         """
-        if self._producer is None:
-            raise Unavailable("the epoch log is not open", where=self._kafka.bootstrap)
+        producer = self._opened()
         self._ensure_topics(draft.changes)
         with kafka_clients.translated(self._kafka):
-            self._producer.begin_transaction()
-            self._send_definitions(self._producer, draft)
-            ranges = self._send_changes(self._producer, draft)
-            epoch = _epoch(draft, ranges)
-            record = self._producer.send(self._topics.epochs, wire.encode_record(epoch.to_json()), partition=0)
-            self._producer.flush(timeout=self._kafka.timeout_s)
+            producer.begin_transaction()
+            self._send_definitions(producer, draft)
+            sent = self._ahead.followed_by(self._send_changes(producer, draft.number, draft.changes))
+            epoch = _epoch(draft, sent.by_table)
+            record = producer.send(self._topics.epochs, wire.encode_record(epoch.to_json()), partition=0)
+            producer.flush(timeout=self._kafka.timeout_s)
             record.get(timeout=self._kafka.timeout_s)
-            self._producer.commit_transaction()
+            producer.commit_transaction()
+        self._ahead = _Ranges()
         return epoch
+
+    def _opened(self) -> KafkaProducer:
+        if self._producer is None:
+            raise Unavailable("the epoch log is not open", where=self._kafka.bootstrap)
+        return self._producer
 
     def _ensure_topics(self, changes: Sequence[Changes]) -> None:
         missing = {self._topics.of(one.table) for one in changes} - self._ready
@@ -79,12 +100,12 @@ class KafkaEpochLog:
             record = wire.encode_record({"version": version, "definition": table.to_json()})
             producer.send(self._topics.schemas, record, partition=0)
 
-    def _send_changes(self, producer: KafkaProducer, draft: EpochDraft) -> dict[str, dict[int, OffsetRange]]:
+    def _send_changes(self, producer: KafkaProducer, number: int, parts: Sequence[Changes]) -> _Ranges:
         sent: dict[tuple[str, int], list[tuple[object, int]]] = {}
-        for changes in draft.changes:
+        for changes in parts:
             topic = self._topics.of(changes.table)
             for partition, part in routed(changes, self._kafka.partitions):
-                for one in messages_of(part, draft.number):
+                for one in messages_of(part, number):
                     future = producer.send(topic, one.octets, partition=partition, headers=list(one.headers))
                     sent.setdefault((changes.table.table, partition), []).append((future, one.rows))
         producer.flush(timeout=self._kafka.timeout_s)
@@ -94,7 +115,7 @@ class KafkaEpochLog:
             rows = sum(number for _, number in messages)
             found = OffsetRange(min(offsets), max(offsets) + 1, len(offsets), rows)
             ranges.setdefault(table, {})[partition] = found
-        return ranges
+        return _Ranges(ranges)
 
     def close(self) -> None:
         """Lets go of the producer; an open transaction is aborted by the next one that opens."""
@@ -103,7 +124,23 @@ class KafkaEpochLog:
             self._producer = None
 
 
-def _epoch(draft: EpochDraft, ranges: dict[str, dict[int, OffsetRange]]) -> Epoch:
+@dataclass(frozen=True, slots=True)
+class _Ranges:
+    """Table to Kafka partition to the offsets that one epoch has there."""
+
+    by_table: Mapping[str, Mapping[int, OffsetRange]] = field(default_factory=dict)
+
+    def followed_by(self, more: _Ranges) -> _Ranges:
+        """These and later ones; nobody else writes in between, so all that lies there belongs to the epoch."""
+        merged = {table: dict(parts) for table, parts in self.by_table.items()}
+        for table, parts in more.by_table.items():
+            known = merged.setdefault(table, {})
+            for partition, part in parts.items():
+                known[partition] = known[partition].followed_by(part) if partition in known else part
+        return _Ranges(merged)
+
+
+def _epoch(draft: EpochDraft, ranges: Mapping[str, Mapping[int, OffsetRange]]) -> Epoch:
     return Epoch(
         stream_id=draft.stream_id,
         number=draft.number,

@@ -13,6 +13,7 @@ from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
 from datafingerprint.adapters.kafka_requests import KafkaRequests
 from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.adapters.process import Body, run_service
+from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.config import Settings
 from services.cdc.capture import Capture
 
@@ -25,7 +26,8 @@ def body(resnapshot: dict[str, str | None], *, once: bool) -> Body:
             contextlib.closing(KafkaEpochLog(settings.kafka)) as epoch_log,
             contextlib.closing(KafkaRequests(settings.kafka)) as requests,
         ):
-            capture = Capture(BinlogSource(settings), epoch_log, requests, settings.cdc, log)
+            scratch = TemporaryScratch(settings.scratch.directory)
+            capture = Capture(BinlogSource(settings), epoch_log, requests, settings.cdc, log, scratch=scratch)
             capture.run(stop, resnapshot, once=once)
         if once:
             stop.set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import uuid
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
@@ -242,8 +243,8 @@ _ZSTD, _PLAIN = 0, 255
 _LENGTH_AT = 9
 
 
-def parse_payload(event: Event, where: str) -> list[Event]:
-    """The events of a compressed transaction of MySQL, in their order.
+def parse_payload(event: Event, where: str) -> Iterator[Event]:
+    """The events of a compressed transaction of MySQL, in their order; it is never expanded as a whole.
 
     Raises:
         DecodeError: it is compressed in an unknown way.
@@ -256,21 +257,22 @@ def parse_payload(event: Event, where: str) -> list[Event]:
             break
         value = Cursor(cursor.take(cursor.lenenc()))
         about[kind] = value.lenenc()
-    octets = cursor.take(cursor.left)
+    stream: pa.NativeFile = pa.BufferReader(pa.py_buffer(event.body).slice(cursor.position))
     way = about.get(_PAYLOAD_COMPRESSION, _ZSTD)
     if way == _ZSTD:
-        octets = pa.decompress(octets, about[_PAYLOAD_SIZE], "zstd", asbytes=True)
+        stream = pa.CompressedInputStream(stream, "zstd")
     elif way != _PLAIN:
         raise DecodeError(f"a transaction is compressed in the unknown way {way}", where=where)
-    events = []
-    position = 0
-    while position < len(octets):
-        length = int.from_bytes(octets[position + _LENGTH_AT : position + _LENGTH_AT + 4], "little")
+    left = about[_PAYLOAD_SIZE] if way == _ZSTD else cursor.left
+    while left > 0:
+        header = stream.read(HEADER_OCTETS)
+        length = int.from_bytes(header[_LENGTH_AT : _LENGTH_AT + 4], "little")
+        octets = header + stream.read(length - HEADER_OCTETS)
+        if len(octets) != length:
+            raise DecodeError("a compressed transaction ends in the middle of an event", where=where)
+        left -= length
         # Inside, events have no checksum, and offsets of their own.
-        inner = parse_event(octets[position : position + length], where)
-        events.append(replace(inner, end=event.end))
-        position += length
-    return events
+        yield replace(parse_event(octets, where), end=event.end)
 
 
 def _inflated(octets: bytes) -> bytes:

@@ -19,11 +19,13 @@ from datafingerprint.gtid import has_reached
 from datafingerprint.ports import EpochDraft, EpochLog, Requests, SnapshotRows, Source, SourceSnapshot
 from datafingerprint.requests import Asked
 from datafingerprint.schema import TableSchema
+from datafingerprint.scratch import Scratch
 from services.cdc.binlog import parse_event
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
 from services.cdc.reading import Reading
 from services.cdc.requests import Wanted, mark, require_present, require_readable, take_up
 from services.cdc.stream import NOTHING_READ, Stream
+from services.cdc.transaction_rows import SpillLimit
 from services.cdc.transactions import Assembler
 
 SOURCE_WAIT_S = 1.0
@@ -44,6 +46,7 @@ class Capture:
         requests: What operators ask of it while it runs.
         cdc: How epochs are cut.
         log: For operators.
+        scratch: Where the rows of a long transaction wait for its commit; None holds them in memory.
         clock: Unix time in seconds.
     """
 
@@ -55,8 +58,10 @@ class Capture:
         cdc: Cdc,
         log: structlog.stdlib.BoundLogger,
         *,
+        scratch: Scratch | None = None,
         clock: Clock = time.time,
     ) -> None:
+        self._limit = None if scratch is None else SpillLimit(cdc.spill_octets, scratch)
         self._source = source
         self._epoch_log = epoch_log
         self._requests = requests
@@ -215,15 +220,16 @@ class Capture:
         now = stream.position
         rows = 0
         if not has_reached(since.gtid, now.gtid):
-            assembler = Assembler(since, lambda table: table in names)
+            assembler = Assembler(since, lambda table: table in names, self._limit)
             builder = self._builder(stream)
             with contextlib.closing(self._source.events(since)) as events:
                 for octets in events:
                     committed = assembler.feed(parse_event(octets, f"{since.file}:{since.pos}"))
                     if committed is None:
                         continue
-                    if committed.rows:
+                    if committed.rows.length:
                         builder.add(committed, self._clock())
+                        self._publish_ahead(stream, builder)
                     if has_reached(committed.position.gtid, now.gtid):
                         break
                     if builder.is_full:
@@ -278,7 +284,7 @@ class Capture:
         """
         if until is not None and has_reached(stream.position.gtid, until.gtid):
             return []
-        assembler = Assembler(stream.position, self._is_watched(stream, without))
+        assembler = Assembler(stream.position, self._is_watched(stream, without), self._limit)
         builder = self._builder(stream)
         closed_at = asked_at = self._clock()
         asked: list[Asked] = []
@@ -293,8 +299,10 @@ class Capture:
                 is_there = bool(until and committed and has_reached(committed.position.gtid, until.gtid))
                 is_ending = bool(asked) or stop.is_set() or (ending is not None and ending())
                 due = builder.is_due(now, closed_at) or (is_ending and not builder.is_empty)
-                if is_there or (due and assembler.is_between_transactions):
-                    self._close(stream, builder, assembler.position)
+                # Also while a transaction is open: it is not in this epoch, and may go on for minutes.
+                if is_there or due:
+                    if not self._close(stream, builder, assembler.position, stop):
+                        return asked
                     closed_at = self._clock()
                 if is_there or (is_ending and builder.is_empty):
                     return asked
@@ -313,10 +321,27 @@ class Capture:
 
         return is_watched
 
-    def _close(self, stream: Stream, builder: EpochBuilder, position: SourcePosition) -> None:
+    def _publish_ahead(self, stream: Stream, builder: EpochBuilder, stop: threading.Event | None = None) -> bool:
+        """Publishes what would not fit memory ahead of its epoch; whether it was not told to stop meanwhile.
+
+        What is published ahead and never named is void: the transaction is then published again by the next run.
+        """
+        rows = 0
+        for parts in builder.ahead(f"{stream.position.file}:{stream.position.pos}"):
+            if stop is not None and stop.is_set():
+                return False
+            self._epoch_log.publish_ahead(stream.number + 1, parts)
+            rows += sum(part.rows.num_rows for part in parts)
+            self._log.info("rows published ahead of their epoch", epoch=stream.number + 1, rows=rows)
+        return True
+
+    def _close(self, stream: Stream, builder: EpochBuilder, position: SourcePosition, stop: threading.Event) -> bool:
+        """Publishes the open epoch; whether it was not told to stop before that was done."""
         committed_at = builder.committed_at or self._clock()
-        transactions, parts, impossible = builder.take(position)
         with self._hold:
+            if not self._publish_ahead(stream, builder, stop):
+                return False
+            transactions, parts, impossible = builder.take(position)
             stream.committed_at = committed_at
             stream.position = position
             epoch = self._publish(stream, parts, transactions)
@@ -331,6 +356,7 @@ class Capture:
                 messages=epoch.messages,
                 gtid=position.gtid,
             )
+        return True
 
     def _publish(self, stream: Stream, parts: Sequence[Changes], transactions: Sequence[Transaction] = ()) -> Epoch:
         with self._hold:

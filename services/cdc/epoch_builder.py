@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,10 +13,14 @@ from datafingerprint.epochs import SourcePosition, Transaction
 from datafingerprint.schema import TableSchema
 from services.cdc import images
 from services.cdc.images import Decoded, Field
-from services.cdc.transactions import Committed, LoggedRows
+from services.cdc.transaction_rows import LoggedRows, TransactionRows
+from services.cdc.transactions import Committed
 
 _TRANSACTIONS_MAX = 5_000
 """About 100 octets each: half of what a record may have."""
+
+_STEP_OCTETS = 16 << 20
+"""Images that are decoded at once where their number is not known yet, or where they are long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,9 @@ class EpochBuilder:
         self._pending: dict[str, _Pending] = {}
         self._transactions: list[Transaction] = []
         self._rows_estimated = 0.0
+        self._octets = 0
+        self._large: tuple[int, TransactionRows] | None = None
+        self._impossible: dict[str, int] = {}
         self.committed_at = 0.0
 
     @property
@@ -68,19 +75,33 @@ class EpochBuilder:
     @property
     def is_full(self) -> bool:
         """Whether it holds as many row images as an epoch is to have, or transactions as its record may name."""
-        return self._rows_estimated >= self._limits.rows_max or len(self._transactions) >= _TRANSACTIONS_MAX
+        return self._large is not None or self._is_step_full or len(self._transactions) >= _TRANSACTIONS_MAX
+
+    @property
+    def _is_step_full(self) -> bool:
+        return self._rows_estimated >= self._limits.rows_max or self._octets >= _STEP_OCTETS
 
     def add(self, committed: Committed, now: float) -> None:
-        """Takes a transaction; one without watched rows counts too, it moves the position."""
+        """Takes a transaction; one without watched rows counts too, it moves the position.
+
+        One whose rows lie in a file fills the epoch: `ahead` is to be asked before the next one comes.
+        """
         if self.is_empty:
             self._opened_at = now
         ordinal = len(self._transactions)
         position = committed.position
         self._transactions.append(Transaction(ordinal, committed.gtid, position.file, position.pos))
         self.committed_at = committed.committed_at
+        if committed.rows.is_spilled:
+            self._large = ordinal, committed.rows
+            return
         for rows in committed.rows:
-            self._pending.setdefault(rows.table_map.table, _Pending()).rows.append((ordinal, rows))
-            self._rows_estimated += self._estimate(rows)
+            self._hold(ordinal, rows)
+
+    def _hold(self, ordinal: int, rows: LoggedRows) -> None:
+        self._pending.setdefault(rows.table_map.table, _Pending()).rows.append((ordinal, rows))
+        self._rows_estimated += self._estimate(rows)
+        self._octets += len(rows.octets)
 
     def _estimate(self, rows: LoggedRows) -> float:
         """How many images these bytes hold, by what images of the table have taken so far."""
@@ -93,21 +114,45 @@ class EpochBuilder:
             return now - last_closed_at >= self._limits.heartbeat_s
         return self.is_full or now - self._opened_at >= self._limits.seconds_max
 
+    def ahead(self, where: str) -> Iterator[list[Changes]]:
+        """What is to be published ahead of the epoch's end, since it would not fit memory, in bounded steps.
+
+        Nothing unless a transaction's rows lie in a file. Then it is all rows so far, in the order of the log; `take`
+        gives the rest of the epoch once it was gone through to its end.
+
+        Raises:
+            DecodeError: images cannot be decoded.
+        """
+        if self._large is None:
+            return
+        ordinal, logged = self._large
+        for rows in logged:
+            if self._is_step_full:
+                yield self._decode(where)
+            self._hold(ordinal, rows)
+        self._large = None
+        logged.close()
+
     def take(self, position: SourcePosition) -> tuple[tuple[Transaction, ...], list[Changes], dict[str, int]]:
         """Closes the epoch: its transactions, its changes by table, and how many impossible dates were met.
 
         Raises:
             DecodeError: images cannot be decoded.
         """
-        where = f"{position.file}:{position.pos}"
-        impossible: dict[str, int] = {}
-        result = [
-            self._changes(self._watched[table], pending, where, impossible)
-            for table, pending in sorted(self._pending.items())
-        ]
-        transactions = tuple(self._transactions)
+        result = self._decode(f"{position.file}:{position.pos}")
+        transactions, impossible = tuple(self._transactions), self._impossible
         self._clear()
         return transactions, result, impossible
+
+    def _decode(self, where: str) -> list[Changes]:
+        """The changes of what is held, by table; nothing is held any more."""
+        result = [
+            self._changes(self._watched[table], pending, where, self._impossible)
+            for table, pending in sorted(self._pending.items())
+        ]
+        self._pending = {}
+        self._rows_estimated, self._octets = 0.0, 0
+        return result
 
     def _changes(self, watched: WatchedTable, pending: _Pending, where: str, impossible: dict[str, int]) -> Changes:
         """Decodes all events of one kind at once, then puts the rows back into the order of the log."""

@@ -13,32 +13,28 @@ from services.cdc import binlog
 from services.cdc.binlog import Event, EventType, Gtid
 from services.cdc.statements import Meaning, Statement, classify
 from services.cdc.table_map import TableMap, parse_table_map
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedRows:
-    """Images of one table from one event, with what happened to them."""
-
-    table_map: TableMap
-    op: Op
-    octets: bytes
+from services.cdc.transaction_rows import LoggedRows, SpillLimit, TransactionRows
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A transaction that was committed on the source; one without rows only moves the position."""
+    """A transaction that was committed on the source; one without rows only moves the position.
+
+    Attributes:
+        rows: Its row events, to be closed by whoever takes them.
+    """
 
     gtid: str
     position: SourcePosition
     committed_at: float
-    rows: tuple[LoggedRows, ...]
+    rows: TransactionRows
 
 
 @dataclass(slots=True)
 class _Open:
     gtid: Gtid
     begun: bool
-    rows: list[LoggedRows] = field(default_factory=list)
+    rows: TransactionRows
     savepoints: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -48,9 +44,13 @@ class Assembler:
     Args:
         position: Where the stream begins; its GTIDs are carried forward.
         is_watched: Tells whether a table (`schema.table`) is under watch.
+        limit: When the rows of a transaction go to a temporary file; None holds all of them in memory.
     """
 
-    def __init__(self, position: SourcePosition, is_watched: Callable[[str], bool]) -> None:
+    def __init__(
+        self, position: SourcePosition, is_watched: Callable[[str], bool], limit: SpillLimit | None = None
+    ) -> None:
+        self._limit = limit
         self._position = position
         self._gtids = parse_gtids(position.gtid)
         self._is_watched = is_watched
@@ -113,7 +113,7 @@ class Assembler:
         gtid = binlog.parse_gtid(event)
         if gtid.prepared_xa:
             raise self._refusal("an XA transaction is logged before it is committed, which is not followed yet", event)
-        self._open = _Open(gtid, gtid.is_open)
+        self._open = _Open(gtid, gtid.is_open, TransactionRows(self._limit))
 
     def _rows(self, event: Event, opened: _Open) -> None:
         images = binlog.parse_rows(event)
@@ -138,14 +138,14 @@ class Assembler:
             opened.begun = True
             return None
         if statement.meaning is Meaning.SAVEPOINT:
-            opened.savepoints.append((statement.name, len(opened.rows)))
+            opened.savepoints.append((statement.name, opened.rows.length))
             return None
         if statement.meaning is Meaning.ROLLBACK_TO:
             self._truncate(event, opened, statement.name)
             return None
         self._require_followable(event, statement, opened)
         if statement.meaning is Meaning.ROLLBACK:
-            opened.rows.clear()
+            opened.rows.truncate(0)
         if statement.meaning in (Meaning.COMMIT, Meaning.ROLLBACK) or not opened.begun:
             return self._commit(event, opened)
         return None
@@ -160,14 +160,14 @@ class Assembler:
                 where=self._where(event),
                 remedy=f"read it again with its present definition: datafingerprint capture --resnapshot {watched[0]}",
             )
-        if statement.meaning is Meaning.TABLES and opened.begun and opened.rows:
+        if statement.meaning is Meaning.TABLES and opened.begun and opened.rows.length:
             raise self._refusal("a table is defined in the middle of a transaction", event)
 
     def _truncate(self, event: Event, opened: _Open, name: str) -> None:
         for index in range(len(opened.savepoints) - 1, -1, -1):
             marker, length = opened.savepoints[index]
             if marker.lower() == name.lower():
-                del opened.rows[length:]
+                opened.rows.truncate(length)
                 del opened.savepoints[index + 1 :]
                 return
         raise self._refusal("a rollback to a savepoint that was not logged", event)
@@ -176,7 +176,7 @@ class Assembler:
         self._gtids = self._gtids.add(opened.gtid.text)
         self._position = SourcePosition(str(self._gtids), self._position.file, event.end)
         self._open = None
-        return Committed(opened.gtid.text, self._position, float(event.timestamp), tuple(opened.rows))
+        return Committed(opened.gtid.text, self._position, float(event.timestamp), opened.rows)
 
     def _where(self, event: Event) -> str:
         return f"{self._position.file}:{event.end}"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pymysql
 
 from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.changes import Changes
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.fingerprint import Fingerprint, of_words
@@ -20,6 +21,7 @@ from datafingerprint.sql import mysql as sql
 from datafingerprint.sql.mysql import SESSION, Dialect
 from services.cdc.binlog import parse_event
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
+from services.cdc.transaction_rows import SpillLimit
 from services.cdc.transactions import Assembler, Committed
 
 
@@ -42,11 +44,15 @@ def position_of(connection: pymysql.Connection) -> SourcePosition:
 
 
 def committed_between(
-    source: BinlogSource, start: SourcePosition, end: SourcePosition, tables: Iterable[str]
+    source: BinlogSource,
+    start: SourcePosition,
+    end: SourcePosition,
+    tables: Iterable[str],
+    limit: SpillLimit | None = None,
 ) -> Iterator[Committed]:
     """The transactions after `start` up to `end`, as the assembler puts them together."""
     watched = set(tables)
-    assembler = Assembler(start, watched.__contains__)
+    assembler = Assembler(start, watched.__contains__, limit)
     if has_reached(start.gtid, end.gtid):
         return
     with contextlib.closing(source.events(start)) as events:  # type: ignore[type-var] - a generator
@@ -66,12 +72,35 @@ def builder_of(tables: Sequence[TableSchema]) -> EpochBuilder:
 def changes_between(
     source: BinlogSource, start: SourcePosition, end: SourcePosition, tables: Sequence[TableSchema]
 ) -> tuple[dict[str, Changes], dict[str, int]]:
-    """The changes of each table, and the impossible dates, after `start` up to `end`."""
+    """The changes of each table, and the impossible dates, after `start` up to `end`.
+
+    They are put together twice: in memory, and with every transaction laid aside on disk and decoded in steps of a
+    few rows. Both ways must find the same.
+    """
     builder = builder_of(tables)
     for committed in committed_between(source, start, end, [table.table for table in tables]):
         builder.add(committed, 0.0)
     _, found, impossible = builder.take(end)
+    assert in_steps(source, start, end, tables) == ({one.table.table: one.rows for one in found}, impossible)
     return {one.table.table: one for one in found}, impossible
+
+
+def in_steps(
+    source: BinlogSource, start: SourcePosition, end: SourcePosition, tables: Sequence[TableSchema]
+) -> tuple[dict[str, pa.Table], dict[str, int]]:
+    """The same by temporary files, the steps of each table put together."""
+    builder = EpochBuilder(EpochLimits(1e9, 2, 1e9), {table.table: WatchedTable(table, 1) for table in tables})
+    limit = SpillLimit(0, TemporaryScratch(""))
+    steps: list[Changes] = []
+    for committed in committed_between(source, start, end, [table.table for table in tables], limit):
+        builder.add(committed, 0.0)
+        for parts in builder.ahead("the test"):
+            steps += parts
+    _, rest, impossible = builder.take(end)
+    rows: dict[str, list[pa.Table]] = {}
+    for one in [*steps, *rest]:
+        rows.setdefault(one.table.table, []).append(one.rows)
+    return {name: pa.concat_tables(parts) for name, parts in rows.items()}, impossible
 
 
 def snapshot_of(source: BinlogSource, tables: Sequence[TableSchema]) -> tuple[SourcePosition, dict[str, pa.Table]]:

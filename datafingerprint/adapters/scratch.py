@@ -1,0 +1,81 @@
+"""Temporary files without a name: the system removes them with the process, by kill -9 as well."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+import pyarrow as pa
+
+from datafingerprint.errors import Unavailable
+
+_BUFFER_OCTETS = 1 << 20
+
+
+@contextlib.contextmanager
+def _translated(directory: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"a temporary file cannot be used ({error.strerror})",
+            where=directory,
+            remedy="make room there, or set [scratch] directory to a disk that has more",
+        ) from error
+
+
+class TemporaryScratch:
+    """Implements the port `Scratch` in one directory; empty is the system's own for temporary files."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory or tempfile.gettempdir()
+
+    def open(self) -> TemporaryScratchFile:
+        """See `scratch.Scratch.open`."""
+        with _translated(self._directory):
+            return TemporaryScratchFile(
+                tempfile.TemporaryFile(buffering=_BUFFER_OCTETS, dir=self._directory), self._directory
+            )
+
+
+class TemporaryScratchFile:
+    """Implements the port `ScratchFile`."""
+
+    def __init__(self, file: IO[bytes], directory: str) -> None:
+        self._file = file
+        self._directory = directory
+        self._end = 0
+        self._is_at_end = True
+
+    def append(self, octets: bytes | pa.Buffer) -> int:
+        """See `scratch.ScratchFile.append`."""
+        begin = self._end
+        with _translated(self._directory):
+            if not self._is_at_end:
+                self._file.seek(begin)
+                self._is_at_end = True
+            self._file.write(octets)
+        self._end += len(octets) if isinstance(octets, bytes) else octets.size
+        return begin
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See `scratch.ScratchFile.read`."""
+        with _translated(self._directory):
+            self._is_at_end = False
+            self._file.seek(offset)
+            return self._file.read(length)
+
+    def truncate(self, length: int) -> None:
+        """See `scratch.ScratchFile.truncate`."""
+        with _translated(self._directory):
+            self._file.seek(length)
+            self._file.truncate()
+        self._end, self._is_at_end = length, True
+
+    def close(self) -> None:
+        """See `scratch.ScratchFile.close`."""
+        # What is left in the buffer may not fit on the disk any more; it is not wanted either.
+        with contextlib.suppress(OSError):
+            self._file.close()
