@@ -5,9 +5,9 @@ Every method may raise `Unavailable` (the caller retries with backoff) and the `
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import IO, Protocol
 
 import pyarrow as pa
 
@@ -148,12 +148,14 @@ class Source(Protocol):
 class EpochRows:
     """An epoch as a reader gets it: its record, its changes, and where the next record is looked for.
 
-    `changes` holds (Kafka partition, changes) per table and partition, each in the partition's order; a `t` that is
-    about one partition of the table stands alone among them (`Changes.partition`).
+    `changes` gives (Kafka partition, changes) per table and partition, each in the partition's order and in pieces that
+    fit memory; a `t` that is about one partition of the table stands alone among them (`Changes.partition`). It may be
+    read from the broker as it is gone through: once, and before the next epoch is asked for. Only when it has come to
+    its end was everything there that the record names; it raises `WireError` where that is not so.
     """
 
     epoch: Epoch
-    changes: Sequence[tuple[int, Changes]]
+    changes: Iterable[tuple[int, Changes]]
     epochs_offset: int
 
 
@@ -167,7 +169,7 @@ class EpochReader(Protocol):
         """The next epoch, or None when there is none within the time.
 
         Raises:
-            WireError: an epoch is missing, or what it names is damaged or gone.
+            WireError: an epoch is missing; what an epoch names and is not there shows when its changes are read.
         """
 
     def acknowledge(self, epoch: EpochRows) -> None:
@@ -317,8 +319,8 @@ class LakeView(Protocol):
     def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
         """A snapshot by its id; None when it has expired."""
 
-    def read(self, path: str) -> tuple[bytes, str]:
-        """The bytes of an object and their ETag.
+    def copy(self, path: str, into: IO[bytes]) -> str:
+        """Writes the bytes of an object into a file; returns the ETag of these very bytes.
 
         Raises:
             LakeError: the object is gone.

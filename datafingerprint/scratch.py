@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import IO, Protocol
 
 import pyarrow as pa
 
@@ -33,6 +33,9 @@ class ScratchFile(Protocol):
 
 class Scratch(Protocol):
     """Makes such files."""
+
+    def spooled(self) -> IO[bytes]:
+        """A new, empty file that may be read anywhere; it lies in memory while it is short."""
 
     def open(self) -> ScratchFile:
         """A new, empty file.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -23,6 +23,12 @@ from datafingerprint.schema import TableSchema
 
 _BUFFERED_MAX = 64
 """Messages of one partition that are held before the partition is paused."""
+
+_BUFFERED_OCTETS_MAX = 16 << 20
+"""Bytes of all partitions together that are held before those that hold something are paused."""
+
+_PIECE_OCTETS = 16 << 20
+"""Bytes of decoded changes that are handed on at once."""
 
 _BACK = 16
 """Offsets to walk back at first when an epoch is looked for: a record and its marker take two."""
@@ -110,10 +116,10 @@ class KafkaEpochReader:
         epoch = wire.decode_epoch(record.value, where)
         require_successor(self._last, epoch)
         self._learn(epoch, where)
-        changes = self._collect(epoch)
+        self._watch(epoch)
         records.popleft()
         self._last = (epoch.stream_id, epoch.number)
-        return EpochRows(epoch, changes, record.offset + 1)
+        return EpochRows(epoch, self._collect(epoch), record.offset + 1)
 
     def read_again(self, number: int, before_offset: int) -> EpochRows:
         """An epoch that was read before, found by walking back from an offset behind it; connects anew.
@@ -196,24 +202,24 @@ class KafkaEpochReader:
                 remedy=f"restore the topic {self._topics.schemas}",
             )
 
-    def _collect(self, epoch: Epoch) -> list[tuple[int, Changes]]:
-        wanted = [
+    def _named(self, epoch: Epoch) -> list[tuple[TopicPartition, str, OffsetRange]]:
+        """What an epoch's record names: where it lies, and of which table it is."""
+        return [
             (TopicPartition(self._topics.of(self._definition(epoch, table)[1]), partition), table, part)
             for table, parts in sorted(epoch.ranges.items())
             if self._only is None or table in self._only
             for partition, part in sorted(parts.items())
         ]
-        self._watch({where: part for where, _, part in wanted})
-        return [
-            (where.partition, changes)
-            for where, table, part in wanted
-            for changes in self._changes(epoch, table, where, part)
-        ]
 
-    def _watch(self, wanted: dict[TopicPartition, OffsetRange]) -> None:
+    def _collect(self, epoch: Epoch) -> Iterator[tuple[int, Changes]]:
+        for where, table, part in self._named(epoch):
+            for changes in self._changes(epoch, table, where, part):
+                yield where.partition, changes
+
+    def _watch(self, epoch: Epoch) -> None:
         """Takes up partitions that are new to this reader, and skips far to the offsets that an epoch names."""
         moved = False
-        for where, part in wanted.items():
+        for where, _, part in self._named(epoch):
             here = self._next.get(where)
             ahead = self._buffers.get(where)
             if here is None or (not ahead and not here <= part.start < here + _FAR):
@@ -223,37 +229,46 @@ class KafkaEpochReader:
         if moved:
             self._assign()
 
-    def _changes(self, epoch: Epoch, table: str, where: TopicPartition, part: OffsetRange) -> list[Changes]:
-        messages = self._messages(where, part)
+    def _changes(self, epoch: Epoch, table: str, where: TopicPartition, part: OffsetRange) -> Iterator[Changes]:
+        """The changes in a range, in pieces that fit memory; at the end, all that the record names were there."""
         reader = MessageReader(table, epoch.number, self._definitions)
-        decoded = [
-            reader.take(message.value, message.headers, f"{where.topic}:{where.partition}:{message.offset}")
-            for message in messages
-        ]
-        whole = [one for one in decoded if one is not None]
-        rows = sum(one.rows.num_rows for one in whole)
-        if len(messages) != part.messages or rows != part.rows:
+        held: list[Changes] = []
+        octets = messages = rows = 0
+        for message in self._messages(where, part):
+            messages += 1
+            one = reader.take(message.value, message.headers, f"{where.topic}:{where.partition}:{message.offset}")
+            if one is None:
+                continue
+            if octets >= _PIECE_OCTETS:
+                yield from consecutive(held)
+                held, octets = [], 0
+            held.append(one)
+            octets += one.rows.nbytes
+            rows += one.rows.num_rows
+        if messages != part.messages or rows != part.rows:
             raise WireError(
                 f"epoch {epoch.number} names {part.messages} messages with {part.rows} rows, "
-                f"the topic has {len(messages)} with {rows}",
+                f"the topic has {messages} with {rows}",
                 where=f"{where.topic}:{where.partition}:{part.start}",
                 remedy="restore the topic, or start anew under another [kafka] prefix and [lake] path",
             )
         reader.finish()
-        return consecutive(whole)
+        yield from consecutive(held)
 
-    def _messages(self, where: TopicPartition, part: OffsetRange) -> list[Any]:
+    def _messages(self, where: TopicPartition, part: OffsetRange) -> Iterator[Any]:
         """The messages in a range; what lies before it is void."""
-        taken: list[Any] = []
+        taken = 0
         waiting_since = time.monotonic()
         while True:
             buffer = self._buffers[where]
             while buffer and buffer[0].offset < part.end:
                 message = buffer.popleft()
                 if message.offset >= part.start:
-                    taken.append(message)
-            if buffer or len(taken) >= part.messages or self._next[where] >= part.end:
-                return taken
+                    taken += 1
+                    yield message
+                    waiting_since = time.monotonic()
+            if buffer or taken >= part.messages or self._next[where] >= part.end:
+                return
             if not self._poll(1.0) and time.monotonic() - waiting_since > self._kafka.timeout_s:
                 raise Unavailable(
                     f"the broker does not hand out {where.topic}:{where.partition}:{self._next[where]}",
@@ -264,7 +279,7 @@ class KafkaEpochReader:
         """Fetches into the buffers; partitions that are far ahead are paused, so that a backlog takes no memory."""
         consumer = self._opened()
         with kafka_clients.translated(self._kafka):
-            full = {where for where, buffer in self._buffers.items() if len(buffer) >= _BUFFERED_MAX}
+            full = self._full()
             paused = set(consumer.paused())
             if full - paused:
                 consumer.pause(*(full - paused))
@@ -275,6 +290,12 @@ class KafkaEpochReader:
             self._buffers[where].extend(records)
             self._next[where] = records[-1].offset + 1
         return bool(fetched)
+
+    def _full(self) -> set[TopicPartition]:
+        """Partitions that are not to be read ahead any further; never one that holds nothing."""
+        octets = {where: sum(len(one.value) for one in buffer) for where, buffer in self._buffers.items() if buffer}
+        is_much = sum(octets.values()) >= _BUFFERED_OCTETS_MAX
+        return {where for where in octets if is_much or len(self._buffers[where]) >= _BUFFERED_MAX}
 
     def close(self) -> None:
         """Lets go of the connection."""

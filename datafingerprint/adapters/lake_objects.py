@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import IO, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -16,14 +16,16 @@ from datafingerprint.errors import LakeError
 HEADS_MAX = 8
 """Objects below one prefix that are asked for one by one; more are listed, a thousand an answer."""
 
+_PIECE_OCTETS = 1 << 20
+
 _GONE = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
 class Objects(Protocol):
     """Reads objects by their full path."""
 
-    def read(self, path: str) -> tuple[bytes, str]:
-        """The bytes of an object and the ETag of these very bytes.
+    def copy(self, path: str, into: IO[bytes]) -> str:
+        """Writes the bytes of an object into a file; returns the ETag of these very bytes.
 
         Raises:
             LakeError: the object is gone.
@@ -43,8 +45,8 @@ class S3Objects:
         self._client = s3_client(s3)
         self._where = store_name(s3)
 
-    def read(self, path: str) -> tuple[bytes, str]:
-        """The bytes of an object and the ETag of the same answer.
+    def copy(self, path: str, into: IO[bytes]) -> str:
+        """Writes the bytes of an object into a file; returns the ETag of the same answer.
 
         Raises:
             LakeError: the object is gone.
@@ -57,7 +59,9 @@ class S3Objects:
                 remedy = "restore it, or resync its partition"
                 raise LakeError(f"file {path} is gone", where=self._where, remedy=remedy) from error
             with answer["Body"] as body:
-                return body.read(), _plain(answer["ETag"])
+                for piece in body.iter_chunks(_PIECE_OCTETS):
+                    into.write(piece)
+                return _plain(answer["ETag"])
 
     def etags(self, paths: Sequence[str]) -> Mapping[str, tuple[str, int]]:
         """The present ETag and size of objects; those that are gone are left out.

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import IO
 
 from pyiceberg.manifest import ManifestContent
 from pyiceberg.serializers import FromInputFile
@@ -99,13 +100,13 @@ class IcebergLakeView:
                     return None
                 raise
 
-    def read(self, path: str) -> tuple[bytes, str]:
-        """The bytes of an object and the ETag of the same answer.
+    def copy(self, path: str, into: IO[bytes]) -> str:
+        """Writes the bytes of an object into a file; returns the ETag of the same answer.
 
         Raises:
             LakeError: the object is gone.
         """
-        return self._objects.read(path)
+        return self._objects.copy(path, into)
 
     def etags(self, paths: Sequence[str]) -> Mapping[str, tuple[str, int]]:
         """The present ETag and size of objects; those that are gone are left out."""

@@ -13,6 +13,9 @@ from datafingerprint.errors import Unavailable
 
 _BUFFER_OCTETS = 1 << 20
 
+_SPOOLED_OCTETS = 8 << 20
+"""How long a spooled file may become in memory."""
+
 
 @contextlib.contextmanager
 def _translated(directory: str) -> Iterator[None]:
@@ -31,6 +34,10 @@ class TemporaryScratch:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory or tempfile.gettempdir()
+
+    def spooled(self) -> IO[bytes]:
+        """See `scratch.Scratch.spooled`."""
+        return tempfile.SpooledTemporaryFile(_SPOOLED_OCTETS, dir=self._directory)
 
     def open(self) -> TemporaryScratchFile:
         """See `scratch.Scratch.open`."""

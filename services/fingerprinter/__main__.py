@@ -13,6 +13,7 @@ from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
 from datafingerprint.adapters.kafka_lake_commits import KafkaLakeCommitReader
 from datafingerprint.adapters.lake_view import IcebergLakeView
 from datafingerprint.adapters.process import run_service
+from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.config import Settings
 from datafingerprint.digests import digester
@@ -30,7 +31,8 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
         contextlib.closing(KafkaLakeCommitReader(settings.kafka, GROUP)) as commits,
         contextlib.closing(IcebergLakeView(settings)) as view,
     ):
-        Fingerprinter(reader, commits, view, store, settings.fingerprinter, log).run(stop)
+        scratch = TemporaryScratch(settings.scratch.directory)
+        Fingerprinter(reader, commits, view, scratch, store, settings.fingerprinter, log).run(stop)
 
 
 @click.command(help="Keeps the fingerprints of source and lake and judges every lake commit, until it is stopped.")

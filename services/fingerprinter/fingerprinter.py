@@ -13,6 +13,7 @@ from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.ledger import Progress
 from datafingerprint.ports import EpochReader, LakeCommitReader, LakeView, StateStore
+from datafingerprint.scratch import Scratch
 from datafingerprint.wire import LakeCommit
 from services.fingerprinter.lake_side import LakeSide
 from services.fingerprinter.source_side import SourceSide
@@ -41,6 +42,7 @@ class Fingerprinter:
         reader: EpochReader,
         commits: LakeCommitReader,
         view: LakeView,
+        scratch: Scratch,
         store: StateStore,
         settings: FingerprinterSettings,
         log: structlog.stdlib.BoundLogger,
@@ -50,6 +52,7 @@ class Fingerprinter:
         self._reader = reader
         self._commits = commits
         self._view = view
+        self._scratch = scratch
         self._store = store
         self._settings = settings
         self._log = log
@@ -68,7 +71,8 @@ class Fingerprinter:
         self._reader.seek(progress.epochs_offset, last)
         self._commits.seek(progress.lake_commits_offset)
         self._log.info("fingerprinting", epoch=progress.epoch, lake_epoch=progress.lake_epoch)
-        source, lake = SourceSide(self._reader, self._store), LakeSide(self._view, self._store, self._log, self._clock)
+        source = SourceSide(self._reader, self._store)
+        lake = LakeSide(self._view, self._scratch, self._store, self._log, self._clock)
         lake.learn_definitions()
         now = self._clock()
         schedule = _Schedule(now, now + self._settings.etag_check_s, now + FOLD_EVERY_S)

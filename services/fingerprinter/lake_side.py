@@ -12,6 +12,7 @@ from datafingerprint.epochs import Epoch
 from datafingerprint.ledger import FileSums, Judged, LakeTableState, Progress
 from datafingerprint.ports import LakeView, SnapshotView, StateStore
 from datafingerprint.schema import TableSchema
+from datafingerprint.scratch import Scratch
 from datafingerprint.verdict import Outcome, judge_table
 from datafingerprint.wire import LakeCommit
 from services.fingerprinter.read_back import read_back
@@ -26,8 +27,16 @@ Clock = Callable[[], float]
 class LakeSide:
     """Counts what is in the lake, and judges every table at the epoch that the lake stands at."""
 
-    def __init__(self, view: LakeView, store: StateStore, log: structlog.stdlib.BoundLogger, clock: Clock) -> None:
+    def __init__(
+        self,
+        view: LakeView,
+        scratch: Scratch,
+        store: StateStore,
+        log: structlog.stdlib.BoundLogger,
+        clock: Clock,
+    ) -> None:
         self._view = view
+        self._scratch = scratch
         self._store = store
         self._log = log
         self._clock = clock
@@ -135,7 +144,11 @@ class LakeSide:
     def _read(self, table: TableSchema, paths: Iterable[str], known: Mapping[str, FileSums]) -> list[FileSums]:
         now = self._clock()
         with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="read-back") as pool:
-            return list(pool.map(lambda path: read_back(self._view, table, path, now, known.get(path)), sorted(paths)))
+            return list(
+                pool.map(
+                    lambda path: read_back(self._view, self._scratch, table, path, now, known.get(path)), sorted(paths)
+                )
+            )
 
     def _save(self, state: LakeTableState, added: list[FileSums], removed: list[str]) -> None:
         if self._states.get(state.table) != state or added or removed:

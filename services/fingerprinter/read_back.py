@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import IO
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -9,48 +11,74 @@ import pyarrow.parquet as pq
 
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.errors import LakeError
-from datafingerprint.fingerprint import ZERO
+from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import FileSums
 from datafingerprint.partitions import WHOLE, partitioning
 from datafingerprint.ports import LakeView
 from datafingerprint.schema import TableSchema
+from datafingerprint.scratch import Scratch
 
 _DATA_FOLDER = "/data/"
 
+_ROWS_AT_ONCE = 65_536
+"""Rows that are decoded and digested at once: about 10 MB of an ordinary table."""
 
-def read_back(view: LakeView, table: TableSchema, path: str, now: float, known: FileSums | None = None) -> FileSums:
+
+def read_back(
+    view: LakeView, scratch: Scratch, table: TableSchema, path: str, now: float, known: FileSums | None = None
+) -> FileSums:
     """The sums of a file as it is now; one that cannot be read counts for nothing and says why.
 
-    Its partitions are then those that it was last known to hold rows of, or the one that it is filed under.
+    Its partitions are then those that it was last known to hold rows of, or the one that it is filed under. A long
+    file is copied to a temporary one first, so that its length does not matter to memory.
     """
     etag = ""
     try:
-        octets, etag = view.read(path)
-        rows = parse(octets, table)
+        with scratch.spooled() as file:
+            etag = view.copy(path, file)
+            octets = file.tell()
+            sums = summed(file, table)
     except LakeError as error:
         partitions = known.sums if known else [filed_under(path)]
         return FileSums(path, etag, 0, dict.fromkeys(partitions, ZERO), now, unreadable=error.what)
-    sums = sums_by_partition(rows, table.columns, partitioning(table))
-    return FileSums(path, etag, len(octets), sums, now)
+    return FileSums(path, etag, octets, sums, now)
 
 
-def parse(octets: bytes, table: TableSchema) -> pa.Table:
-    """The rows in a Parquet file, in the table's Arrow schema; a column that the file lacks is NULL.
+def summed(file: IO[bytes], table: TableSchema) -> dict[str, Fingerprint]:
+    """The sums of the rows in a Parquet file, by partition.
+
+    Raises:
+        LakeError: it is no Parquet, or its columns do not hold the table's values.
+    """
+    sums: dict[str, Fingerprint] = {}
+    for rows in parsed(file, table):
+        for name, one in sums_by_partition(rows, table.columns, partitioning(table)).items():
+            sums[name] = sums.get(name, ZERO) + one
+    return sums
+
+
+def parsed(file: IO[bytes], table: TableSchema) -> Iterator[pa.Table]:
+    """The rows in a Parquet file in pieces, in the table's Arrow schema; a column that the file lacks is NULL.
 
     Raises:
         LakeError: it is no Parquet, or its columns do not hold the table's values.
     """
     try:
-        found = pq.ParquetFile(pa.BufferReader(octets), page_checksum_verification=True).read()
-        columns = [
-            found.column(field.name).cast(field.type)
-            if field.name in found.column_names
-            else pa.nulls(found.num_rows, field.type)
-            for field in table.arrow
-        ]
-        return pa.table(columns, schema=table.arrow)
+        found = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
+        for batch in found.iter_batches(_ROWS_AT_ONCE):
+            yield _as_table(pa.Table.from_batches([batch]), table)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise LakeError(f"a file cannot be read as rows of the table ({type(error).__name__})") from error
+
+
+def _as_table(found: pa.Table, table: TableSchema) -> pa.Table:
+    columns = [
+        found.column(field.name).cast(field.type)
+        if field.name in found.column_names
+        else pa.nulls(found.num_rows, field.type)
+        for field in table.arrow
+    ]
+    return pa.table(columns, schema=table.arrow)
 
 
 def filed_under(path: str) -> str:

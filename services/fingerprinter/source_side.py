@@ -30,17 +30,10 @@ class SourceSide:
             ConflictError: another fingerprinter was first.
             WireError: the stream is not the one whose sums are stored.
         """
-        batch = self._batch(timeout_s)
+        batch, sums = self._batch(progress, timeout_s)
         if not batch:
             return progress, 0
         last = batch[-1].epoch
-        if progress.stream_id not in (None, last.stream_id):
-            raise WireError(
-                f"the sums are of stream {progress.stream_id}, the epochs of {last.stream_id}",
-                where="the state store",
-                remedy="use another [state] url for a new stream",
-            )
-        sums = [(one.epoch.number, key, value) for one in batch for key, value in self._altered(one).items()]
         after = replace(progress, stream_id=last.stream_id, epoch=last.number, epochs_offset=batch[-1].epochs_offset)
         step = Advance(after, [one.epoch for one in batch], sums, self._definitions(last.versions))
         self._store.advance(progress, step)
@@ -48,19 +41,28 @@ class SourceSide:
             self._reader.acknowledge(one)
         return after, len(batch)
 
-    def _batch(self, timeout_s: float) -> Sequence[EpochRows]:
+    def _batch(
+        self, progress: Progress, timeout_s: float
+    ) -> tuple[Sequence[EpochRows], list[tuple[int, SumKey, Fingerprint]]]:
+        """Epochs that were read, and the sums that they alter; every epoch is summed up while it is read."""
         batch: list[EpochRows] = []
+        sums: list[tuple[int, SumKey, Fingerprint]] = []
         rows = 0
         while len(batch) < EPOCHS_AT_ONCE and rows < ROWS_AT_ONCE:
             found = self._reader.read(0.0 if batch else timeout_s)
             if found is None:
                 break
+            _require_stream(progress, found)
+            sums += [(found.epoch.number, key, value) for key, value in self._altered(found).items()]
             batch.append(found)
             rows += found.epoch.rows
-        return batch
+        return batch, sums
 
     def _altered(self, one: EpochRows) -> dict[SumKey, Fingerprint]:
-        """The sums that an epoch alters, at their new values; the running sums are moved on."""
+        """The sums that an epoch alters, at their new values; the running sums are moved on.
+
+        What fails in the middle of an epoch is not stored: the next run begins with the sums that are.
+        """
         altered: dict[SumKey, Fingerprint] = {}
         for kafka_partition, changes in one.changes:
             found = apply_changes(self._sums, kafka_partition, changes)
@@ -71,3 +73,12 @@ class SourceSide:
     def _definitions(self, versions: Mapping[str, int]) -> dict[str, tuple[int, TableSchema]]:
         known = self._reader.definitions()
         return {table: (version, known[version]) for table, version in versions.items()}
+
+
+def _require_stream(progress: Progress, found: EpochRows) -> None:
+    if progress.stream_id not in (None, found.epoch.stream_id):
+        raise WireError(
+            f"the sums are of stream {progress.stream_id}, the epochs of {found.epoch.stream_id}",
+            where="the state store",
+            remedy="use another [state] url for a new stream",
+        )

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -92,7 +92,7 @@ class LakeWriter:
             return
         if not pending.epochs:
             pending.since = self._clock()
-        pending.epochs.append(found)
+        pending.epochs.append(replace(found, changes=list(found.changes)))
         pending.rows += found.epoch.rows
 
     def _is_due(self, pending: _Pending) -> bool:

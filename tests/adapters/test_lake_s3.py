@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -79,6 +80,12 @@ def games(lake: IcebergLake) -> IcebergLakeTable:
     return table
 
 
+def read(view: IcebergLakeView, path: str) -> tuple[bytes, str]:
+    sink = io.BytesIO()
+    etag = view.copy(path, sink)
+    return sink.getvalue(), etag
+
+
 def bucket_and_key(path: str) -> tuple[str, str]:
     bucket, _, key = path.removeprefix("s3://").partition("/")
     return bucket, key
@@ -95,7 +102,7 @@ def test_rows_come_back_through_the_writer_and_through_the_view(
     assert (seen.stamp, seen.is_foreign, seen.unreadable) == (stamp(1), False, "")
     assert {file.path for file in seen.files} == {file.path for file in files.values()}
     for name, file in files.items():
-        octets, _ = view.read(file.path)
+        octets, _ = read(view, file.path)
         assert len(octets) == file.octets
         assert pq.read_table(pa.BufferReader(octets)).cast(TABLE.arrow) == PARTS[name]
 
@@ -121,12 +128,12 @@ def test_an_etag_tells_that_an_object_was_overwritten(
     games: IcebergLakeTable, view: IcebergLakeView, s3: S3Client
 ) -> None:
     path = games.files()[0].path
-    octets, etag = view.read(path)
+    octets, etag = read(view, path)
     assert view.etags([path]) == {path: (etag, len(octets))}
     bucket, key = bucket_and_key(path)
     s3.put_object(Bucket=bucket, Key=key, Body=octets[:-1] + b"x")
     assert view.etags([path])[path][0] != etag
-    assert view.read(path)[1] == view.etags([path])[path][0]
+    assert read(view, path)[1] == view.etags([path])[path][0]
 
 
 def test_many_etags_come_from_listings_and_are_those_of_reading(
@@ -142,8 +149,8 @@ def test_many_etags_come_from_listings_and_are_those_of_reading(
     table.commit(table.write(parts, stamp(1)), [], stamp(1))
     paths = [file.path for file in table.files()]
     assert len(paths) == 2 * HEADS_MAX
-    read = {path: view.read(path) for path in paths}
-    assert view.etags(paths) == {path: (etag, len(octets)) for path, (octets, etag) in read.items()}
+    copied = {path: read(view, path) for path in paths}
+    assert view.etags(paths) == {path: (etag, len(octets)) for path, (octets, etag) in copied.items()}
     bucket, key = bucket_and_key(paths[0])
     s3.delete_object(Bucket=bucket, Key=key)
     assert view.etags(paths).keys() == set(paths[1:])
@@ -154,7 +161,7 @@ def test_an_object_that_is_gone_is_named(games: IcebergLakeTable, view: IcebergL
     bucket, key = bucket_and_key(path)
     s3.delete_object(Bucket=bucket, Key=key)
     with pytest.raises(LakeError, match="is gone") as caught:
-        view.read(path)
+        read(view, path)
     assert f"file {path} is gone" in str(caught.value)
     assert view.etags([path]) == {}
 
@@ -188,7 +195,7 @@ def test_wrong_keys_are_refused_with_what_to_check(stack_settings: Settings, wro
     with ExitStack() as stack:
         lake = stack.enter_context(closing(IcebergLake(settings)))
         view = stack.enter_context(closing(IcebergLakeView(settings)))
-        for attempt in (lake.preflight, lambda: lake.table(TABLE), lambda: view.read("s3://dfp-lake/x")):
+        for attempt in (lake.preflight, lambda: lake.table(TABLE), lambda: read(view, "s3://dfp-lake/x")):
             with pytest.raises(LakeError, match=r"bucket dfp-lake at http.*check \[s3\] access_key"):
                 attempt()
 
@@ -203,7 +210,7 @@ def test_a_missing_bucket_is_named_with_its_endpoint(stack_settings: Settings) -
             lake.table(TABLE)
         view = stack.enter_context(closing(IcebergLakeView(settings)))
         with pytest.raises(LakeError, match="the bucket does not exist"):
-            view.read("s3://no-such-bucket/x")
+            read(view, "s3://no-such-bucket/x")
 
 
 def test_an_endpoint_that_is_no_url_is_a_wrong_setting(stack_settings: Settings) -> None:
@@ -227,7 +234,7 @@ def test_a_store_that_is_away_is_unavailable_and_all_goes_on_when_it_is_back(
             lambda: games.write(PARTS, stamp(2)),
             lambda: games.commit(added, [], stamp(2)),
             lambda: lake.table(TABLE),
-            lambda: view.read(path),
+            lambda: read(view, path),
             lambda: view.etags([path]),
             lambda: view.current(TABLE),
         ):

@@ -7,7 +7,7 @@ import io
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -232,10 +232,11 @@ class MemoryLakeView:
         history = self._store.snapshots.get(table.table, [])
         return next((_view(one) for one in history if one.number == snapshot_id), None)
 
-    def read(self, path: str) -> tuple[bytes, str]:
+    def copy(self, path: str, into: IO[bytes]) -> str:
         if path not in self._store.objects:
             raise LakeError("a file is gone")
-        return self._store.objects[path], _etag(self._store.objects[path])
+        into.write(self._store.objects[path])
+        return _etag(self._store.objects[path])
 
     def etags(self, paths: Sequence[str]) -> Mapping[str, tuple[str, int]]:
         found = {path: self._store.objects[path] for path in paths if path in self._store.objects}

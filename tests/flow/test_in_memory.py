@@ -14,6 +14,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.changes import Changes, Op, changes
 from datafingerprint.column_types import column
@@ -43,6 +44,7 @@ COLUMNS = (
 KEYED = TableSchema("s", "keyed", COLUMNS, ("id",), ("year",))
 LOOSE = TableSchema("s", "loose", COLUMNS, (), ("year",))
 TABLES = {1: KEYED, 2: LOOSE}
+SCRATCH = TemporaryScratch("")
 LOG = structlog.wrap_logger(structlog.ReturnLogger())
 
 Row = tuple[int, int | None, str | None]
@@ -149,7 +151,7 @@ class World:
         try:
             fingerprinter = Fingerprinter(
                 wrap(MemoryEpochReader(self.broker)), wrap(MemoryLakeCommits(self.broker)),
-                wrap(MemoryLakeView(self.store)), wrap(store), FingerprinterSettings(), LOG, clock=self.clock,
+                wrap(MemoryLakeView(self.store)), SCRATCH, wrap(store), FingerprinterSettings(), LOG, clock=self.clock,
             )  # fmt: skip
             survived(lambda: fingerprinter.run(Turns(turns)))
             if fault is None:
@@ -254,8 +256,8 @@ def test_a_change_that_the_writer_did_not_get_is_a_mismatch_of_just_its_partitio
     store = SqlStateStore(world.url)
     try:
         Fingerprinter(
-            MemoryEpochReader(world.broker), MemoryLakeCommits(world.broker), MemoryLakeView(world.store), store,
-            FingerprinterSettings(), LOG, clock=world.clock,
+            MemoryEpochReader(world.broker), MemoryLakeCommits(world.broker), MemoryLakeView(world.store), SCRATCH,
+            store, FingerprinterSettings(), LOG, clock=world.clock,
         ).run(Turns(10))  # fmt: skip
         found = {(one.table, one.partition): one.verdict.outcome for one in store.verdicts()}
         reasons = [one.verdict.reason for one in store.verdicts() if one.verdict.outcome is Outcome.MISMATCH]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.config import Lake as LakeSettings
@@ -61,6 +62,7 @@ def judge(world: World, turns: int = ENOUGH, reader: MemoryEpochReader | None = 
             reader or MemoryEpochReader(world.broker),
             MemoryLakeCommits(world.broker),
             MemoryLakeView(world.store),
+            TemporaryScratch(""),
             store,
             FingerprinterSettings(),
             LOG,
