@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import IO, Protocol
 
 from botocore.exceptions import ClientError
@@ -58,7 +59,7 @@ class S3Objects:
             except self._client.exceptions.NoSuchKey as error:
                 remedy = "restore it, or resync its partition"
                 raise LakeError(f"file {path} is gone", where=self._where, remedy=remedy) from error
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 for piece in body.iter_chunks(_PIECE_OCTETS):
                     into.write(piece)
                 return _plain(answer["ETag"])
