@@ -78,7 +78,7 @@ def started(directory: Path, environment: dict[str, str]) -> list[Service]:
         log = directory / f"{name}.log"
         with log.open("ab") as output:
             command = [*end_with_parent("KILL"), sys.executable, "-m", f"services.{name}"]
-            child = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603 - our own
+            child = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         found.append(Service(name, child, log))
     return found
 
