@@ -97,6 +97,9 @@ class Lake(Section):
     flush_s: Seconds = Field(5.0, description="Seconds between two commits while changes flow.")
     flush_rows: Count = Field(200_000, description="Changed rows after which a commit is made earlier.")
     file_rows_max: Count = Field(1_000_000, description="Most rows of one data file.")
+    spill_rows: Count = Field(
+        100_000, description="Rows of one table that a commit holds in memory; more go through temporary files."
+    )
     merge_files: Count = Field(8, description="Small files of a touched partition that are merged.")
     snapshots_kept: Annotated[int, Field(ge=2)] = Field(
         100, description="Snapshots of a table that stay readable; older ones are expired by the next commit."

@@ -258,6 +258,12 @@ class LakeTable(Protocol):
     def read(self, file: DataFile) -> pa.Table:
         """The rows of a file."""
 
+    def read_pieces(self, file: DataFile, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of a file in their order, in pieces that fit memory; all columns, or those that are named."""
+
+    def write_pieces(self, partition: str, pieces: Iterable[pa.Table], added_by: Stamp) -> Sequence[object]:
+        """Writes rows of one partition, which come in pieces and in order, to as many new files as it takes."""
+
     def write(self, rows: Mapping[str, pa.Table], added_by: Stamp) -> Sequence[object]:
         """Writes new files, one or more per partition name; they are not live until `commit` gets them."""
 

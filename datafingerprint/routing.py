@@ -1,78 +1,103 @@
-"""Which Kafka partition a row goes to: that of its key, so that what happens to one key stays in order."""
+"""Which part a row goes to, of Kafka partitions or of temporary files: its key says, so changes stay in order."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from datafingerprint.changes import HAS_AFTER, HAS_BEFORE, Changes, Op, envelope, has_op, images
 from datafingerprint.digests import identities
 
 _DIGITS = 8
-"""Hexadecimal digits of an identity that choose the partition."""
+"""Hexadecimal digits of an identity that choose the part."""
+
+_ID_DIGITS = 32
+
+Numbers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 def routed(changes: Changes, partitions: int) -> list[tuple[int, Changes]]:
-    """The changes of each Kafka partition, in order; partitions without any are left out.
+    """The changes of each part, in order; parts without any are left out.
 
-    An update that moves a row to another partition becomes a `d` in the one and a `c` in the other. A `t` goes
-    to every partition.
+    An update that moves a row to another part becomes a `d` in the one and a `c` in the other. A `t` goes to every
+    part.
     """
     if partitions == 1:
         return [(0, changes)] if changes.rows.num_rows else []
     if changes.partition is not None:
         return [(partition, changes) for partition in range(partitions)]
-    rows = changes.rows
     before = _partitions(changes, "before", HAS_BEFORE, partitions)
     after = _partitions(changes, "after", HAS_AFTER, partitions)
-    updated = _mask(rows, Op.UPDATED)
-    everywhere = _mask(rows, Op.TRUNCATED)
-    parts = []
-    for partition in range(partitions):
-        leaves = updated & (before == partition) & (after != partition)
-        enters = updated & (after == partition) & (before != partition)
-        stays = everywhere | (np.where(after >= 0, after, before) == partition) & ~enters
-        part = _assembled(changes, stays, leaves, enters)
-        if part.rows.num_rows:
-            parts.append((partition, part))
-    return parts
+    everywhere = _mask(changes.rows, Op.TRUNCATED)
+    crosses = _mask(changes.rows, Op.UPDATED) & (before != after)
+    stays = ~everywhere & ~crosses
+    # Row, and the part that it goes to; a row in several parts is named several times.
+    pieces = [
+        (_rows(changes, stays), np.where(after >= 0, after, before)[stays], np.flatnonzero(stays)),
+        (_half(changes, crosses, Op.DELETED, lost="after"), before[crosses], np.flatnonzero(crosses)),
+        (_half(changes, crosses, Op.CREATED, lost="before"), after[crosses], np.flatnonzero(crosses)),
+        *(
+            (_rows(changes, everywhere), np.full(int(everywhere.sum()), partition), np.flatnonzero(everywhere))
+            for partition in range(partitions if everywhere.any() else 0)
+        ),
+    ]
+    rows = pa.concat_tables([piece for piece, _, _ in pieces])
+    where = np.concatenate([part for _, part, _ in pieces])
+    order = np.lexsort((np.concatenate([index for _, _, index in pieces]), where))
+    return [
+        (partition, Changes(changes.table, changes.version, part))
+        for partition, part in cut(rows.take(pa.array(order)), where[order])
+    ]
 
 
-def _mask(rows: pa.Table, op: Op) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def cut(rows: pa.Table, where: Numbers) -> Iterator[tuple[int, pa.Table]]:
+    """Rows that are ordered by their part, part by part."""
+    if not rows.num_rows:
+        return
+    starts = np.flatnonzero(np.diff(where, prepend=where[0] - 1))
+    for start, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
+        yield int(where[start]), rows.slice(start, end - start)
+
+
+def parts_of(ids: pa.ChunkedArray, partitions: int) -> Numbers:
+    """For each identity (32 hexadecimal digits) the part that it belongs to."""
+    digits = np.frombuffer(_octets(ids), np.uint8).reshape(-1, _ID_DIGITS)[:, :_DIGITS].astype(np.int64)
+    values = np.where(digits >= ord("a"), digits - ord("a") + 10, digits - ord("0"))
+    return np.asarray(values @ (16 ** np.arange(_DIGITS - 1, -1, -1, dtype=np.int64)) % partitions, dtype=np.int64)
+
+
+def _octets(ids: pa.ChunkedArray) -> bytes:
+    """All digits of all identities, back to back: the data of fixed-width values, from where a slice begins."""
+    found = []
+    for chunk in ids.chunks:
+        fixed = chunk.cast(pa.binary()).cast(pa.binary(_ID_DIGITS))
+        found.append(fixed.buffers()[1].slice(fixed.offset * _ID_DIGITS, len(fixed) * _ID_DIGITS).to_pybytes())
+    return b"".join(found)
+
+
+def _mask(rows: pa.Table, op: Op) -> Mask:
     return np.asarray(has_op(rows, frozenset({op})).to_numpy(), dtype=np.bool_)
 
 
-def _partitions(
-    changes: Changes, side: str, ops: frozenset[Op], partitions: int
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """For each change the partition of one of its sides, -1 where it has none."""
+def _partitions(changes: Changes, side: str, ops: frozenset[Op], partitions: int) -> Numbers:
+    """For each change the part of one of its sides, -1 where it has none."""
     mask = np.asarray(has_op(changes.rows, ops).to_numpy(), dtype=np.bool_)
     result = np.full(len(mask), -1, dtype=np.int64)
     if mask.any():
         rows = images(changes.rows.filter(pa.array(mask)), side)
-        digits = pc.utf8_slice_codeunits(identities(rows, changes.table.identity), 0, _DIGITS)
-        result[mask] = [int(text, 16) % partitions for text in digits.to_pylist()]
+        result[mask] = parts_of(identities(rows, changes.table.identity), partitions)
     return result
 
 
-def _assembled(
-    changes: Changes,
-    stays: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    leaves: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    enters: np.ndarray[tuple[int], np.dtype[np.bool_]],
-) -> Changes:
-    pieces = [
-        changes.rows.filter(pa.array(stays)),
-        _half(changes, leaves, Op.DELETED, lost="after"),
-        _half(changes, enters, Op.CREATED, lost="before"),
-    ]
-    order = np.concatenate([np.flatnonzero(mask) for mask in (stays, leaves, enters)])
-    rows = pa.concat_tables(pieces).take(pa.array(np.argsort(order, kind="stable")))
-    return Changes(changes.table, changes.version, rows)
+def _rows(changes: Changes, mask: Mask) -> pa.Table:
+    return changes.rows.filter(pa.array(mask))
 
 
-def _half(changes: Changes, mask: np.ndarray[tuple[int], np.dtype[np.bool_]], op: Op, *, lost: str) -> pa.Table:
+def _half(changes: Changes, mask: Mask, op: Op, *, lost: str) -> pa.Table:
     """Updates as their one half."""
     rows = changes.rows.filter(pa.array(mask))
     schema = envelope(changes.table)

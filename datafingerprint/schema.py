@@ -120,6 +120,9 @@ _ARROW: dict[Kind, pa.DataType] = {
 }
 
 
+_ORDER_COLUMNS_MAX = 3
+
+
 def _integer_type(octets: int, *, unsigned: bool) -> pa.DataType:
     if octets == _LONG_OCTETS:
         return _UNSIGNED_LONG if unsigned else pa.int64()
@@ -163,6 +166,12 @@ class TableSchema:
             return self.columns
         by_name = {column.name: column for column in self.columns}
         return tuple(by_name[name] for name in self.key)
+
+    @property
+    def file_order(self) -> tuple[str, ...]:
+        """The columns that rows of a file are sorted by, so that its bounds are narrow: the key, or some others."""
+        narrow = (column.name for column in self.columns if column.kind in (Kind.INTEGER, Kind.DATE))
+        return self.key or tuple(narrow)[:_ORDER_COLUMNS_MAX]
 
     def column(self, name: str) -> Column:
         """The column of that name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
@@ -29,9 +29,18 @@ from datafingerprint.adapters.lake_definition import (
 from datafingerprint.adapters.lake_errors import translated
 from datafingerprint.adapters.lake_expiry import expire
 from datafingerprint.adapters.lake_manifests import Manifests, QuickTransaction, Replacement
-from datafingerprint.adapters.lake_parquet import pieces, read_parquet, sorted_rows, write_parquet
+from datafingerprint.adapters.lake_parquet import (
+    in_files,
+    pieces,
+    read_parquet,
+    read_pieces,
+    sorted_rows,
+    write_parquet,
+    write_pieces,
+)
 from datafingerprint.adapters.lake_partitions import partition_folders, partition_name, partition_record
 from datafingerprint.adapters.lake_stamps import nearest_stamp, stamp_properties
+from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.config import Lake as LakeSettings
 from datafingerprint.config import Settings
 from datafingerprint.errors import ConflictError, LakeError
@@ -96,7 +105,8 @@ class IcebergLake:
     def _opened(self, table: TableSchema, loaded: Table) -> IcebergLakeTable:
         require_same(loaded.metadata, table, partitioning(table))
         self._require_place(loaded, table)
-        return IcebergLakeTable(self._connection, table, loaded, self._settings.lake)
+        scratch = TemporaryScratch(self._settings.scratch.directory)
+        return IcebergLakeTable(self._connection, table, loaded, self._settings.lake, scratch)
 
     def has_tables(self, tables: Sequence[TableSchema]) -> bool:
         """Whether any of these exists with a snapshot."""
@@ -143,7 +153,15 @@ class IcebergLake:
 class IcebergLakeTable:
     """One table of the lake; not for use by several threads at once."""
 
-    def __init__(self, connection: LakeConnection, table: TableSchema, loaded: Table, settings: LakeSettings) -> None:
+    def __init__(
+        self,
+        connection: LakeConnection,
+        table: TableSchema,
+        loaded: Table,
+        settings: LakeSettings,
+        scratch: TemporaryScratch,
+    ) -> None:
+        self._scratch = scratch
         self._connection = connection
         self._table = table
         self._partitioning = partitioning(table)
@@ -188,6 +206,31 @@ class IcebergLakeTable:
         """The rows of a file."""
         with self._translated("reading a file of"):
             return read_parquet(self._loaded.io, self._loaded.metadata, file.path, self._table)
+
+    def read_pieces(self, file: DataFile, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of a file in their order, in pieces; all columns, or those that are named."""
+        with self._translated("reading a file of"):
+            yield from read_pieces(self._loaded.io, self._loaded.metadata, file.path, self._table, columns)
+
+    def write_pieces(self, partition: str, pieces: Iterable[pa.Table], added_by: Stamp) -> Sequence[IcebergFile]:
+        """Writes rows of one partition, which come in pieces and in order, to as many new files as it takes.
+
+        Raises:
+            LakeError: the rows are not of the partition that they are given for.
+        """
+        with self._translated("writing a file of"):
+            return [
+                self._write_long_file(partition, part, added_by)
+                for part in in_files(pieces, self._settings.file_rows_max)
+            ]
+
+    def _write_long_file(self, name: str, pieces: Iterator[pa.Table], stamp: Stamp) -> IcebergFile:
+        first = next(pieces)
+        record = self._record(name, first)
+        with self._scratch.spooled() as file:
+            return write_pieces(
+                self._loaded.io, self._loaded.metadata, self._path(name, stamp), chain([first], pieces), record, file
+            )
 
     def write(self, rows: Mapping[str, pa.Table], added_by: Stamp) -> Sequence[IcebergFile]:
         """Writes new files, one or more per partition name; they are not live until `commit` gets them.
@@ -265,13 +308,20 @@ class IcebergLakeTable:
                 yield column.name, (int(from_bytes(kind, lower[field_id])), int(from_bytes(kind, upper[field_id])))
 
     def _tasks(self, name: str, rows: pa.Table, stamp: Stamp) -> Iterator[tuple[str, pa.Table, Record]]:
+        record = self._record(name, rows)
+        for piece in pieces(sorted_rows(rows.cast(self._table.arrow), self._table), self._settings.file_rows_max):
+            yield self._path(name, stamp), piece, record
+
+    def _record(self, name: str, rows: pa.Table) -> Record:
         record = partition_record(rows, self._partitioning)
         filed = partition_name(record, self._partitioning)
         if filed != name:
             raise LakeError(f"rows of partition {filed} were given as {name}", where=self._table.table)
+        return record
+
+    def _path(self, name: str, stamp: Stamp) -> str:
         folder = f"{self._loaded.metadata.location}/data/{partition_folders(name)}"
-        for piece in pieces(sorted_rows(rows.cast(self._table.arrow), self._table), self._settings.file_rows_max):
-            yield f"{folder}{stamp.epoch:010d}-{uuid.uuid4().hex}.parquet", piece, record
+        return f"{folder}{stamp.epoch:010d}-{uuid.uuid4().hex}.parquet"
 
     def _write_file(self, path: str, rows: pa.Table, partition: Record) -> IcebergFile:
         return write_parquet(self._loaded.io, self._loaded.metadata, path, rows, partition)

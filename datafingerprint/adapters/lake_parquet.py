@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,20 +18,22 @@ from pyiceberg.manifest import DataFileContent, FileFormat
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
 
-from datafingerprint.schema import Kind, TableSchema
+from datafingerprint.schema import TableSchema
 
 FIELD_ID = b"PARQUET:field_id"
 ROW_GROUP_ROWS = 262_144
-SORT_COLUMNS_MAX = 3
-"""By how many columns a table without a key is sorted, so that bounds of files mean something."""
+
+_ROW_GROUP_OCTETS = 32 << 20
+"""Rows of this many bytes are a row group too, where they come in pieces."""
+
+_COPY_OCTETS = 4 << 20
+
+_PIECE_ROWS = 65_536
 
 
 def sorted_rows(rows: pa.Table, table: TableSchema) -> pa.Table:
     """The rows in the order in which they lie in a file: by key, so that a file's bounds are narrow."""
-    names = (
-        table.key
-        or tuple(column.name for column in table.columns if column.kind in (Kind.INTEGER, Kind.DATE))[:SORT_COLUMNS_MAX]
-    )
+    names = table.file_order
     return rows.sort_by([(name, "ascending") for name in names]) if names else rows
 
 
@@ -40,21 +43,87 @@ def pieces(rows: pa.Table, rows_max: int) -> Iterator[pa.Table]:
         yield rows.slice(start, rows_max)
 
 
+def in_files(given: Iterable[pa.Table], rows_max: int) -> Iterator[Iterator[pa.Table]]:
+    """The same for rows that come in pieces: each file's pieces, gone through before the next file is asked for."""
+    waiting = (piece for piece in given if piece.num_rows)
+    ahead = next(waiting, None)
+
+    def of_one_file() -> Iterator[pa.Table]:
+        nonlocal ahead
+        left = rows_max
+        while ahead is not None and left:
+            piece, rest = ahead.slice(0, left), ahead.slice(left)
+            left -= piece.num_rows
+            yield piece
+            ahead = rest if rest.num_rows else next(waiting, None)
+
+    while ahead is not None:
+        yield of_one_file()
+
+
 def write_parquet(io: FileIO, metadata: TableMetadata, path: str, rows: pa.Table, partition: Record) -> IcebergFile:
     """Puts rows as one object, durably when this returns; gives its entry for a manifest.
 
     The file is made in memory and put by one request, so a reader never finds half of it.
     """
-    schema = metadata.schema()
     sink = pa.BufferOutputStream()
-    fields = [field.with_metadata({FIELD_ID: str(schema.find_field(field.name).field_id)}) for field in rows.schema]
-    with pq.ParquetWriter(sink, pa.schema(fields), compression="zstd", store_decimal_as_integer=True) as writer:
-        writer.write_table(pa.table(rows.columns, schema=pa.schema(fields)), row_group_size=ROW_GROUP_ROWS)
+    schema = _with_ids(rows.schema, metadata)
+    with _writer(sink, schema) as writer:
+        writer.write_table(pa.table(rows.columns, schema=schema), row_group_size=ROW_GROUP_ROWS)
     octets = sink.getvalue()
     with io.new_output(path).create(overwrite=True) as stream:
         stream.write(octets)
+    return _entry(metadata, path, writer.writer.metadata, octets.size, partition)
+
+
+def write_pieces(
+    io: FileIO, metadata: TableMetadata, path: str, given: Iterable[pa.Table], partition: Record, file: IO[bytes]
+) -> IcebergFile:
+    """The same for rows that come in pieces, by way of a temporary file.
+
+    A row group is as many rows as memory takes well. An object that is put in several parts is there only when all are.
+    """
+    writer: pq.ParquetWriter | None = None
+    for rows in _row_groups(given):
+        schema = _with_ids(rows.schema, metadata)
+        writer = writer or _writer(file, schema)
+        writer.write_table(pa.table(rows.columns, schema=schema), row_group_size=rows.num_rows)
+    if writer is None:
+        raise ValueError("a file of no rows")
+    writer.close()
+    octets = file.tell()
+    file.seek(0)
+    with io.new_output(path).create(overwrite=True) as stream:
+        while piece := file.read(_COPY_OCTETS):
+            stream.write(piece)
+    return _entry(metadata, path, writer.writer.metadata, octets, partition)
+
+
+def _row_groups(given: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    held: list[pa.Table] = []
+    for piece in given:
+        held.append(piece)
+        is_long = sum(one.num_rows for one in held) >= ROW_GROUP_ROWS
+        if is_long or sum(one.nbytes for one in held) >= _ROW_GROUP_OCTETS:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _with_ids(rows: pa.Schema, metadata: TableMetadata) -> pa.Schema:
+    schema = metadata.schema()
+    return pa.schema([field.with_metadata({FIELD_ID: str(schema.find_field(field.name).field_id)}) for field in rows])
+
+
+def _writer(sink: pa.NativeFile | IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(sink, schema, compression="zstd", store_decimal_as_integer=True)
+
+
+def _entry(metadata: TableMetadata, path: str, footer: pq.FileMetaData, octets: int, partition: Record) -> IcebergFile:
+    schema = metadata.schema()
     statistics = data_file_statistics_from_parquet_metadata(
-        parquet_metadata=writer.writer.metadata,
+        parquet_metadata=footer,
         stats_columns=compute_statistics_plan(schema, metadata.properties),
         parquet_column_mapping=parquet_path_to_id_mapping(schema),
     )
@@ -63,7 +132,7 @@ def write_parquet(io: FileIO, metadata: TableMetadata, path: str, rows: pa.Table
         file_path=path,
         file_format=FileFormat.PARQUET,
         partition=partition,
-        file_size_in_bytes=octets.size,
+        file_size_in_bytes=octets,
         sort_order_id=None,
         equality_ids=None,
         key_metadata=None,
@@ -80,13 +149,37 @@ def read_parquet(io: FileIO, metadata: TableMetadata, path: str, table: TableSch
     """
     with io.new_input(path).open() as stream:
         rows = pq.read_table(pa.BufferReader(stream.read()), partitioning=None)
-    places = {int(field.metadata[FIELD_ID]): number for number, field in enumerate(rows.schema) if _has_id(field)}
-    columns = []
-    for field in table.arrow:
-        place = places.get(metadata.schema().find_field(field.name).field_id, rows.schema.get_field_index(field.name))
-        missing = place < 0
-        columns.append(pa.nulls(rows.num_rows, field.type) if missing else rows.column(place).cast(field.type))
-    return pa.table(columns, schema=table.arrow)
+    return _as_table(rows, _places(rows.schema, metadata, table.arrow), table.arrow)
+
+
+def read_pieces(
+    io: FileIO, metadata: TableMetadata, path: str, table: TableSchema, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """The same in pieces, in the order of the file; all columns, or those that are named."""
+    wanted = table.arrow if columns is None else pa.schema([table.arrow.field(name) for name in columns])
+    with io.new_input(path).open() as stream:
+        file = pq.ParquetFile(stream, buffer_size=_COPY_OCTETS)
+        places = _places(file.schema_arrow, metadata, wanted)
+        names = [file.schema_arrow.names[place] for place in places if place >= 0]
+        for batch in file.iter_batches(_PIECE_ROWS, columns=names):
+            rows = pa.Table.from_batches([batch])
+            found = [rows.schema.get_field_index(file.schema_arrow.names[one]) if one >= 0 else -1 for one in places]
+            yield _as_table(rows, found, wanted)
+
+
+def _places(found: pa.Schema, metadata: TableMetadata, wanted: pa.Schema) -> list[int]:
+    """For each wanted column its place in a file; -1 where it has none."""
+    by_id = {int(field.metadata[FIELD_ID]): number for number, field in enumerate(found) if _has_id(field)}
+    schema = metadata.schema()
+    return [by_id.get(schema.find_field(field.name).field_id, found.get_field_index(field.name)) for field in wanted]
+
+
+def _as_table(rows: pa.Table, places: Sequence[int], wanted: pa.Schema) -> pa.Table:
+    columns = [
+        pa.nulls(rows.num_rows, field.type) if place < 0 else rows.column(place).cast(field.type)
+        for place, field in zip(places, wanted, strict=True)
+    ]
+    return pa.table(columns, schema=wanted)
 
 
 def _has_id(field: pa.Field) -> bool:

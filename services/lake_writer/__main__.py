@@ -15,6 +15,7 @@ from datafingerprint.adapters.kafka_lake_commits import KafkaLakeCommitLog
 from datafingerprint.adapters.lake import IcebergLake
 from datafingerprint.adapters.lake_garbage import LakeGarbage
 from datafingerprint.adapters.process import run_service
+from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.config import Settings
 from services.lake_writer.sweeper import Sweeper
 from services.lake_writer.writer import LakeWriter
@@ -31,7 +32,8 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
     ):
         lake.preflight()
         with _sweeping(settings, log):
-            LakeWriter(reader, lake, commits, settings.lake, log).run(stop)
+            scratch = TemporaryScratch(settings.scratch.directory)
+            LakeWriter(reader, lake, commits, settings.lake, log, scratch).run(stop)
 
 
 @contextlib.contextmanager

@@ -161,13 +161,13 @@ def _ids(ids: object, copies: object) -> pa.Table:
     return pa.table({"id": ids, "copies": copies}, schema=pa.schema([("id", pa.string()), ("copies", pa.int64())]))
 
 
-_TAKEN = """
+TAKEN = """
     SELECT f.image, f.id FROM
         (SELECT id, image, row_number() OVER (PARTITION BY id ORDER BY image) AS copy FROM file) f
         JOIN removed r ON f.id = r.id
     WHERE f.copy <= r.copies
 """
-_LEFT = """
+LEFT = """
     SELECT r.id, r.copies - coalesce(t.taken, 0) AS copies
     FROM removed r LEFT JOIN (SELECT id, count(*) AS taken FROM taken GROUP BY id) t ON r.id = t.id
     WHERE r.copies > coalesce(t.taken, 0)
@@ -178,10 +178,10 @@ def without(table: TableSchema, rows: pa.Table, removed: pa.Table) -> tuple[pa.T
     """A file's rows without those that leave, and the identities that are still to be taken from other files."""
     ids = identities(rows, table.identity)
     file = pa.table({"id": ids, "image": pa.array(np.arange(rows.num_rows))})
-    taken = run(_TAKEN, file=file, removed=removed)
+    taken = run(TAKEN, file=file, removed=removed)
     if not taken.num_rows:
         return rows, removed
     keep = np.ones(rows.num_rows, dtype=np.bool_)
     keep[taken.column("image").to_numpy()] = False
-    left = run(_LEFT, removed=removed, taken=taken)
+    left = run(LEFT, removed=removed, taken=taken)
     return rows.filter(pa.array(keep)), left.select(["id", "copies"]).cast(removed.schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +49,19 @@ class Applied:
     files_removed: int
 
 
+def rows_read(table: TableSchema, net: NetChange, files: Sequence[DataFile], policy: MergePolicy) -> int:
+    """How many rows of the lake `apply` would hold in memory, at most."""
+    if net.reset:
+        return 0
+    touched = candidates(table, net.removed, files)
+    names = {file.partition for file in touched}
+    if net.added.num_rows:
+        names |= set(pc.unique(partition_names(net.added, partitioning(table))).to_pylist())
+    return sum(file.rows for file in {file.path: file for file in [*touched, *merged(names, files, policy)]}.values())
+
+
 def apply(table: TableSchema, lake_table: LakeTable, net: NetChange, stamp: Stamp, policy: MergePolicy) -> Applied:
-    """Carries a net change into the lake, atomically.
+    """Carries a net change into the lake, atomically, all in memory; `bounded.BoundedCommit` does so in pieces.
 
     Raises:
         ConflictError: another writer was first; nothing has changed.
@@ -60,12 +71,12 @@ def apply(table: TableSchema, lake_table: LakeTable, net: NetChange, stamp: Stam
     removed_rows = sum(file.rows for file in gone) - rows.num_rows
     rows = pa.concat_tables([rows, net.added])
     parts = _by_partition(table, rows)
-    merged = _merged(parts, [file for file in files if file not in gone], policy)
-    if merged:
-        old = [lake_table.read(file) for file in merged]
+    small = merged(parts, [file for file in files if file not in gone], policy)
+    if small:
+        old = [lake_table.read(file) for file in small]
         parts = _by_partition(table, pa.concat_tables([rows, *old]))
     added = lake_table.write(parts, stamp)
-    gone = [*gone, *merged]
+    gone = [*gone, *small]
     if not added and not gone:
         return Applied(lake_table.snapshot_id, 0, 0, missing, 0, 0)
     snapshot_id = lake_table.commit(added, gone, stamp)
@@ -160,14 +171,14 @@ def _by_partition(table: TableSchema, rows: pa.Table) -> dict[str, pa.Table]:
     }
 
 
-def _merged(parts: Mapping[str, pa.Table], files: Sequence[DataFile], policy: MergePolicy) -> list[DataFile]:
+def merged(partitions: Iterable[str], files: Sequence[DataFile], policy: MergePolicy) -> list[DataFile]:
     """The small files of touched partitions that are merged along."""
-    merged: list[DataFile] = []
-    for name in parts:
+    found: list[DataFile] = []
+    for name in partitions:
         small = sorted(
             (file for file in files if file.partition == name and file.rows < policy.rows_max // 2),
             key=lambda file: file.rows,
         )
         if len(small) >= 2 * policy.files:
-            merged += small[: policy.files]
-    return merged
+            found += small[: policy.files]
+    return found

@@ -6,19 +6,21 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
-from datafingerprint.changes import Changes
 from datafingerprint.config import Lake as LakeSettings
 from datafingerprint.epochs import Epoch
 from datafingerprint.errors import LakeError
 from datafingerprint.ports import EpochReader, EpochRows, Lake, LakeCommitLog, LakeTable, Stamp
 from datafingerprint.schema import TableSchema
+from datafingerprint.scratch import Scratch
 from datafingerprint.wire import LakeCommit
-from services.lake_writer.fold import fold
-from services.lake_writer.rewrite import MergePolicy, apply
+from services.lake_writer.bounded import BoundedCommit
+from services.lake_writer.fold import NetChange
+from services.lake_writer.held import HeldChanges
+from services.lake_writer.rewrite import Applied, MergePolicy, apply, rows_read
 
 COMMITS_AT_ONCE = 4
 """Tables that are committed in parallel; a commit is mostly waiting for the store."""
@@ -30,15 +32,20 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class _Pending:
-    """Epochs that are read but not in the lake yet."""
+    """Epochs that are read but not in the lake yet; their changes by table."""
 
     epochs: list[EpochRows] = field(default_factory=list)
     since: float = 0.0
     rows: int = 0
+    tables: dict[str, HeldChanges] = field(default_factory=dict)
 
     @property
     def last(self) -> Epoch:
         return self.epochs[-1].epoch
+
+    def close(self) -> None:
+        for held in self.tables.values():
+            held.close()
 
 
 class LakeWriter:
@@ -55,6 +62,7 @@ class LakeWriter:
         commits: LakeCommitLog,
         settings: LakeSettings,
         log: structlog.stdlib.BoundLogger,
+        scratch: Scratch,
         *,
         clock: Clock = time.time,
     ) -> None:
@@ -64,8 +72,10 @@ class LakeWriter:
         self._settings = settings
         self._policy = MergePolicy(settings.merge_files, settings.file_rows_max)
         self._log = log
+        self._scratch = scratch
         self._clock = clock
         self._tables: dict[str, tuple[int, LakeTable]] = {}
+        self._one_at_a_time = threading.Lock()
 
     def run(self, stop: threading.Event) -> None:
         """Writes until told to stop; what is read but not yet committed is read again by the next run.
@@ -81,19 +91,30 @@ class LakeWriter:
         pending = _Pending()
         with ThreadPoolExecutor(COMMITS_AT_ONCE, thread_name_prefix="commit") as pool:
             while not stop.is_set():
-                self._collect(pending)
-                if self._is_due(pending):
+                if self._collect(pending, stop) and self._is_due(pending):
                     self._flush(pending, pool)
+                    pending.close()
                     pending = _Pending()
+        pending.close()
 
-    def _collect(self, pending: _Pending) -> None:
+    def _collect(self, pending: _Pending, stop: threading.Event) -> bool:
+        """Takes the next epoch, if there is one; False when it was told to stop in the middle of it."""
         found = self._reader.read(POLL_S)
         if found is None:
-            return
+            return True
         if not pending.epochs:
             pending.since = self._clock()
-        pending.epochs.append(replace(found, changes=list(found.changes)))
+        number = found.epoch.number
+        for name, parts in found.epoch.ranges.items():
+            held = pending.tables.setdefault(name, HeldChanges(self._settings.spill_rows, self._scratch))
+            held.expect(sum(part.rows for part in parts.values()))
+        for partition, changes in found.changes:
+            if stop.is_set():
+                return False
+            pending.tables[changes.table.table].add(number, partition, changes)
+        pending.epochs.append(found)
         pending.rows += found.epoch.rows
+        return True
 
     def _is_due(self, pending: _Pending) -> bool:
         """Epochs without rows are published at once: they cost nothing, and an idle lake shows no lag."""
@@ -130,17 +151,26 @@ class LakeWriter:
         """Carries all tables to the last pending epoch.
 
         1. Each table's changes after its own stamp are folded to their net effect.
-        2. The tables that changed are committed, in parallel, each stamped with the target epoch.
+        2. The tables that changed are committed, in parallel, each stamped with the target epoch; those with changes
+           on disk one after another.
         3. When all have it, the lake-commits record is published.
         4. The group's offsets are committed, for those who watch the lag.
         """
         target = pending.last
         began = self._clock()
         stamp = Stamp(target.stream_id, target.number, target.position)
-        work = self._changes_by_table(pending)
-        jobs = [pool.submit(self._apply, name, self._table(target, name), parts, stamp) for name, parts in work.items()]
+        work = {name: held for name, held in pending.tables.items() if held.rows}
+        tables = {name: self._table(target, name) for name in work}
+        jobs = [
+            pool.submit(self._apply, target, name, tables[name], held, stamp)
+            for name, held in work.items()
+            if held.parts == 1
+        ]
         for job in jobs:
             job.result()
+        for name, held in work.items():
+            if held.parts > 1:
+                self._apply(target, name, tables[name], held, stamp)
         self._commits.publish(
             LakeCommit(
                 stream_id=target.stream_id,
@@ -164,24 +194,19 @@ class LakeWriter:
                 seconds=round(self._clock() - began, 3),
             )
 
-    def _changes_by_table(self, pending: _Pending) -> dict[str, list[tuple[int, Changes]]]:
-        """The changes that the lake does not have yet; a table's stamp tells which it has."""
-        work: dict[str, list[tuple[int, Changes]]] = {}
-        for one in pending.epochs:
-            for partition, changes in one.changes:
-                name = changes.table.table
-                stamp = self._table(pending.last, name).stamp
-                if stamp is None or stamp.epoch < one.epoch.number:
-                    work.setdefault(name, []).append((partition, changes))
-        return work
-
-    def _apply(self, name: str, table: LakeTable, parts: list[tuple[int, Changes]], stamp: Stamp) -> None:
-        definition: TableSchema = parts[-1][1].table
-        net = fold(definition, parts)
-        if net.is_empty:
-            return
-        table.refresh()
-        applied = apply(definition, table, net, stamp, self._policy)
+    def _apply(self, target: Epoch, name: str, table: LakeTable, held: HeldChanges, stamp: Stamp) -> None:
+        """Carries the changes that the table does not have yet into it; its stamp tells which it has."""
+        definition = self._reader.definitions()[target.versions[name]]
+        nets = held.folded(definition, table.stamp.epoch if table.stamp else 0)
+        if held.parts > 1:
+            table.refresh()
+            applied = BoundedCommit(definition, table, stamp, self._policy, self._scratch).apply(nets, held.parts)
+        else:
+            net = next(nets)
+            if net.is_empty:
+                return
+            table.refresh()
+            applied = self._applied(definition, table, net, stamp)
         if applied.rows_missing:
             self._log.warning("the lake lacked rows that were to leave it", table=name, rows=applied.rows_missing)
         self._log.debug(
@@ -193,3 +218,10 @@ class LakeWriter:
             files_added=applied.files_added,
             files_removed=applied.files_removed,
         )
+
+    def _applied(self, definition: TableSchema, table: LakeTable, net: NetChange, stamp: Stamp) -> Applied:
+        """In memory when the rows of the files that are written anew fit there, else in pieces, one table at a time."""
+        if rows_read(definition, net, table.files(), self._policy) <= self._settings.spill_rows:
+            return apply(definition, table, net, stamp, self._policy)
+        with self._one_at_a_time:
+            return BoundedCommit(definition, table, stamp, self._policy, self._scratch).apply([net], 1)

@@ -258,6 +258,36 @@ def test_rows_are_sorted_by_key_and_files_know_their_bounds(lake: IcebergLake) -
     assert "price" not in file.bounds
 
 
+def test_rows_written_in_pieces_are_read_in_pieces_as_they_were(
+    open_folder: Callable[[], LakeConnection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In files of at most so many rows, each of several row groups, with the bounds that a whole file would have."""
+    monkeypatch.setattr(lake_parquet, "ROW_GROUP_ROWS", 2)
+    monkeypatch.setattr(lake_parquet, "_PIECE_ROWS", 1)
+    settings = Settings(lake=Lake(file_rows_max=5))
+    table = table_of(key=("whole", "id"))
+    lake_table = IcebergLake(settings, open_folder()).table(table)
+    rows = rows_of(table, *(ORDINARY | {"id": number, "whole": number} for number in range(12)))
+    pieces = [rows.slice(0, 1), rows.slice(1, 0), rows.slice(1, 7), rows.slice(8)]
+    added = lake_table.write_pieces("-", iter(pieces), stamp(1))
+    lake_table.commit(added, [], stamp(1))
+    files = sorted(lake_table.files(), key=lambda file: file.bounds["whole"])
+    assert [file.rows for file in files] == [5, 5, 2]
+    assert [file.bounds["whole"] for file in files] == [(0, 4), (5, 9), (10, 11)]
+    read = [list(lake_table.read_pieces(file)) for file in files]
+    assert len(read[0]) == 5
+    assert pa.concat_tables([piece for pieces in read for piece in pieces]) == rows
+    assert pa.concat_tables([lake_table.read(file) for file in files]) == rows
+    keys = pa.concat_tables(list(lake_table.read_pieces(files[2], ("id", "whole"))))
+    assert keys == rows.select(["id", "whole"]).slice(10)
+
+
+def test_pieces_of_another_partition_are_refused(lake: IcebergLake) -> None:
+    table = table_of(partition=("name",))
+    with pytest.raises(LakeError, match="were given as name=other"):
+        lake.table(table).write_pieces("name=other", [rows_of(table, ORDINARY)], stamp(1))
+
+
 def test_a_column_of_nulls_has_no_bounds(lake: IcebergLake) -> None:
     table = table_of()
     lake_table = lake.table(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -183,6 +183,15 @@ class MemoryLakeTable:
 
     def read(self, file: DataFile) -> pa.Table:
         return pq.read_table(io.BytesIO(self._store.objects[file.path])).cast(self._table.arrow)
+
+    def read_pieces(self, file: DataFile, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        rows = self.read(file)
+        rows = rows if columns is None else rows.select(list(columns))
+        size = max(3, rows.num_rows // 4)
+        yield from (rows.slice(start, size) for start in range(0, rows.num_rows, size))
+
+    def write_pieces(self, partition: str, pieces: Iterable[pa.Table], added_by: Stamp) -> Sequence[object]:
+        return self.write({partition: pa.concat_tables(list(pieces))}, added_by)
 
     def write(self, rows: Mapping[str, pa.Table], _added_by: Stamp) -> Sequence[object]:
         written = []

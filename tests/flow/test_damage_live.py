@@ -18,6 +18,7 @@ import structlog
 from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
 from datafingerprint.adapters.kafka_lake_commits import KafkaLakeCommitLog
 from datafingerprint.adapters.lake import IcebergLake
+from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.changes import Changes
 from datafingerprint.ports import EpochReader, EpochRows
 from datafingerprint.schema import TableSchema
@@ -195,7 +196,9 @@ def careless_writer(flow: Any, player: int) -> Any:  # noqa: ANN401 - as above
     ):
         losing = LeavingOut(reader, player)
         writing = threading.Thread(
-            target=LakeWriter(losing, lake, commits, settings.lake, log).run, args=(stop,), daemon=True
+            target=LakeWriter(losing, lake, commits, settings.lake, log, TemporaryScratch("")).run,
+            args=(stop,),
+            daemon=True,
         )
         writing.start()
         try:

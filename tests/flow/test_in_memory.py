@@ -92,7 +92,8 @@ class Turns(threading.Event):
 class World:
     """Source, broker, lake and state store; the services come and go."""
 
-    def __init__(self, directory: Path, partitions: int) -> None:
+    def __init__(self, directory: Path, partitions: int, spill_rows: int = 100_000) -> None:
+        self.spill_rows = spill_rows
         self.url = f"sqlite:///{directory}/state.db"
         self.broker, self.store = Broker(partitions), Store()
         self.keyed: dict[int, Row] = {}
@@ -138,10 +139,11 @@ class World:
     def write(self, turns: int, fault: tuple[int, bool] | None = None, drop: Any = None) -> None:  # noqa: ANN401
         """One life of the lake writer."""
         wrap = wrapping(fault)
-        lake_settings = LakeSettings(flush_s=0.0001, merge_files=2)
+        lake_settings = LakeSettings(flush_s=0.0001, merge_files=2, spill_rows=self.spill_rows)
         reader = wrap(MemoryEpochReader(self.broker, drop))
         lake = MemoryLake(self.store, wrap)
-        writer = LakeWriter(reader, lake, wrap(MemoryLakeCommits(self.broker)), lake_settings, LOG, clock=self.clock)
+        commits = wrap(MemoryLakeCommits(self.broker))
+        writer = LakeWriter(reader, lake, commits, lake_settings, LOG, SCRATCH, clock=self.clock)
         survived(lambda: writer.run(Turns(turns)))
 
     def fingerprint(self, turns: int, fault: tuple[int, bool] | None = None) -> None:
@@ -223,12 +225,12 @@ steps = st.one_of(
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(steps, min_size=4, max_size=14), st.sampled_from([1, 3]))
+@given(st.lists(steps, min_size=4, max_size=14), st.sampled_from([1, 3]), st.sampled_from([1, 4, 100_000]))
 def test_whoever_crashes_wherever_the_lake_is_the_source_and_all_matches(
-    story: list[tuple[str, Any]], partitions: int
+    story: list[tuple[str, Any]], partitions: int, spill_rows: int
 ) -> None:
     with TemporaryDirectory() as directory:
-        world = World(Path(directory), partitions)
+        world = World(Path(directory), partitions, spill_rows)
         for step, detail in story:
             if step == "publish":
                 world.publish(detail)

@@ -75,7 +75,7 @@ def write(world: World, commits: MemoryLakeCommits, rows_at_once: int, turns: in
     """One life of the lake writer, which commits whenever so many rows have come."""
     settings = LakeSettings(flush_s=1e9, flush_rows=rows_at_once)
     reader, lake = MemoryEpochReader(world.broker), MemoryLake(world.store)
-    LakeWriter(reader, lake, commits, settings, LOG, clock=world.clock).run(Turns(turns))
+    LakeWriter(reader, lake, commits, settings, LOG, TemporaryScratch(""), clock=world.clock).run(Turns(turns))
 
 
 class Unpublished(MemoryLakeCommits):

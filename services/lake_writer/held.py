@@ -1,0 +1,97 @@
+"""Changes of one table that wait to be folded: in memory while they are few, in parts on disk when they are many.
+
+On disk they are parted by identity, so that everything that happened to one row lies in one part, in order, and every
+part is folded by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from datafingerprint.changes import Changes
+from datafingerprint.routing import routed
+from datafingerprint.schema import TableSchema
+from datafingerprint.scratch import Scratch
+from services.lake_writer.fold import NetChange, fold
+from services.lake_writer.laid_aside import LaidAside, Place
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Changes that lie in the file, with what the file does not say of them."""
+
+    epoch: int
+    kafka_partition: int
+    table: TableSchema
+    version: int
+    partition: str | None
+    place: Place
+
+    def read(self, file: LaidAside) -> Changes:
+        return Changes(self.table, self.version, file.get(self.place), self.partition)
+
+
+@dataclass(slots=True)
+class _Disk:
+    file: LaidAside
+    parts: list[list[_Piece]]
+
+
+@dataclass(slots=True)
+class HeldChanges:
+    """Changes of one table in the order in which they were read.
+
+    Args:
+        rows_max: How many rows are held in memory.
+        scratch: Where more of them go.
+    """
+
+    rows_max: int
+    scratch: Scratch
+    rows: int = 0
+    _memory: list[tuple[int, int, Changes]] = field(default_factory=list)
+    _disk: _Disk | None = None
+
+    def expect(self, rows: int) -> None:
+        """Says how many rows follow; when they will be too many, all go to the disk, in parts of half of `rows_max`."""
+        if self._disk is None and self.rows + rows > self.rows_max:
+            number = max(2, -(-2 * (self.rows + rows) // self.rows_max))
+            self._disk = _Disk(LaidAside(self.scratch), [[] for _ in range(number)])
+            memory, self._memory = self._memory, []
+            for epoch, kafka_partition, changes in memory:
+                self._put(self._disk, epoch, kafka_partition, changes)
+
+    def add(self, epoch: int, kafka_partition: int, changes: Changes) -> None:
+        """Takes the next changes of a Kafka partition."""
+        self.rows += changes.rows.num_rows
+        if self._disk is None:
+            self._memory.append((epoch, kafka_partition, changes))
+        else:
+            self._put(self._disk, epoch, kafka_partition, changes)
+
+    def _put(self, disk: _Disk, epoch: int, kafka_partition: int, changes: Changes) -> None:
+        for part, one in routed(changes, len(disk.parts)):
+            disk.parts[part].append(
+                _Piece(epoch, kafka_partition, one.table, one.version, one.partition, disk.file.put(one.rows))
+            )
+
+    @property
+    def parts(self) -> int:
+        """In how many parts they are folded; 1 in memory."""
+        return len(self._disk.parts) if self._disk else 1
+
+    def folded(self, table: TableSchema, after_epoch: int) -> Iterator[NetChange]:
+        """The net effect of what came after an epoch, part by part."""
+        if self._disk is None:
+            yield fold(table, [(number, changes) for epoch, number, changes in self._memory if epoch > after_epoch])
+            return
+        for part in self._disk.parts:
+            wanted = [one for one in part if one.epoch > after_epoch]
+            yield fold(table, [(one.kafka_partition, one.read(self._disk.file)) for one in wanted])
+
+    def close(self) -> None:
+        """Lets go of all."""
+        self._memory = []
+        if self._disk is not None:
+            self._disk.file.close()

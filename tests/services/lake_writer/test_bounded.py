@@ -1,0 +1,159 @@
+"""A commit in pieces puts the same rows into the lake as one that holds everything in memory."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datafingerprint.adapters.scratch import TemporaryScratch
+from datafingerprint.changes import Changes, reset
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.partitions import partitioning
+from datafingerprint.ports import Stamp
+from datafingerprint.routing import routed
+from datafingerprint.schema import TableSchema
+from services.lake_writer import runs
+from services.lake_writer.bounded import BoundedCommit
+from services.lake_writer.fold import fold
+from services.lake_writer.held import HeldChanges
+from services.lake_writer.rewrite import Applied, MergePolicy, apply
+from services.lake_writer.runs import SortedRuns
+from tests.datafingerprint.drawn import KEYED, MULTISET, History, Row, arrow, change_rows, histories, multiset
+from tests.flow.memory import MemoryLakeTable, Store
+
+SCRATCH = TemporaryScratch("")
+EPOCH = 2
+
+
+def stamp(epoch: int) -> Stamp:
+    return Stamp("stream", epoch, SourcePosition(f"0-1-{epoch}", "binlog.000001", epoch * 100))
+
+
+def lake_of(table: TableSchema, rows: Sequence[Row], file_rows: int) -> tuple[Store, MemoryLakeTable]:
+    """A lake table that holds rows, in files of a few."""
+    store = Store()
+    lake_table = MemoryLakeTable(store, table)
+    names = sorted({one for part in rows for one in [partition_of(table, part)]})
+    added = []
+    for name in names:
+        members = [row for row in rows if partition_of(table, row) == name]
+        for start in range(0, len(members), file_rows):
+            added += lake_table.write({name: arrow(table, members[start : start + file_rows])}, stamp(1))
+    lake_table.commit(added, [], stamp(1))
+    return store, lake_table
+
+
+def partition_of(table: TableSchema, row: Row) -> str:
+    return partitioning(table).name(row)
+
+
+def held_of(parts: Sequence[tuple[int, Changes]], rows_max: int) -> HeldChanges:
+    """The changes as the writer holds them; with so few in memory, on disk."""
+    held = HeldChanges(rows_max, SCRATCH)
+    held.expect(sum(one.rows.num_rows for _, one in parts))
+    for partition, one in parts:
+        held.add(EPOCH, partition, one)
+    return held
+
+
+def applied_in_pieces(
+    table: TableSchema, lake_table: MemoryLakeTable, held: HeldChanges, policy: MergePolicy
+) -> Applied:
+    with closing(held):
+        commit = BoundedCommit(table, lake_table, stamp(EPOCH), policy, SCRATCH)
+        return commit.apply(held.folded(table, 0), held.parts)
+
+
+@pytest.fixture(autouse=True)
+def short_runs() -> Iterator[None]:
+    """Runs of a few rows, read in slices of one or two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "_RUN_OCTETS", 100)
+        patch.setattr(runs, "_SLICE_OCTETS", 40)
+        yield
+
+
+@given(
+    histories(),
+    st.none() | st.sampled_from(["Part=a", "Part=null", "Part="]),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.sampled_from([1, 2, 5, 1000]),
+    st.builds(MergePolicy, st.integers(1, 3), st.sampled_from([2, 4, 1000])),
+)
+@settings(max_examples=50, deadline=None)
+def test_pieces_come_to_the_same_as_the_whole(
+    history: History, partition: str | None, partitions: int, file_rows: int, rows_max: int, policy: MergePolicy
+) -> None:
+    table = history.table
+    parts = routed(history.changes(0, 7), partitions)
+    if partition is not None:
+        parts += routed(reset(table, 1, partition=partition), partitions)
+    parts += routed(history.changes(7), partitions)
+    whole_store, whole = lake_of(table, history.initial, file_rows)
+    expected = apply(table, whole, fold(table, parts), stamp(EPOCH), policy)
+    store, lake_table = lake_of(table, history.initial, file_rows)
+    found = applied_in_pieces(table, lake_table, held_of(parts, rows_max), policy)
+    assert multiset(store.rows(table).to_pylist()) == multiset(whole_store.rows(table).to_pylist())
+    if partition is None:
+        assert multiset(store.rows(table).to_pylist()) == multiset(history.final)
+    assert (found.rows_added, found.rows_removed) == (expected.rows_added, expected.rows_removed)
+    assert found.rows_missing == expected.rows_missing
+
+
+@pytest.mark.parametrize(("table", "number"), [(KEYED, 50_000), (MULTISET, 6_000)])
+def test_a_transaction_of_fifty_thousand_rows_passes_a_limit_of_a_thousand(
+    table: TableSchema, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_RUN_OCTETS", 50_000)
+    monkeypatch.setattr(runs, "_SLICE_OCTETS", 2_000)
+    rows = [{"id": one, "Part": "ab"[one % 2], "n": one} for one in range(number)]
+    random.Random(1).shuffle(rows)
+    store, lake_table = lake_of(table, [], 1)
+    policy = MergePolicy(8, 20_000)
+
+    def carry_out(events: list[Row]) -> None:
+        held = held_of([(0, change_rows(table, events))], 1_000)
+        assert held.parts >= 10
+        applied_in_pieces(table, lake_table, held, policy)
+
+    carry_out([{"op": "c", "tx": 0, "before": None, "after": row} for row in rows])
+    assert multiset(store.rows(table).to_pylist()) == multiset(rows)
+    changed = [{**row, "n": -1, "Part": "abc"[row["id"] % 3]} for row in rows]
+    carry_out([{"op": "u", "tx": 0, "before": old, "after": new} for old, new in zip(rows, changed, strict=True)])
+    assert multiset(store.rows(table).to_pylist()) == multiset(changed)
+    carry_out([{"op": "d", "tx": 0, "before": row, "after": None} for row in changed[1_000:]])
+    assert multiset(store.rows(table).to_pylist()) == multiset(changed[:1_000])
+
+
+@given(st.lists(st.lists(st.integers(-5, 5), max_size=6), max_size=6), st.integers(20, 400), st.integers(1, 100))
+@settings(max_examples=30, deadline=None)
+def test_runs_give_back_every_row_by_partition_and_key(
+    given_rows: list[list[int]], run_octets: int, slice_octets: int
+) -> None:
+    whole = [{"id": number, "Part": [None, "a", "b"][number % 3], "n": None} for part in given_rows for number in part]
+    with pytest.MonkeyPatch.context() as patch, closing(SortedRuns(KEYED, SCRATCH)) as sorting:
+        patch.setattr(runs, "_RUN_OCTETS", run_octets)
+        patch.setattr(runs, "_SLICE_OCTETS", slice_octets)
+        for part in given_rows:
+            sorting.add(arrow(KEYED, [{"id": one, "Part": [None, "a", "b"][one % 3], "n": None} for one in part]))
+        found = [(name, pa.concat_tables(list(pieces)).to_pylist()) for name, pieces in sorting.by_partition()]
+    assert [name for name, _ in found] == sorted({partition_of(KEYED, row) for row in whole})
+    for name, rows in found:
+        expected = [row["id"] for row in whole if partition_of(KEYED, row) == name]
+        assert [row["id"] for row in rows] == sorted(expected)
+
+
+def test_copies_that_leave_are_taken_once_over_all_files() -> None:
+    row: Row = {"id": 1, "Part": "a", "n": 1}
+    store, lake_table = lake_of(MULTISET, [row] * 5, 2)
+    gone = [{"op": "d", "tx": 0, "before": row, "after": None}] * 3
+    found = applied_in_pieces(MULTISET, lake_table, held_of([(0, change_rows(MULTISET, gone))], 1), MergePolicy(8, 100))
+    assert store.rows(MULTISET).num_rows == 2
+    assert (found.rows_removed, found.rows_missing) == (3, 0)
