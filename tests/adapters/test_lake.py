@@ -20,6 +20,7 @@ from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.update import TableRequirement, TableUpdate
 from sqlalchemy.exc import OperationalError
 
+from datafingerprint.adapters import lake_parquet
 from datafingerprint.adapters.lake import IcebergLake, IcebergLakeTable
 from datafingerprint.adapters.lake_connection import CATALOG_NAME, LakeConnection, connect
 from datafingerprint.adapters.lake_manifests import MANIFESTS_MAX, Manifests, Replacement
