@@ -10,11 +10,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from datafingerprint.charsets import KNOWN
 from datafingerprint.errors import SourceError
 from datafingerprint.schema import Column, Kind
-
-UTF8_CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
-"""Character sets whose stored octets are UTF-8 as they are."""
 
 _INTEGER_OCTETS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
 _GEOMETRIES = (
@@ -101,7 +99,7 @@ def column(name: str, type_text: str, *, nullable: bool, charset: str | None, as
         raise SourceError(f"type {type_text} of column {name} cannot be carried exactly")
     if as_bytes:
         return _octets(name, type_text, kind, nullable=nullable)
-    if kind in _IN_CHARSET and charset not in UTF8_CHARSETS:
+    if kind in _IN_CHARSET and charset not in KNOWN:
         raise SourceError(f"type {type_text} in {charset} of column {name} cannot be carried exactly")
     return _described(Column(name, type_text, kind, nullable=nullable), parsed, charset or "")
 

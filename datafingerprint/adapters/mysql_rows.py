@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datafingerprint import decimals, temporal
+from datafingerprint.charsets import UTF8, texts
 from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
 
 
@@ -29,6 +30,9 @@ def _expression(column: Column) -> str:
     if column.kind is Kind.BIT:
         return f"CAST({quoted} + 0 AS CHAR)"
     # A ZEROFILL integer keeps its zeros in a cast; they are no part of the value and are parsed away.
+    if column.kind is Kind.TEXT and column.charset not in UTF8:
+        # Decoded here, by the table that the binlog is decoded by: a server would write a `?` for what it cannot say.
+        return f"CAST({quoted} AS BINARY)"
     # JSON is printed alike without a cast, which would make NULL of one that is longer than a packet.
     return quoted if column.kind in (Kind.TEXT, Kind.JSON) else f"CAST({quoted} AS CHAR)"
 
@@ -56,29 +60,35 @@ def _as_is(values: Sequence[str | bytes | None], column: Column) -> pa.Array:
     return pa.array(values, column.arrow)
 
 
-def _part(texts: pa.Array, start: int, stop: int) -> temporal.Integers:
-    sliced = pc.utf8_slice_codeunits(texts, start, stop)
+def _text(values: Sequence[str | bytes | None], column: Column) -> pa.Array:
+    if column.charset in UTF8:
+        return pa.array(values, pa.string())
+    return texts(pa.array(values, pa.binary()), column.charset, column.name)
+
+
+def _part(shown: pa.Array, start: int, stop: int) -> temporal.Integers:
+    sliced = pc.utf8_slice_codeunits(shown, start, stop)
     return np.asarray(sliced.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _days(texts: pa.Array) -> temporal.Days:
-    return temporal.days(_part(texts, 0, 4), _part(texts, 5, 7), _part(texts, 8, 10))
+def _days(shown: pa.Array) -> temporal.Days:
+    return temporal.days(_part(shown, 0, 4), _part(shown, 5, 7), _part(shown, 8, 10))
 
 
 def _date(values: Sequence[str | None], _: Column) -> pa.Array:
     given = pa.array(values, pa.string())
-    texts = pc.fill_null(given, "0000-00-00")
-    return temporal.date_column(_days(texts), given.is_null().to_numpy(zero_copy_only=False))
+    shown = pc.fill_null(given, "0000-00-00")
+    return temporal.date_column(_days(shown), given.is_null().to_numpy(zero_copy_only=False))
 
 
 def _moment(values: Sequence[str | None], column: Column) -> pa.Array:
     given = pa.array(values, pa.string())
-    texts = pc.utf8_rpad(pc.fill_null(given, "0000-00-00 00:00:00"), 20, ".")
-    texts = pc.utf8_rpad(texts, 26, "0")
-    seconds = _part(texts, 11, 13) * 3600 + _part(texts, 14, 16) * 60 + _part(texts, 17, 19)
-    day_us = seconds * 1_000_000 + _part(texts, 20, 26)
+    shown = pc.utf8_rpad(pc.fill_null(given, "0000-00-00 00:00:00"), 20, ".")
+    shown = pc.utf8_rpad(shown, 26, "0")
+    seconds = _part(shown, 11, 13) * 3600 + _part(shown, 14, 16) * 60 + _part(shown, 17, 19)
+    day_us = seconds * 1_000_000 + _part(shown, 20, 26)
     null = given.is_null().to_numpy(zero_copy_only=False)
-    return temporal.moment_column(_days(texts), day_us, null, column.arrow)
+    return temporal.moment_column(_days(shown), day_us, null, column.arrow)
 
 
 def _time(values: Sequence[str | None], _: Column) -> pa.Array:
@@ -102,4 +112,5 @@ _PARSERS: dict[Kind, Callable[[Sequence[Any], Column], pa.Array]] = {
     Kind.TIMESTAMP: _moment,
     Kind.TIME: _time,
     **dict.fromkeys((*TEXT_KINDS, *BYTES_KINDS), _as_is),
+    Kind.TEXT: _text,
 }

@@ -7,11 +7,13 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pymysql
 from pymysql.cursors import DictCursor, SSCursor
 
 from datafingerprint.adapters import binlog_dump
 from datafingerprint.adapters.mariadb_server import MariaDbServer
+from datafingerprint.adapters.mysql_charsets import require_same_conversion
 from datafingerprint.adapters.mysql_connection import connect
 from datafingerprint.adapters.mysql_definition import described_table
 from datafingerprint.adapters.mysql_errors import translated
@@ -20,7 +22,7 @@ from datafingerprint.adapters.mysql_server import MySqlServer
 from datafingerprint.adapters.server import Replica, Server, quoted_table
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import ConfigError, DataFingerprintError, SourceError, Stop
+from datafingerprint.errors import ConfigError, DataFingerprintError, DecodeError, SourceError, Stop
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import SnapshotRows
 from datafingerprint.schema import TableSchema
@@ -115,6 +117,7 @@ class BinlogSource:
             for row in filter(_is_exact, chosen):
                 try:
                     table = self._definition(cursor, row)
+                    require_same_conversion(cursor, [table], self._where)
                     partitioning(table)
                     tables.append(table)
                 except Stop as error:
@@ -254,13 +257,19 @@ class Snapshot:
         while True:
             with translated(self._where):
                 fetched = cursor.fetchmany(self._rows_max)
-            rows = arrow_rows(table, fetched)
+            rows = self._decoded(table, fetched)
             last = len(fetched) < self._rows_max
             if last:
                 cursor.close()
             yield SnapshotRows(table.table, rows, estimated, last)
             if last:
                 return
+
+    def _decoded(self, table: TableSchema, fetched: Sequence[Sequence[Any]]) -> pa.Table:
+        try:
+            return arrow_rows(table, fetched)
+        except DecodeError as error:
+            raise DecodeError(error.what, where=f"{table.table} on {self._where}", remedy=error.remedy) from error
 
     def _estimate(self, table: TableSchema) -> int:
         with self._connection.cursor() as cursor:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from datafingerprint.changes import Changes, Op, changes
 from datafingerprint.epochs import SourcePosition, Transaction
+from datafingerprint.errors import DecodeError
 from datafingerprint.schema import TableSchema
 from services.cdc import images
 from services.cdc.images import Decoded, Field
@@ -180,7 +181,11 @@ class EpochBuilder:
         table = watched.table
         layout = self._layout(table, events[0][2], where)
         octets = b"".join(rows.octets for _, _, rows in events)
-        decoded = images.decode(octets, layout, table)
+        try:
+            decoded = images.decode(octets, layout, table)
+        except DecodeError as error:
+            at = f"{table.table}, in an epoch that ends at {where}"
+            raise DecodeError(error.what, where=at, remedy=error.remedy) from error
         self._learn(table.table, decoded, len(octets))
         for name, count in decoded.impossible.items():
             key = f"{table.table}.{name}"

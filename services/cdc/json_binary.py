@@ -48,16 +48,9 @@ def json_text(octets: bytes) -> str:
         # What the server stores where NULL met a NOT NULL column in a lenient mode, and reads as this.
         return "null"
     try:
-        return _value(octets[0], octets, 1)
+        return _Document(octets).value(octets[0], 1)
     except (struct.error, IndexError, KeyError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"a JSON document of {len(octets)} bytes is damaged") from error
-
-
-def _value(kind: int, octets: bytes, at: int) -> str:
-    reader = _READERS.get(kind)
-    if reader is None:
-        raise DecodeError(f"a JSON document holds a value of the unknown type {kind}")
-    return reader(octets, at)
 
 
 @lru_cache(maxsize=1024)
@@ -66,31 +59,56 @@ def _form(width: int, keys: int, entries: int) -> struct.Struct:
     return struct.Struct("<" + _KEY[width] * keys + _ENTRY[width] * entries)
 
 
-def _array(octets: bytes, start: int, width: int) -> str:
-    count, _ = _COUNTS[width].unpack_from(octets, start)
-    entries = _form(width, 0, count).unpack_from(octets, start + 2 * width)
-    return f"[{', '.join(_entries(octets, start, width, entries))}]"
+class _Document:
+    """A document while it is read."""
 
+    __slots__ = ("_entries_left", "_octets")
 
-def _object(octets: bytes, start: int, width: int) -> str:
-    count, _ = _COUNTS[width].unpack_from(octets, start)
-    fields = _form(width, count, count).unpack_from(octets, start + 2 * width)
-    keys, entries = fields[: 2 * count], fields[2 * count :]
-    names = [
-        _quoted(_cut(octets, start + offset, length).decode())
-        for offset, length in zip(keys[::2], keys[1::2], strict=True)
-    ]
-    values = _entries(octets, start, width, entries)
-    return f"{{{', '.join([f'{name}: {value}' for name, value in zip(names, values, strict=True)])}}}"
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        # Every entry takes three octets: damaged offsets could lead in circles, or many times to one place.
+        self._entries_left = len(octets) // 3
 
+    def value(self, kind: int, at: int) -> str:
+        """The text of the value that begins there."""
+        if kind <= _LARGE_OBJECT:
+            return self._object(at, 2 if kind == _SMALL_OBJECT else 4)
+        if kind <= _LARGE_ARRAY:
+            return self._array(at, 2 if kind == _SMALL_ARRAY else 4)
+        reader = _READERS.get(kind)
+        if reader is None:
+            raise DecodeError(f"a JSON document holds a value of the unknown type {kind}")
+        return reader(self._octets, at)
 
-def _entries(octets: bytes, start: int, width: int, entries: tuple[int, ...]) -> list[str]:
-    """The values, each as it stands in its entry, or else where the entry says."""
-    inlined = _INLINED[width]
-    return [
-        _inlined(kind, field) if kind in inlined else _value(kind, octets, start + field)
-        for kind, field in zip(entries[::2], entries[1::2], strict=True)
-    ]
+    def _count(self, start: int, width: int) -> int:
+        count: int = _COUNTS[width].unpack_from(self._octets, start)[0]
+        self._entries_left -= count
+        if self._entries_left < 0:
+            raise IndexError
+        return count
+
+    def _array(self, start: int, width: int) -> str:
+        entries = _form(width, 0, self._count(start, width)).unpack_from(self._octets, start + 2 * width)
+        return f"[{', '.join(self._values(start, width, entries))}]"
+
+    def _object(self, start: int, width: int) -> str:
+        count = self._count(start, width)
+        fields = _form(width, count, count).unpack_from(self._octets, start + 2 * width)
+        keys, entries = fields[: 2 * count], fields[2 * count :]
+        names = [
+            _quoted(_cut(self._octets, start + offset, length).decode())
+            for offset, length in zip(keys[::2], keys[1::2], strict=True)
+        ]
+        values = self._values(start, width, entries)
+        return f"{{{', '.join([f'{name}: {value}' for name, value in zip(names, values, strict=True)])}}}"
+
+    def _values(self, start: int, width: int, entries: tuple[int, ...]) -> list[str]:
+        """The values, each as it stands in its entry, or else where the entry says."""
+        inlined = _INLINED[width]
+        return [
+            _inlined(kind, field) if kind in inlined else self.value(kind, start + field)
+            for kind, field in zip(entries[::2], entries[1::2], strict=True)
+        ]
 
 
 def _inlined(kind: int, field: int) -> str:
@@ -191,10 +209,6 @@ def _moment(kind: int, packed: int) -> str:
 
 
 _READERS: dict[int, Reader] = {
-    _SMALL_OBJECT: lambda octets, at: _object(octets, at, 2),
-    _LARGE_OBJECT: lambda octets, at: _object(octets, at, 4),
-    _SMALL_ARRAY: lambda octets, at: _array(octets, at, 2),
-    _LARGE_ARRAY: lambda octets, at: _array(octets, at, 4),
     _LITERAL: lambda octets, at: _LITERALS[octets[at]],
     _INT16: _number("<h"),
     _UINT16: _number("<H"),

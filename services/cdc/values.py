@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datafingerprint import decimals, temporal
+from datafingerprint.charsets import texts
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, Kind
 from services.cdc.addresses import inet4_text, inet6_text, uuid_text
@@ -101,10 +102,7 @@ def _strings(cut: Cut, prefix: int, column: Column) -> pa.Array:
 
 
 def _texts(values: pa.Array, column: Column) -> pa.Array:
-    try:
-        return values.cast(pa.string())
-    except pa.ArrowInvalid:
-        raise DecodeError(f"a text in column {column.name} is no UTF-8") from None
+    return texts(values, column.charset or "utf8mb4", column.name)
 
 
 def _padded(values: pa.Array, column: Column) -> pa.Array:
@@ -128,12 +126,12 @@ def _as_they_are(values: pa.Array, _: Column) -> pa.Array:
 def _of_unique(form: Callable[[bytes], str], width: int = 0) -> Callable[[pa.Array, Column], pa.Array]:
     """A column's texts, each made once from the octets that it is stored as; the log leaves out zeros at the end."""
 
-    def texts(values: pa.Array, _: Column) -> pa.Array:
+    def made_once(values: pa.Array, _: Column) -> pa.Array:
         coded = values.dictionary_encode()
         made = [form(one.ljust(width, b"\0")) for one in coded.dictionary.to_pylist()]
         return pa.DictionaryArray.from_arrays(coded.indices, pa.array(made, pa.string())).cast(pa.string())
 
-    return texts
+    return made_once
 
 
 _STRINGS: dict[Kind, Callable[[pa.Array, Column], pa.Array]] = {
@@ -254,11 +252,11 @@ def _decimal_texts(groups: list[tuple[int, Integers]], negative: Mask, null: Mas
 
 def _labelled(raw: Octets, null: Mask, column: Column, logged: LoggedColumn) -> pa.Array:
     """ENUM: the number of a label from 1, 0 for the empty text of a refused value. SET: a bit for each label."""
-    labels = [label.decode() for label in logged.labels]
+    labels = texts(pa.array(logged.labels, pa.binary()), column.charset or "utf8mb4", column.name).to_pylist()
     numbers, indices = np.unique(np.where(null, 0, little(raw)), return_inverse=True)
     form = _enum_text if column.kind is Kind.ENUM else _set_text
-    texts = [form(int(number) % (1 << _LONG_BITS), labels, column) for number in numbers]
-    coded = pa.DictionaryArray.from_arrays(pa.array(indices.astype(np.int32), mask=null), pa.array(texts, pa.string()))
+    made = [form(int(number) % (1 << _LONG_BITS), labels, column) for number in numbers]
+    coded = pa.DictionaryArray.from_arrays(pa.array(indices.astype(np.int32), mask=null), pa.array(made, pa.string()))
     return coded.cast(pa.string())
 
 

@@ -43,8 +43,8 @@ def test_a_type_is_read_from_its_words(type_text: str, kind: Kind, attributes: d
 @pytest.mark.parametrize(
     ("type_text", "charset"),
     [
-        ("varchar(9)", "latin1"),
-        ("enum('a')", "gbk"),
+        ("varchar(9)", "no_such_charset"),
+        ("enum('a')", "no_such_charset"),
         ("varchar(9) /*M!100301 COMPRESSED*/", "utf8mb4"),
         ("datetime /* mariadb-5.3 */", None),
         ("no_such_type", None),
@@ -54,6 +54,11 @@ def test_a_type_is_read_from_its_words(type_text: str, kind: Kind, attributes: d
 def test_what_cannot_be_exact_is_refused_by_name(type_text: str, charset: str | None) -> None:
     with pytest.raises(SourceError, match="of column c cannot be carried exactly"):
         column("c", type_text, nullable=True, charset=charset)
+
+
+def test_a_text_keeps_the_name_of_its_character_set() -> None:
+    for charset in ("latin1", "gbk", "utf16"):
+        assert column("c", "char(9)", nullable=True, charset=charset).charset == charset
 
 
 def test_a_text_in_any_charset_may_be_watched_as_bytes() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from datafingerprint.charsets import IN_CODE_UNITS, TABLES, table_of
 from tests.fuzz.documents import DOCUMENTS
 
 Value = str | dict[str, str] | None
@@ -93,6 +94,22 @@ def _labelled(draw: st.DrawFn) -> Typed:
     return f"SET({', '.join(map(_quoted, plain))})", st.lists(st.sampled_from(plain), unique=True).map(",".join)
 
 
+def _in_charset(server: str) -> Drawn:
+    """Texts and labels in another character set than UTF-8."""
+    charsets = sorted((TABLES if server == "mysql" else TABLES - {"gb18030"}) | IN_CODE_UNITS.keys())
+    return st.tuples(st.sampled_from(charsets), st.sampled_from(["VARCHAR(40)", "CHAR(40)", "TEXT", "ENUM"])).map(
+        lambda drawn: _text_in(*drawn)
+    )
+
+
+def _text_in(charset: str, words: str) -> Typed:
+    letters = sorted(table_of(charset).values()) if charset in TABLES else ["a", " ", "\0", "é", "漢", "\uffff"]
+    if words == "ENUM":
+        labels = [letter for letter in letters if letter.isalnum()][:: max(1, len(letters) // 9)]
+        return f"ENUM({', '.join(map(_quoted, labels))}) CHARACTER SET {charset}", st.sampled_from(labels)
+    return f"{words} CHARACTER SET {charset}", st.text(st.sampled_from([*letters, " "]), max_size=20)
+
+
 def _with_digits(name: str, values: st.SearchStrategy[Value]) -> Drawn:
     return st.integers(0, 6).map(lambda digits: (f"{name}({digits})", values))
 
@@ -133,8 +150,9 @@ OF_ONE_SERVER: dict[str, tuple[Drawn, ...]] = {
     "mariadb": (
         _fixed("UUID", st.uuids(version=4).map(str)),
         _fixed("INET6", st.ip_addresses(v=6).map(str)),
+        _in_charset("mariadb"),
     ),
-    "mysql": (_fixed("JSON", DOCUMENTS.map(lambda expression: {"sql": expression})),),
+    "mysql": (_fixed("JSON", DOCUMENTS.map(lambda expression: {"sql": expression})), _in_charset("mysql")),
 }
 NAMES = st.text(st.sampled_from("abXYZ_09 |=%\"'`.é漢#"), min_size=1, max_size=6).filter(
     lambda name: name == name.strip()

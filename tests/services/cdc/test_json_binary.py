@@ -34,6 +34,10 @@ DOUBLES = {
 }
 
 
+IN_CIRCLES = "02 0200 0a00 02 0000 02 0000"
+"""An array that holds itself twice."""
+
+
 @pytest.mark.parametrize("octets", STORED)
 def test_a_stored_document_has_its_text(octets: str) -> None:
     assert json_text(bytes.fromhex(octets)) == STORED[octets]
@@ -50,7 +54,20 @@ def test_the_text_of_a_double_gives_it_back(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "octets", ["02", "0001", "000200ff00", "0c056162", "0f", "0ff60501", "ff00", "0b000000000000f07f", "0409", "0c01ff"]
+    "octets",
+    [
+        "02",
+        "0001",
+        "000200ff00",
+        "0c056162",
+        "0f",
+        "0ff60501",
+        "ff00",
+        "0b000000000000f07f",
+        "0409",
+        "0c01ff",
+        IN_CIRCLES,
+    ],
 )
 def test_bytes_that_are_no_document_are_refused(octets: str) -> None:
     with pytest.raises(DecodeError, match="JSON document"):

@@ -1,0 +1,39 @@
+"""Which character set is stored how, and the tables of codes and characters."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib.resources import files
+
+UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
+"""Their octets are UTF-8 as they are stored."""
+
+IN_CODE_UNITS: dict[str, tuple[str, str]] = {
+    "ucs2": ("utf-16-be", ">u2"),
+    "utf16": ("utf-16-be", ">u2"),
+    "utf16le": ("utf-16-le", "<u2"),
+    "utf32": ("utf-32-be", ">u4"),
+}
+"""Unicode in units of two or four octets: the codec, and the unit."""
+
+TABLES = frozenset(
+    {
+        *("armscii8", "cp1250", "cp1251", "cp1256", "cp1257", "cp850", "cp852", "cp866", "dec8", "geostd8", "greek"),
+        *("hebrew", "hp8", "keybcs2", "koi8r", "koi8u", "latin1", "latin2", "latin5", "latin7", "macce", "macroman"),
+        *("swe7", "tis620"),
+        *("big5", "cp932", "eucjpms", "euckr", "gb18030", "gb2312", "gbk", "sjis", "ujis"),
+    }
+)
+"""Those of one octet, then those of up to four."""
+
+
+@lru_cache(maxsize=len(TABLES))
+def table_of(charset: str) -> dict[bytes, str]:
+    """The character of every code; a file holds, for the first code of each run, the characters of the run."""
+    text = files("datafingerprint.charsets").joinpath("tables", f"{charset}.json").read_text(encoding="utf-8")
+    table: dict[bytes, str] = {}
+    for first, characters in json.loads(text).items():
+        lead, last = bytes.fromhex(first)[:-1], bytes.fromhex(first)[-1]
+        table |= {lead + bytes([last + number]): character for number, character in enumerate(characters)}
+    return table

@@ -1,0 +1,1 @@
+"""Writes down the tables of character sets that the project ships, from a server."""

@@ -1,0 +1,68 @@
+"""The character of every code of a character set, as a server converts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+OCTETS = range(256)
+_BLOCK = 4096
+_SURROGATES = range(0xD800, 0xE000)
+_UNICODE_END = 0x110000
+_IN_FOUR_OCTETS = 4
+
+
+def fill_codes(cursor: Any) -> None:  # noqa: ANN401 - a pymysql cursor
+    """Makes the temporary table `codes` of everything that could be a code of one to three octets."""
+    cursor.execute("CREATE TEMPORARY TABLE codes (b VARBINARY(3) PRIMARY KEY)")
+    values = ", ".join(f"(x'{code.hex()}')" for code in _candidates())
+    cursor.execute(f"INSERT INTO codes VALUES {values}")
+
+
+def _candidates() -> Iterator[bytes]:
+    for first in OCTETS:
+        yield bytes([first])
+        for second in OCTETS if first >= 0x80 else ():  # noqa: PLR2004 - no character set has codes that begin lower
+            yield bytes([first, second])
+    for second in range(0x80, 256):
+        yield from (bytes([0x8F, second, third]) for third in range(0x80, 256))
+
+
+def read_table(cursor: Any, charset: str) -> dict[bytes, str]:  # noqa: ANN401 - a pymysql cursor
+    """The character of every code that the server gives back for it; `fill_codes` has been called.
+
+    Codes of four octets are left out: those of gb18030 follow a rule.
+    """
+    texts = f"SELECT b, CAST(b AS CHAR CHARACTER SET {charset}) t FROM codes"
+    converted = f"SELECT b, CHAR_LENGTH(t) n, CONVERT(t USING utf8mb4) u FROM ({texts}) x"
+    cursor.execute(f"SELECT b, HEX(u), HEX(CONVERT(u USING {charset})) FROM ({converted}) y WHERE n = 1")
+    return {
+        code: bytes.fromhex(utf8).decode()
+        for code, utf8, again in cursor.fetchall()
+        if utf8 and bytes.fromhex(again) == code
+    }
+
+
+def read_gb18030(cursor: Any) -> Iterator[tuple[str, bytes, str]]:  # noqa: ANN401 - a pymysql cursor
+    """For blocks of all characters of Unicode: themselves, their codes back to back, and what these become again."""
+    for start in range(0, _UNICODE_END, _BLOCK):
+        block = "".join(chr(number) for number in range(start, start + _BLOCK) if number not in _SURROGATES)
+        if block:
+            coded = f"CONVERT(_utf8mb4 x'{block.encode().hex()}' USING gb18030)"
+            cursor.execute(f"SELECT HEX({coded}), HEX(CONVERT({coded} USING utf8mb4))")
+            octets, again = cursor.fetchone()
+            yield block, bytes.fromhex(octets), bytes.fromhex(again).decode()
+
+
+def runs(table: dict[bytes, str]) -> dict[str, str]:
+    """As a file holds a table: for the first code of each run of consecutive ones, the characters of the run."""
+    found: dict[str, str] = {}
+    first = last = b""
+    for code in sorted(table, key=lambda code: (len(code), code)):
+        if last and code[:-1] == last[:-1] and len(code) == len(last) and code[-1] == last[-1] + 1:
+            found[first.hex()] += table[code]
+        else:
+            first = code
+            found[first.hex()] = table[code]
+        last = code
+    return found
