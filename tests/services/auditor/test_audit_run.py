@@ -1,0 +1,351 @@
+"""One audit against a source in memory: units, views that grow old, pauses, what is inconclusive, what is resumed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import structlog
+
+from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.audit import Finding, Hop, Load
+from datafingerprint.audits import AuditState, Origin, Scope, StoredAudit
+from datafingerprint.column_types import column
+from datafingerprint.config import Audit
+from datafingerprint.epochs import Epoch, SourcePosition
+from datafingerprint.errors import ConfigError, SourceError, Unavailable, UnmeasuredError
+from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.ledger import Advance, Progress, SumKey
+from datafingerprint.ports import EpochRows
+from datafingerprint.schema import TableSchema
+from datafingerprint.sql.mysql_ranges import KeyRange
+from datafingerprint.verdict import Outcome
+from services.auditor.alignment import StreamSide
+from services.auditor.audit_run import Seen
+from services.auditor.command import run_command
+from services.auditor.service import AuditService
+
+GAMES = "s.games"
+POSITION = SourcePosition("0-1-5", "f", 5)
+LOG = structlog.get_logger()
+Rows = Mapping[str, int]
+
+
+def of(rows: int) -> Fingerprint:
+    return Fingerprint(rows, 7 * rows, 11 * rows)
+
+
+@dataclass
+class MemoryView:
+    """Sums by partition; a range is counted off from what its key says."""
+
+    source: MemorySource
+    position: SourcePosition = POSITION
+    age_s: float = 0.0
+
+    def rows(self, table: TableSchema) -> dict[str, int]:
+        self.source.asked.append(("rows", table.name, None))
+        return dict(self.source.tables[table.table])
+
+    def bound(self, table: TableSchema, partitions: Sequence[str] | None, after: str | None, rows: int) -> str | None:
+        held = sum(self.source.tables[table.table][name] for name in partitions or ())
+        upto = int(after or 0) + rows
+        return str(upto) if upto <= held else None
+
+    def sums(
+        self, table: TableSchema, partitions: Sequence[str] | None = None, bounds: KeyRange | None = None
+    ) -> dict[str, Fingerprint]:
+        self.source.asked.append(("sums", table.name, tuple(partitions) if partitions else None))
+        self.source.before_sums(self, partitions)
+        held = self.source.tables[table.table]
+        if bounds is None:
+            return {name: of(rows) for name, rows in held.items() if partitions is None or name in partitions}
+        (name,) = partitions or ()
+        after, upto = int(bounds.after or 0), int(bounds.upto or held[name])
+        return {name: of(upto) - of(after)}
+
+
+@dataclass
+class MemorySource:
+    """A server with tables as numbers of rows by partition."""
+
+    tables: dict[str, dict[str, int]]
+    load: Callable[[], Load] = lambda: Load(1)
+    before_sums: Callable[[MemoryView, Sequence[str] | None], None] = lambda _, __: None
+    refusal: Exception | None = None
+    asked: list[tuple[str, str, tuple[str, ...] | None]] = field(default_factory=list)
+    views: int = 0
+
+    def preflight(self, _tables: Sequence[TableSchema], _stream: Sequence[SourcePosition]) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+    @contextmanager
+    def gauge(self) -> Iterator[Callable[[], Load]]:
+        def read() -> Load:
+            return self.load()
+
+        yield read
+
+    @contextmanager
+    def view(self, _tables: Sequence[TableSchema]) -> Iterator[MemoryView]:
+        self.views += 1
+        yield MemoryView(self)
+
+
+class NoHistory:
+    """No view lies within an epoch here."""
+
+    def read_again(self, _number: int, _before_offset: int) -> EpochRows:
+        raise AssertionError
+
+
+@dataclass
+class World:
+    """A store with a stream's sums, and what runs audits over it."""
+
+    store: SqlStateStore
+    source: MemorySource
+    settings: Audit
+    stop: threading.Event = field(default_factory=threading.Event)
+    seen: list[Seen] = field(default_factory=list)
+    watch: Callable[[Seen], None] = lambda _: None
+
+    def service(self, owner: str = "me") -> AuditService:
+        def watch(seen: Seen) -> None:
+            self.seen.append(seen)
+            self.watch(seen)
+
+        stream = StreamSide(self.store, NoHistory(), self.settings.align_s)
+        return AuditService(self.source, stream, self.store, self.settings, owner, LOG, watch)
+
+    def audit(self, scope: Scope = Scope(), *, anew: bool = False) -> dict[str | None, Finding]:  # noqa: B008 - frozen
+        found = run_command(self.store, self.service(), scope, "me", self.stop, anew=anew)
+        return {one.partition: one for one in found}
+
+    @property
+    def last(self) -> StoredAudit:
+        return self.store.audits(limit=1)[0]
+
+
+def definition(name: str, *partition: str) -> TableSchema:
+    columns = tuple(column(each, "int", nullable=False, charset=None) for each in ("id", "n"))
+    return TableSchema("s", name, columns, ("id",), partition)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    with closing(SqlStateStore(f"sqlite:///{tmp_path}/state.db")) as store:
+
+        def world(source: dict[str, Rows], stream: dict[str, Rows] | None = None, **settings: float) -> World:
+            known = source if stream is None else stream
+            sums = [
+                (1, SumKey(table, name, 0), of(rows)) for table, parts in known.items() for name, rows in parts.items()
+            ]
+            defined = {table: (1, definition(table.split(".")[1], "n")) for table in known}
+            epoch = Epoch("stream", 1, POSITION, 0.0, versions=dict.fromkeys(known, 1))
+            store.advance(Progress(), Advance(Progress("stream", 1, 1), [epoch], sums, defined))
+            of_source = {table: dict(parts) for table, parts in source.items()}
+            return World(store, MemorySource(of_source), Audit(**{"align_s": 1.0, **settings}))  # type: ignore[arg-type]
+
+        yield world
+
+
+def test_small_tables_share_a_view_and_take_one_statement_each(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 3, "n=2": 4}, "s.teams": {"n=1": 5}})
+    found = run_command(world.store, world.service(), Scope(), "me", world.stop)
+    assert {(one.table, one.partition, one.outcome) for one in found} == {
+        (GAMES, "n=1", Outcome.MATCH), (GAMES, "n=2", Outcome.MATCH), ("s.teams", "n=1", Outcome.MATCH),
+    }  # fmt: skip
+    assert world.source.asked == [("sums", "games", None), ("sums", "teams", None)]
+    assert world.source.views == 1
+    assert (world.last.state, world.last.outcome) == (AuditState.DONE, Outcome.MATCH)
+    assert (world.last.progress.partitions_done, world.last.progress.partitions, world.last.progress.rows) == (3, 3, 12)
+
+
+def test_big_partitions_are_summed_up_in_ranges_and_small_ones_together(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 25, "n=2": 4, "n=3": 5}}, range_rows=10)
+    found = world.audit(Scope(GAMES))
+    assert {name: (one.outcome, one.source) for name, one in found.items()} == {
+        f"n={at}": (Outcome.MATCH, of(rows)) for at, rows in ((1, 25), (2, 4), (3, 5))
+    }
+    assert world.source.asked == [
+        ("rows", "games", None), *[("sums", "games", ("n=1",))] * 3, ("sums", "games", ("n=2", "n=3")),
+    ]  # fmt: skip
+    assert world.last.progress.rows == 34
+
+
+def test_partitions_that_only_one_side_has_are_found(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 25, "n=9": 4}}, {GAMES: {"n=1": 25, "n=2": 7}}, range_rows=10)
+    found = world.audit(Scope(GAMES))
+    assert {name: (one.hops, one.reason) for name, one in found.items()} == {
+        "n=1": ((), ""),
+        "n=2": ((Hop.CAPTURE,), "the stream has 7 rows too many"),
+        "n=9": ((Hop.CAPTURE,), "the stream has 4 rows too few"),
+    }
+
+
+def test_one_partition_asks_for_nothing_else(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 25, "n=2": 4}}, range_rows=10)
+    assert list(world.audit(Scope(GAMES, "n=2"))) == ["n=2"]
+    assert world.source.asked == [("sums", "games", ("n=2",))]
+
+
+def test_it_goes_on_in_a_new_view_when_one_has_become_too_old(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9, "n=2": 8}}, range_rows=10, view_s_max=5)
+
+    def age(view: MemoryView, _: Sequence[str] | None) -> None:
+        view.age_s += 6
+
+    world.source.before_sums = age
+    found = world.audit(Scope(GAMES))
+    assert {one.outcome for one in found.values()} == {Outcome.MATCH}
+    assert len(found) == 2
+    assert world.source.views == 2
+
+
+def test_a_partition_for_which_no_view_is_long_enough_is_inconclusive_and_the_others_are_not(
+    make: Callable[..., World],
+) -> None:
+    world = make({GAMES: {"n=1": 35, "n=2": 8}}, range_rows=10, view_s_max=5)
+
+    def age(view: MemoryView, partitions: Sequence[str] | None) -> None:
+        view.age_s += 6 if partitions == ("n=1",) else 0
+
+    world.source.before_sums = age
+    found = world.audit(Scope(GAMES))
+    assert (found["n=1"].outcome, found["n=2"].outcome) == (Outcome.INCONCLUSIVE, Outcome.MATCH)
+    assert found["n=1"].reason == "it took longer than audit.view_s_max, 5 s: raise it"
+
+
+def test_a_warning_makes_that_partition_inconclusive_and_no_other(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9, "n=2": 8}}, range_rows=10)
+
+    def warn(_: MemoryView, partitions: Sequence[str] | None) -> None:
+        if partitions == ("n=1",):
+            raise UnmeasuredError("the source gave 1 warnings, first warning 1301: too long", where="db")
+
+    world.source.before_sums = warn
+    found = world.audit(Scope(GAMES))
+    assert (found["n=1"].outcome, found["n=1"].source) == (Outcome.INCONCLUSIVE, None)
+    assert "warning 1301" in found["n=1"].reason
+    assert found["n=2"].outcome is Outcome.MATCH
+    assert world.last.outcome is Outcome.INCONCLUSIVE
+
+
+def test_it_pauses_while_the_server_is_busy_and_says_so(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9}}, threads_running_max=2)
+    world.source.load = lambda: Load(9)
+
+    def calm(seen: Seen) -> None:
+        if seen.paused:
+            assert world.last.state is AuditState.PAUSED
+            assert world.last.reason == "9 threads run on the server, above 2"
+            assert world.source.asked == []
+            world.source.load = lambda: Load(2)
+
+    world.watch = calm
+    assert world.audit(Scope(GAMES))["n=1"].outcome is Outcome.MATCH
+    assert world.seen[0].paused
+    assert world.last.state is AuditState.DONE
+
+
+def test_what_was_killed_is_gone_on_with_and_no_partition_is_measured_twice(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9, "n=2": 8, "n=3": 7}}, range_rows=10)
+
+    class KilledError(BaseException):
+        """As kill -9: nothing is stored any more."""
+
+    def kill(_: MemoryView, partitions: Sequence[str] | None) -> None:
+        if partitions == ("n=2",):
+            raise KilledError
+
+    world.source.before_sums = kill
+    left = world.store.begin_audit(Scope(GAMES), Origin.COMMAND, "killed", 0.0)
+    with pytest.raises(KilledError):
+        world.service("killed").finish(left, world.stop)
+    world.source.before_sums = lambda _, __: None
+    world.source.asked.clear()
+    lost = world.store.audit(left.number)
+    assert lost is not None
+    assert lost.state is AuditState.RUNNING
+    world.store.release_audit(left.number, "killed")  # as after the lease
+    found = world.audit(Scope(GAMES))
+    assert set(found) == {"n=1", "n=2", "n=3"}
+    assert world.last.number == left.number
+    assert [what for what in world.source.asked if what[0] == "sums"] == [
+        ("sums", "games", ("n=2",)), ("sums", "games", ("n=3",)),
+    ]  # fmt: skip
+    assert world.last.progress.rows == 24
+
+
+def test_an_audit_that_is_cancelled_ends_with_the_statement_at_hand(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9, "n=2": 8}}, range_rows=10)
+    world.watch = lambda seen: None if seen.paused else world.store.cancel_audit(seen.number, 1.0) and None
+    assert list(world.audit(Scope(GAMES))) == ["n=1"]
+    assert world.last.state is AuditState.CANCELLED
+
+
+def test_who_stops_it_cancels_his_own_audit_and_the_service_leaves_it_to_be_gone_on_with(
+    make: Callable[..., World],
+) -> None:
+    world = make({GAMES: {"n=1": 9, "n=2": 8}}, range_rows=10)
+    world.source.before_sums = lambda _, __: world.stop.set()
+    world.source.load = lambda: Load(999 if world.stop.is_set() else 1)
+    world.audit(Scope(GAMES))
+    assert (world.last.state, world.last.reason) == (AuditState.CANCELLED, "stopped by who ran it")
+    taken = world.store.begin_audit(Scope(GAMES), Origin.SCHEDULE, "me", 1.0)
+    assert not world.service().finish(taken, world.stop)
+    assert world.last.state in (AuditState.RUNNING, AuditState.PAUSED)
+    assert world.store.take_audit("another", 100.0) is not None
+
+
+def test_a_refusal_fails_the_audit_before_anything_is_asked(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9}})
+    world.source.refusal = SourceError("not the stream's source", where="db")
+    with pytest.raises(SourceError):
+        world.audit(Scope(GAMES))
+    assert world.source.asked == []
+    assert (world.last.state, world.last.reason) == (AuditState.FAILED, "not the stream's source at db")
+    world.source.refusal = Unavailable("the source is away")
+    with pytest.raises(Unavailable):
+        world.audit(Scope(GAMES))
+    assert (world.last.state, world.last.reason) == (AuditState.FAILED, "the source is away")
+    with pytest.raises(ConfigError, match=r"no table s\.game is under watch: there are: s\.games"):
+        world.audit(Scope("s.game"))
+
+
+def test_a_stream_that_does_not_come_to_the_view_leaves_it_inconclusive(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9}}, align_s=0.1)
+    ahead = SourcePosition("0-1-9", "f", 9)
+
+    @contextmanager
+    def view(_: Sequence[TableSchema]) -> Iterator[MemoryView]:
+        yield MemoryView(world.source, ahead)
+
+    world.source.view = view  # type: ignore[method-assign]
+    (found,) = world.audit(Scope(GAMES)).values()
+    assert (found.partition, found.outcome) == (None, Outcome.INCONCLUSIVE)
+    assert "the stream has not reached 0-1-9 in 0.1 s" in found.reason
+
+
+def test_the_service_does_what_is_asked_for_and_then_its_round(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9}, "s.teams": {"n=1": 5}})
+    asked = world.store.queue_audit(Scope("s.teams", "n=1"), Origin.REQUEST, 1.0)
+    done: list[tuple[int, str | None]] = []
+
+    def note(seen: Seen) -> None:
+        done.append((seen.number, seen.table))
+        if len(done) == 2:
+            world.stop.set()
+
+    world.watch = note
+    world.service().serve(world.stop)
+    assert done == [(asked, "s.teams"), (asked + 1, GAMES)]
+    assert [(one.origin, one.state) for one in world.store.audits(limit=2)] == [
+        (Origin.SCHEDULE, AuditState.DONE), (Origin.REQUEST, AuditState.DONE),
+    ]  # fmt: skip
