@@ -23,7 +23,7 @@ from datafingerprint.schema import TableSchema
 FIELD_ID = b"PARQUET:field_id"
 ROW_GROUP_ROWS = 262_144
 
-_ROW_GROUP_OCTETS = 32 << 20
+_ROW_GROUP_OCTETS = 24 << 20
 """Rows of this many bytes are a row group too, where they come in pieces."""
 
 _COPY_OCTETS = 4 << 20

@@ -21,7 +21,7 @@ from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
 from services.lake_writer.laid_aside import LaidAside, Place
 
-_RUN_OCTETS = 16 << 20
+_RUN_OCTETS = 8 << 20
 """Rows that are sorted at once; so long is a run."""
 
 _SLICE_OCTETS = 128 << 10
