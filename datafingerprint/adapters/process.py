@@ -58,7 +58,7 @@ def run_service(name: str, body: Body, config: str | None = None) -> int:
 def _give_memory_back() -> None:
     """Arrow's memory comes from jemalloc where it is built in, unless the operator names another allocator.
 
-    After a large transaction it gives more back to the system: 40 to 70 MiB less were resident than with Arrow's default.
+    It gives more back after a large transaction: 40 to 70 MiB less were resident than with Arrow's default.
     """
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and "jemalloc" in pa.supported_memory_backends():
         pa.set_memory_pool(pa.jemalloc_memory_pool())

@@ -284,7 +284,7 @@ def test_rows_written_in_pieces_are_read_in_pieces_as_they_were(
 
 
 def test_pieces_of_another_partition_are_refused(lake: IcebergLake) -> None:
-    table = table_of(partition=("name",))
+    table = table_of("name")
     with pytest.raises(LakeError, match="were given as name=other"):
         lake.table(table).write_pieces("name=other", [rows_of(table, ORDINARY)], stamp(1))
 
