@@ -199,6 +199,7 @@ class LakeWriter:
         definition = self._reader.definitions()[target.versions[name]]
         nets = held.folded(definition, table.stamp.epoch if table.stamp else 0)
         if held.parts > 1:
+            self._log.info("many rows are written in pieces", table=name, epoch=stamp.epoch, rows=held.rows)
             table.refresh()
             applied = BoundedCommit(definition, table, stamp, self._policy, self._scratch).apply(nets, held.parts)
         else:
