@@ -94,8 +94,8 @@ def column(name: str, type_text: str, *, nullable: bool, charset: str | None, as
     match = _TYPE.match(type_text.lower())
     parsed = _Parsed(match["base"], match["args"] or "", match["rest"]) if match else _Parsed("", "", "")
     kind = _KINDS.get(parsed.base)
-    # Old temporals (`/* mariadb-5.3 */`) and compressed columns are logged in forms of their own.
-    if kind is None or "compressed" in parsed.rest or "mariadb-5.3" in parsed.rest:
+    # Old temporals (`/* mariadb-5.3 */`) are logged in forms of their own.
+    if kind is None or "mariadb-5.3" in parsed.rest:
         raise SourceError(f"type {type_text} of column {name} cannot be carried exactly")
     if as_bytes:
         return _octets(name, type_text, kind, nullable=nullable)

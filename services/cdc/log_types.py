@@ -89,7 +89,7 @@ def agrees(column: Column, logged: LoggedColumn) -> bool:
 def _is_string(column: Column, logged: LoggedColumn) -> bool:
     fixed = logged.type == STRING and logged.metadata & 0xFF not in (ENUM, SET)
     if column.kind in (Kind.TEXT, Kind.BYTES):
-        return fixed or logged.type in (VARCHAR, BLOB)
+        return fixed or logged.type in (VARCHAR, BLOB, VARCHAR_COMPRESSED, BLOB_COMPRESSED)
     return fixed and string_octets(logged.metadata) == (_STRINGS[column.kind] or column.length)
 
 

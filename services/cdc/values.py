@@ -15,8 +15,9 @@ from datafingerprint.charsets import texts
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, Kind
 from services.cdc.addresses import inet4_text, inet6_text, uuid_text
+from services.cdc.compressed import uncompressed
 from services.cdc.json_binary import json_text
-from services.cdc.log_types import DECIMAL_OCTETS, decimal_groups
+from services.cdc.log_types import BLOB_COMPRESSED, DECIMAL_OCTETS, VARCHAR_COMPRESSED, decimal_groups
 from services.cdc.table_map import LoggedColumn
 
 Octets = npt.NDArray[np.uint8]
@@ -58,7 +59,9 @@ def decoded(cut: Cut, column: Column, logged: LoggedColumn, prefix: int) -> pa.A
         DecodeError: a value has no meaning in the column's type.
     """
     if prefix:
-        return _STRINGS[column.kind](_strings(cut, prefix, column), column)
+        stored = _strings(cut, prefix, column)
+        is_compressed = logged.type in (BLOB_COMPRESSED, VARCHAR_COMPRESSED)
+        return _STRINGS[column.kind](uncompressed(stored, column.name) if is_compressed else stored, column)
     width = int(cut.size.max(initial=0))
     if not width:
         return pa.nulls(len(cut.at), column.arrow)

@@ -100,7 +100,6 @@ def test_an_excluded_table_is_not_looked_at(source: pymysql.Connection, stack_se
         pytest.param(
             "id INT) WITH SYSTEM VERSIONING (", "bad is a system versioned", marks=pytest.mark.only("mariadb")
         ),
-        pytest.param("id INT, c VARCHAR(9) COMPRESSED", "of column c", marks=pytest.mark.only("mariadb")),
     ],
 )
 def test_a_table_that_cannot_be_carried_exactly_is_refused_by_name(
@@ -112,6 +111,19 @@ def test_a_table_that_cannot_be_carried_exactly_is_refused_by_name(
         BinlogSource(stack_settings).tables()
     assert f"{stack_settings.generator.schema_name}" in str(refusal.value)
     assert "bad" in str(refusal.value)
+
+
+@pytest.mark.only("mariadb")
+def test_a_temporal_column_in_an_old_format_is_refused_by_name(
+    source: pymysql.Connection, stack_settings: Settings
+) -> None:
+    execute(source, "SET GLOBAL mysql56_temporal_format = OFF")
+    try:
+        execute(source, "CREATE TABLE bad (id INT, c DATETIME)")
+    finally:
+        execute(source, "SET GLOBAL mysql56_temporal_format = ON")
+    with pytest.raises(SourceError, match=r"mariadb-5\.3 .* of column c .*\.bad"):
+        BinlogSource(stack_settings).tables()
 
 
 def test_settings_of_a_table_that_does_not_exist_are_refused(
