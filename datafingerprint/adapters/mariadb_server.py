@@ -14,6 +14,7 @@ from datafingerprint.schema import TableSchema
 
 _COM_BINLOG_DUMP = 0x12
 _FILE_START = 4
+_TRIES = 20
 
 
 class MariaDbServer:
@@ -31,16 +32,24 @@ class MariaDbServer:
         """See `Server`; the server tells a view's position from inside it (status `binlog_snapshot_%`)."""
         del tables, connect
         fix_session(connection)
-        with connection.cursor() as cursor:
-            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-            cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
-            status = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
-            file, pos = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
-            cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (file, pos))
-            gtid = cursor.fetchone()
-        if gtid is None or gtid[0] is None:
-            raise SourceError(f"the source cannot tell the GTID of {file}:{pos}", where=where)
-        return SourcePosition(str(gtid[0]), file, pos)
+        for _ in range(_TRIES):
+            before = _end_of_log(connection)
+            position = _view(connection)
+            gtid = _gtid_at(connection, position)
+            # The server finds no GTID behind an event that is longer than a packet; but when nothing was logged
+            # while the view was opened, then its position is the end of the log, whose GTID is known.
+            if gtid is None and before == _end_of_log(connection) == position:
+                gtid = position.gtid
+            if gtid is not None:
+                return SourcePosition(gtid, position.file, position.pos)
+            with connection.cursor() as cursor:
+                cursor.execute("ROLLBACK")
+        raise SourceError(
+            f"the source cannot tell the GTID of {position.file}:{position.pos}, for an event before it is longer than "
+            "max_allowed_packet, and it is written to without a pause",
+            where=where,
+            remedy="SET GLOBAL max_allowed_packet to more than the longest event, or FLUSH BINARY LOGS",
+        )
 
     def request_dump(
         self, connection: pymysql.Connection, position: SourcePosition, replica: Replica, where: str
@@ -58,6 +67,37 @@ class MariaDbServer:
             cursor.execute("SET @master_heartbeat_period = %s", (int(replica.heartbeat_s * 1_000_000_000),))
         send(connection, struct.pack("<BIHI", _COM_BINLOG_DUMP, _FILE_START, 0, replica.server_id))
         return row is not None and str(row[0]).upper() != "NONE"
+
+
+def _view(connection: pymysql.Connection) -> SourcePosition:
+    """Opens a view; its file and offset, and the GTID up to which the log had come when it was open."""
+    with connection.cursor() as cursor:
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
+        status = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
+        cursor.execute("SELECT @@GLOBAL.gtid_binlog_pos")
+        row = cursor.fetchone()
+    gtid = str(row[0]) if row else ""
+    return SourcePosition(gtid, status["binlog_snapshot_file"], int(status["binlog_snapshot_position"]))
+
+
+def _gtid_at(connection: pymysql.Connection, position: SourcePosition) -> str | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (position.file, position.pos))
+        row = cursor.fetchone()
+    return None if row is None or row[0] is None else str(row[0])
+
+
+def _end_of_log(connection: pymysql.Connection) -> SourcePosition:
+    """GTID, file and offset up to which the log is written; the GTID is read first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.gtid_binlog_pos")
+        gtid = cursor.fetchone()
+        cursor.execute("SHOW MASTER STATUS")
+        status = cursor.fetchone()
+    return SourcePosition(
+        str(gtid[0]) if gtid else "", str(status[0]) if status else "", int(status[1]) if status else 0
+    )
 
 
 def send(connection: pymysql.Connection, body: bytes) -> None:

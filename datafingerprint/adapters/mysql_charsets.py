@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from datafingerprint.charsets import TABLES, table_of
@@ -10,23 +9,30 @@ from datafingerprint.errors import SourceError
 from datafingerprint.schema import TableSchema
 
 
-def require_same_conversion(cursor: Any, tables: Iterable[TableSchema], where: str) -> None:  # noqa: ANN401 - a pymysql cursor
-    """Has the server convert every code of every character set that the tables use.
+def require_same_conversion(cursor: Any, table: TableSchema, proven: set[str], where: str) -> None:  # noqa: ANN401 - a pymysql cursor
+    """Has the server convert every code of every character set that a table uses.
+
+    Args:
+        cursor: Of a connection to the server, giving rows as dictionaries.
+        table: What is to be watched.
+        proven: Character sets that need not be asked for again; those that are proven here are put into it.
+        where: What errors name.
 
     Raises:
         SourceError: a character set is another one there, so that its own sums would never be the stream's.
     """
-    used = {(column.charset, table.table, column.name) for table in tables for column in table.columns}
-    for charset in sorted({charset for charset, _, _ in used} & TABLES):
-        if not _converts_alike(cursor, charset):
-            table, name = min((table, name) for found, table, name in used if found == charset)
+    for column in table.columns:
+        if column.charset not in TABLES or column.charset in proven:
+            continue
+        if not _converts_alike(cursor, column.charset):
             raise SourceError(
-                f"the source converts {charset} otherwise than is known here, so that column {name} of {table} "
-                "cannot be carried exactly",
+                f"the source converts {column.charset} otherwise than is known here, so that column {column.name} "
+                f"of {table.table} cannot be carried exactly",
                 where=where,
-                remedy=f"leave the column out: leave_out = ['{name}'] in [tables.'{table}'], or watch it as bytes: "
-                f"as_bytes = ['{name}']",
+                remedy=f"leave the column out: leave_out = ['{column.name}'] in [tables.'{table.table}'], or watch it "
+                f"as bytes: as_bytes = ['{column.name}']",
             )
+        proven.add(column.charset)
 
 
 def _converts_alike(cursor: Any, charset: str) -> bool:  # noqa: ANN401 - likewise

@@ -105,6 +105,7 @@ class BinlogSource:
             self._connect(cursorclass=DictCursor) as connection,
             connection.cursor() as cursor,
         ):
+            _show_generated_keys(cursor)
             cursor.execute(
                 "SELECT TABLE_SCHEMA s, TABLE_NAME n, ENGINE e, TABLE_TYPE t FROM information_schema.TABLES "
                 "WHERE TABLE_SCHEMA NOT IN %s ORDER BY 1, 2",
@@ -113,11 +114,12 @@ class BinlogSource:
             found: list[dict[str, Any]] = [dict(row) for row in cursor.fetchall()]
             chosen = [row for row in found if row["t"] != "VIEW" and self.is_watched(f"{row['s']}.{row['n']}")]
             refused: list[DataFingerprintError] = list(self._unfit_choice(found, chosen))
+            proven: set[str] = set()
             tables = []
             for row in filter(_is_exact, chosen):
                 try:
                     table = self._definition(cursor, row)
-                    require_same_conversion(cursor, [table], self._where)
+                    require_same_conversion(cursor, table, proven, self._where)
                     partitioning(table)
                     tables.append(table)
                 except Stop as error:
@@ -210,6 +212,13 @@ class BinlogSource:
 
 def _is_exact(row: Mapping[str, Any]) -> bool:
     return (row["e"], row["t"]) == ("InnoDB", "BASE TABLE")
+
+
+def _show_generated_keys(cursor: Any) -> None:  # noqa: ANN401 - a pymysql cursor
+    """MySQL may hide the primary keys that it made itself from its dictionary; they are logged like any other."""
+    cursor.execute("SHOW VARIABLES LIKE 'show_gipk_in_create_table_and_information_schema'")
+    if cursor.fetchone():
+        cursor.execute("SET SESSION show_gipk_in_create_table_and_information_schema = ON")
 
 
 class Snapshot:

@@ -136,6 +136,7 @@ FIT_FOR_KEYS = (
     st.integers(1, 40).map(lambda length: (f"VARBINARY({length})", HEX)),
     st.integers(1, 40).map(lambda length: (f"BINARY({length})", HEX)),
     _labelled(),
+    st.sampled_from(sorted(TABLES - {"gb18030"})).map(lambda charset: _text_in(charset, "VARCHAR(40)")),
 )
 OTHERS = (
     _fixed("DOUBLE", _doubles()),
@@ -171,7 +172,8 @@ def _splits(name: str, words: str) -> list[str]:
 def cases(draw: st.DrawFn, server: str) -> dict[str, Any]:
     """A case: columns as [name, type], key, partition fields, and steps.
 
-    A step is ["insert", rows], ["update", values, how many], ["delete", how many], or [a statement of control].
+    A step is ["insert", rows], ["update", values, how many], ["delete", how many], ["double", how many], or
+    [a statement of control]. The key is the primary one, unless `unique` says that the table has no such.
     """
     names = draw(st.lists(NAMES, min_size=1, max_size=6, unique_by=str.lower))
     keyed = draw(st.integers(0, min(2, len(names))))
@@ -186,7 +188,9 @@ def cases(draw: st.DrawFn, server: str) -> dict[str, Any]:
         st.lists(row, min_size=1, max_size=4).map(lambda rows: ["insert", rows]),
         st.tuples(row, st.integers(1, 3)).map(lambda found: ["update", *found]),
         st.integers(1, 2).map(lambda count: ["delete", count]),
+        st.integers(1, 3).map(lambda count: ["double", count]),
         st.sampled_from([["BEGIN"], ["COMMIT"], ["ROLLBACK"]]),
     )
     steps = [["insert", draw(st.lists(row, min_size=1, max_size=4))], *draw(st.lists(step, max_size=8))]
-    return {"columns": columns, "key": names[:keyed], "partition": partition, "steps": steps}
+    unique = keyed > 0 and draw(st.integers(0, 3)) == 0
+    return {"columns": columns, "key": names[:keyed], "unique": unique, "partition": partition, "steps": steps}

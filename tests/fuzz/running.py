@@ -12,12 +12,15 @@ import pyarrow.parquet as pq
 import pymysql
 
 from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.changes import Changes
 from datafingerprint.config import Settings
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import net_sums
 from datafingerprint.partitions import partitioning
+from datafingerprint.routing import routed
 from datafingerprint.schema import TableSchema
+from services.lake_writer.fold import fold, without
 from tests.datafingerprint.drawn import slow_sums
 from tests.services.cdc.following import changes_between, position_of, pushed_down, snapshot_of
 
@@ -63,7 +66,8 @@ def create_statement(name: str, case: dict[str, Any]) -> str:
     described = ", ".join(
         f"{quoted(column)} {words}{' NOT NULL' * (column in case['key'])}" for column, words in case["columns"]
     )
-    key = f", PRIMARY KEY ({', '.join(map(quoted, case['key']))})" if case["key"] else ""
+    kind = "UNIQUE" if case.get("unique") else "PRIMARY"
+    key = f", {kind} KEY ({', '.join(map(quoted, case['key']))})" if case["key"] else ""
     return f"CREATE TABLE {name} ({described}{key}) DEFAULT CHARSET utf8mb4"
 
 
@@ -82,6 +86,8 @@ def do_step(cursor: Any, name: str, case: dict[str, Any], step: list[Any]) -> No
         cursor.execute(f"UPDATE IGNORE {name} SET {sets} LIMIT {step[2]}", values)
     elif step[0] == "delete":
         cursor.execute(f"DELETE FROM {name} LIMIT {step[1]}")
+    elif step[0] == "double":
+        cursor.execute(f"INSERT IGNORE INTO {name} SELECT * FROM {name} LIMIT {step[1]}")
     else:
         cursor.execute(step[0])
 
@@ -117,9 +123,23 @@ def compare(connection: pymysql.Connection, reader: BinlogSource, table: TableSc
         "binlog": {name: part for name, part in logged.items() if part != ZERO},
         "parquet": sums_by_partition(through_parquet(rows), table.columns, parts),
         "source": pushed_down(connection, table),
+        "lake": sums_by_partition(folded(table, found.get(table.table)), table.columns, parts),
     }
     for way, sums in ways.items():
         assert sums == expected, way
+
+
+def folded(table: TableSchema, logged: Changes | None) -> pa.Table:
+    """What the lake writer leaves when the changes come in two runs, from two Kafka partitions."""
+    lake = table.arrow.empty_table()
+    if logged is None:
+        return lake
+    half = logged.rows.num_rows // 2
+    for rows in (logged.rows.slice(0, half), logged.rows.slice(half)):
+        net = fold(table, routed(Changes(table, logged.version, rows), 2))
+        rest, _ = without(table, lake, net.removed_ids)
+        lake = pa.concat_tables([rest, net.added])
+    return lake
 
 
 def through_parquet(rows: pa.Table) -> pa.Table:
