@@ -15,7 +15,9 @@ from datafingerprint.errors import DecodeError, SourceError
 from datafingerprint.gtid import parse_gtids, parted
 from datafingerprint.schema import TableSchema
 
-_NO_FUNCTION, _SYNTAX, _NO_TABLE, _NO_COLUMN = 1305, 1064, 1146, 1054
+_SYNTAX, _NO_TABLE, _NO_COLUMN = 1064, 1146, 1054
+_NO_FUNCTION = frozenset({1046, 1305})
+"""The first where no schema is chosen: it looks for a stored function then."""
 _DENIED = frozenset({1044, 1142, 1143, 1227})
 _FILTERS = ("Do_DB", "Ignore_DB", "Do_Table", "Ignore_Table", "Wild_Do_Table", "Wild_Ignore_Table")
 
@@ -148,7 +150,7 @@ def require_digests(connection: pymysql.Connection, where: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT MD5('')")
     except pymysql.MySQLError as error:
-        if error.args and error.args[0] == _NO_FUNCTION:
+        if error.args and error.args[0] in _NO_FUNCTION:
             raise SourceError(
                 "the server has no MD5()",
                 where=where,

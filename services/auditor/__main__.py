@@ -117,7 +117,7 @@ def run(
     Raises:
         DataFingerprintError: it is refused, or a part is away.
     """
-    quiet = "warning" if settings.log.level == "info" else settings.log.level
+    quiet = "error" if settings.log.level == "info" else settings.log.level  # what is found is printed
     log = configure_logging(settings.log.model_copy(update={"level": quiet}), "audit")
     if table is None and partition is not None:
         raise ConfigError("a partition needs its table", remedy="name the table first")
