@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datafingerprint.errors import DecodeError
-from datafingerprint.gtid import NOTHING, GtidPosition, Gtids, GtidSet, has_reached, parse_gtids
+from datafingerprint.gtid import NOTHING, GtidPosition, Gtids, GtidSet, has_reached, parse_gtids, parted
 
 UUIDS = ("3e11fa47-71ca-11e1-9e33-c80aa9429562", "00000000-0000-0000-0000-00000000000a")
 NAMES = (*UUIDS, f"{UUIDS[0]}:backfill", f"{UUIDS[1]}:_x")
@@ -129,3 +129,24 @@ def test_positions_of_different_servers_are_never_compared() -> None:
 def test_what_is_no_position_is_refused(text: str) -> None:
     with pytest.raises(DecodeError, match="neither a MySQL GTID set nor a MariaDB GTID position"):
         parse_gtids(text)
+
+
+@pytest.mark.parametrize(
+    ("server", "stream", "reason"),
+    [
+        (f"{UUIDS[0]}:1-9", f"{UUIDS[0]}:1-5", ""),
+        (f"{UUIDS[0]}:1-9,{UUIDS[1]}:1", f"{UUIDS[0]}:1-5", ""),
+        (f"{UUIDS[0]}:1-3", f"{UUIDS[0]}:1-5", ""),
+        ("", "", ""),
+        ("", f"{UUIDS[0]}:1-5", "no transaction at all"),
+        (f"{UUIDS[1]}:1-900", f"{UUIDS[0]}:1-5", "none of the stream's"),
+        (f"{UUIDS[0]}:1-3,{UUIDS[1]}:1", f"{UUIDS[0]}:1-5", f"has some of {UUIDS[1]}"),
+        ("0-1-7", "0-1-9", ""),
+    ],
+)
+def test_a_server_whose_transactions_are_not_the_streams_is_told_from_one_that_is_ahead_or_behind(
+    server: str, stream: str, reason: str
+) -> None:
+    said = parted(parse_gtids(server), parse_gtids(stream))
+    assert reason in said
+    assert bool(reason) == bool(said)
