@@ -1,0 +1,389 @@
+"""The audit's service on real servers: asked for, killed, paused, refused; and what it finds that no binlog shows."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafingerprint.adapters.audit_source import AuditSource
+from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.audit import Finding, Hop
+from datafingerprint.audits import LEASE_S, AuditState, Origin, Scope, StoredAudit
+from datafingerprint.config import Settings
+from datafingerprint.errors import SourceError, UnmeasuredError
+from datafingerprint.gtid import has_reached
+from datafingerprint.requests import Reread
+from datafingerprint.sql.mysql_ranges import KeyRange
+from datafingerprint.verdict import Outcome
+from deploy.embedded.ports import free_ports
+from deploy.embedded.private import socket_folder
+from deploy.embedded.process import Process
+from deploy.embedded.stack import EmbeddedStack
+from deploy.embedded.waiting import await_condition
+from deploy.embedded.warehouse import Warehouse
+from services.auditor.__main__ import run as audit
+from services.resync.__main__ import run as resync
+
+pytestmark = pytest.mark.live
+
+SLOW = {"DFP_AUDIT_RANGE_ROWS": "10", "DFP_AUDIT_ROWS_S_MAX": "20", "DFP_AUDIT_EVERY_S": "0"}
+"""Every partition alone, in two ranges, each followed by half a second of rest."""
+
+
+@pytest.fixture
+def flow(standing_flow: Any) -> Iterator[Any]:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+    """The module's flow: settled, and every partition matches."""
+    standing_flow.settle()
+    standing_flow.await_that("all match", lambda: not standing_flow.mismatches())
+    yield standing_flow
+    auditor = standing_flow.service("auditor", "--serve")
+    if auditor.is_running:
+        auditor.kill()
+
+
+def scope(flow: Any) -> Scope:  # noqa: ANN401 - as above
+    return Scope(f"{flow.schema}.players")
+
+
+def asked(flow: Any) -> int:  # noqa: ANN401 - as above
+    with flow.state() as store:
+        return store.queue_audit(scope(flow), Origin.REQUEST, time.time())
+
+
+def stored(flow: Any, number: int) -> StoredAudit:  # noqa: ANN401 - as above
+    with flow.state() as store:
+        return store.audit(number)
+
+
+def found(flow: Any, number: int) -> list[Finding]:  # noqa: ANN401 - as above
+    with flow.state() as store:
+        return store.findings(number)
+
+
+def await_audit(flow: Any, number: int, holds: Callable[[StoredAudit], bool], within_s: float = 60.0) -> StoredAudit:  # noqa: ANN401
+    await_condition(lambda: holds(stored(flow, number)), timeout_s=within_s, pause_s=0.05)
+    assert holds(stored(flow, number)), (stored(flow, number), flow.service("auditor").text[-2000:])
+    return stored(flow, number)
+
+
+def with_audit(settings: Settings, **more: Any) -> Settings:  # noqa: ANN401 - values of any setting
+    return settings.model_copy(update={"audit": settings.audit.model_copy(update=more)})
+
+
+def outcomes(settings: Settings, table: str) -> dict[str | None, tuple[Outcome, tuple[Hop, ...]]]:
+    return {one.partition: (one.outcome, one.hops) for one in audit(settings, table, None, threading.Event())}
+
+
+def test_an_audit_that_is_killed_half_way_is_gone_on_with_and_measures_nothing_twice(flow: Any) -> None:  # noqa: ANN401
+    auditor = flow.service("auditor", "--serve")
+    auditor.start(**SLOW)
+    number = asked(flow)
+    await_audit(flow, number, lambda one: 1 <= one.progress.partitions_done < 3)
+    auditor.kill()
+    first = found(flow, number)
+    assert stored(flow, number).state is AuditState.RUNNING
+    assert 1 <= len(first) < 3
+    killed_at = time.time()
+    flow.sql(f"UPDATE {flow.schema}.players SET rating = rating + 1 WHERE player_id = 301")
+    auditor.start(**SLOW)
+    done = await_audit(flow, number, lambda one: one.state.is_over)
+    assert time.time() - killed_at < LEASE_S + 60
+    assert (done.state, done.outcome, done.progress.partitions_done, done.progress.partitions) == (
+        AuditState.DONE, Outcome.MATCH, 3, 3,
+    )  # fmt: skip
+    last = found(flow, number)
+    assert last[: len(first)] == first
+    assert {one.at.position.gtid for one in last if one.at} > {one.at.position.gtid for one in first if one.at}
+    assert {one.outcome for one in last} == {Outcome.MATCH}
+
+
+def test_it_pauses_for_a_real_load_and_goes_on_after_it(flow: Any) -> None:  # noqa: ANN401 - as above
+    auditor = flow.service("auditor", "--serve")
+    auditor.start(DFP_AUDIT_THREADS_RUNNING_MAX="6", DFP_AUDIT_EVERY_S="0")
+    auditor.await_saying("event=auditing")
+    with busy(flow.stack.blueprint.warehouse, threads=12):
+        number = asked(flow)
+        paused = await_audit(flow, number, lambda one: one.state is AuditState.PAUSED)
+        assert "threads run on the server, above 6" in paused.reason
+        assert found(flow, number) == []
+    done = await_audit(flow, number, lambda one: one.state.is_over)
+    assert (done.state, done.reason, done.outcome) == (AuditState.DONE, "", Outcome.MATCH)
+
+
+@contextlib.contextmanager
+def busy(warehouse: Warehouse, threads: int) -> Iterator[None]:
+    """So many statements that run until the block ends."""
+    connections = [warehouse.connect() for _ in range(threads)]
+
+    def wait(connection: Any) -> None:  # noqa: ANN401 - a pymysql connection
+        with contextlib.suppress(Exception), connection.cursor() as cursor:
+            cursor.execute("SELECT SLEEP(600)")
+
+    runners = [threading.Thread(target=wait, args=(one,)) for one in connections]
+    for one in runners:
+        one.start()
+    try:
+        yield
+    finally:
+        with contextlib.closing(warehouse.connect_as_administrator()) as killer, killer.cursor() as cursor:
+            for connection in connections:
+                cursor.execute(f"KILL {connection.thread_id()}")
+        for one in runners:
+            one.join()
+
+
+def test_the_schedule_audits_every_table_round_and_round(flow: Any) -> None:  # noqa: ANN401 - as above
+    auditor = flow.service("auditor", "--serve")
+    auditor.start(DFP_AUDIT_EVERY_S="1")
+
+    def rounds() -> int:
+        with flow.state() as store:
+            done = [
+                one.scope.table
+                for one in store.audits(limit=50)
+                if one.origin is Origin.SCHEDULE and one.state is AuditState.DONE and one.outcome is Outcome.MATCH
+            ]
+        return min(done.count(f"{flow.schema}.{table}") for table in ("players", "notes"))
+
+    await_condition(lambda: rounds() >= 2, timeout_s=60)
+    assert rounds() >= 2, auditor.text[-2000:]
+
+
+def test_rows_that_a_cascade_took_are_found_where_the_binlog_has_them_not(flow: Any) -> None:  # noqa: ANN401 - as above
+    """MySQL logs them since 9.6; MariaDB does not. A resync of the partition mends it."""
+    is_logged = flow.stack.blueprint.source == "mysql"
+    schema, settings = flow.schema, flow.settings
+    flow.sql(f"CREATE TABLE {schema}.teams (team_id INT PRIMARY KEY, league_id INT NOT NULL)")
+    flow.sql(
+        f"CREATE TABLE {schema}.coaches (coach_id INT PRIMARY KEY, team_id INT NOT NULL, name VARCHAR(40), "
+        f"FOREIGN KEY (team_id) REFERENCES {schema}.teams (team_id) ON DELETE CASCADE)"
+    )
+    flow.sql(f"INSERT INTO {schema}.teams VALUES (1, 1), (2, 1)")
+    flow.sql(f"INSERT INTO {schema}.coaches VALUES (1, 1, 'a'), (2, 1, 'b'), (3, 2, 'c')")
+    table = f"{schema}.coaches"
+    flow.await_that("the tables are followed", lambda: (table, "-") in flow.verdicts())
+    flow.settle()
+    flow.await_that("all match", lambda: not flow.mismatches())
+    try:
+        flow.sql(f"DELETE FROM {schema}.teams WHERE team_id = 1")
+        flow.settle()
+        (gap,) = audit(settings, table, None, threading.Event())
+        if is_logged:
+            assert (gap.outcome, gap.hops) == (Outcome.MATCH, ())
+            return
+        assert (gap.outcome, gap.hops) == (Outcome.MISMATCH, (Hop.CAPTURE,))
+        assert gap.reason == "the stream has 2 rows too many"
+        assert not flow.mismatches()
+        assert resync(settings, Reread(table, None, time.time()), threading.Event()) == 0
+        assert outcomes(settings, table) == {"-": (Outcome.MATCH, ())}
+        assert flow.lake_rows("coaches") == flow.source_rows("coaches")
+    finally:
+        # What is left is emptied row by row: a watched table that is dropped stops capture.
+        flow.sql(f"DELETE FROM {schema}.coaches")
+        flow.sql(f"DELETE FROM {schema}.teams")
+
+
+def test_a_row_that_the_server_cannot_render_makes_its_sum_inconclusive(flow: Any) -> None:  # noqa: ANN401 - as above
+    """It becomes NULL with a warning, and a NULL would be left out of the digest."""
+    schema = f"{flow.schema}_long"
+    with contextlib.closing(flow.stack.blueprint.warehouse.connect_as_administrator()) as root, root.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
+        (before,) = cursor.fetchone()
+        cursor.execute("SET SESSION sql_log_bin = 0")  # capture stops at a schema that is dropped
+        cursor.execute(f"CREATE DATABASE {schema}")
+        try:
+            cursor.execute(f"CREATE TABLE {schema}.t (k INT PRIMARY KEY, x TEXT)")
+            cursor.execute(f"INSERT INTO {schema}.t VALUES (1, 'short'), (2, REPEAT('x', 5000))")
+            root.commit()
+            source = flow.settings.source.model_copy(update={"tables": (f"{schema}.*",)})
+            settings = flow.settings.model_copy(update={"source": source, "tables": {}})
+            tables = BinlogSource(settings).tables()
+            cursor.execute("SET GLOBAL max_allowed_packet = 4096")
+            with AuditSource(settings).view(tables) as view, pytest.raises(UnmeasuredError, match="warning 1301"):
+                view.sums(tables[0])
+        finally:
+            cursor.execute(f"SET GLOBAL max_allowed_packet = {before}")
+            cursor.execute(f"DROP DATABASE {schema}")
+
+
+def test_ranges_of_any_fit_key_add_up_to_the_whole(flow: Any) -> None:  # noqa: ANN401 - as above
+    """Whatever the key is, the server's own order cuts it, and every row is in one range."""
+    schema = f"{flow.schema}_keys"
+    keys = {
+        "signed": ("INT", "-50 + 7 * n"),
+        "unsigned": ("BIGINT UNSIGNED ZEROFILL", "18446744073709551615 - n"),
+        "exact": ("DECIMAL(30, 5)", "n / 7 - 3"),
+        "day": ("DATE", "'1999-12-25' + INTERVAL n DAY"),
+        "moment": ("DATETIME(6)", "'1999-12-31 23:59:59.999990' + INTERVAL n MICROSECOND"),
+        "stamp": ("TIMESTAMP(3)", "'2001-01-01' + INTERVAL n SECOND"),
+        "span": ("TIME(2)", "SEC_TO_TIME(n * 97.25 - 800)"),
+        "octets": ("BINARY(3)", "UNHEX(LPAD(HEX(n * 5), 6, '0'))"),
+        "string": ("VARBINARY(9)", "CONCAT('a', CHAR(n + 1))"),
+    }
+    made = [f"CREATE DATABASE {schema}"]
+    for name, (kind, value) in keys.items():
+        made.append(f"CREATE TABLE {schema}.{name} (k {kind} NOT NULL PRIMARY KEY, n INT, day DATE)")
+        made += [
+            f"INSERT INTO {schema}.{name} SELECT {value}, n, '2031-12-30' + INTERVAL n DAY FROM (SELECT {n} n) one"
+            for n in range(23)
+        ]
+    try:
+        administer(flow.stack.blueprint.warehouse, "SET SESSION sql_log_bin = 0", *made)
+        settings = flow.settings.model_copy(
+            update={
+                "source": flow.settings.source.model_copy(update={"tables": (f"{schema}.*",)}),
+                "tables": Settings.model_validate(
+                    {"tables": {f"{schema}.{name}": {"partition": ["month(day)"]} for name in keys}}
+                ).tables,
+            }
+        )
+        tables = BinlogSource(settings).tables()
+        assert len(tables) == len(keys)
+        for fetch in (False, True):
+            with AuditSource(with_audit(settings, fetch=fetch)).view(tables) as view:
+                for table in tables:
+                    whole = view.sums(table)
+                    assert {name: part.rows for name, part in whole.items()} == view.rows(table)
+                    assert sorted(whole) == ["day_month=2031-12", "day_month=2032-01"]
+                    assert whole == {name: view.sums(table, [name])[name] for name in whole}
+                    assert view.sums(table, list(whole)) == whole
+                    ranges = list(cut(view, table, "day_month=2032-01", 4))
+                    assert len(ranges) == 6
+                    parts = [view.sums(table, ["day_month=2032-01"], one) for one in ranges]
+                    assert [part["day_month=2032-01"].rows for part in parts if part] == [4, 4, 4, 4, 4, 1]
+                    assert (
+                        sum((p["day_month=2032-01"] for p in parts[1:]), parts[0]["day_month=2032-01"])
+                        == whole["day_month=2032-01"]
+                    )
+    finally:
+        administer(flow.stack.blueprint.warehouse, "SET SESSION sql_log_bin = 0", f"DROP DATABASE IF EXISTS {schema}")
+
+
+def cut(view: Any, table: Any, partition: str, rows: int) -> Iterator[KeyRange]:  # noqa: ANN401 - a view, a table
+    after = None
+    while True:
+        upto = view.bound(table, [partition], after, rows)
+        yield KeyRange(after, upto)
+        if upto is None:
+            return
+        after = upto
+
+
+@pytest.mark.only("mysql")
+def test_a_server_without_digests_is_refused_with_what_mends_it_and_can_be_fetched_from(flow: Any) -> None:  # noqa: ANN401
+    component = "'file://component_classic_hashing'"
+    table = f"{flow.schema}.players"
+    with contextlib.closing(flow.stack.blueprint.warehouse.connect_as_administrator()) as root, root.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")
+        cursor.execute(f"UNINSTALL COMPONENT {component}")
+        try:
+            with pytest.raises(SourceError, match=r"no MD5\(\).*INSTALL COMPONENT .*--fetch"):
+                audit(flow.settings, table, None, threading.Event())
+            fetched = outcomes(with_audit(flow.settings, fetch=True), table)
+        finally:
+            cursor.execute(f"INSTALL COMPONENT {component}")
+    assert set(fetched.values()) == {(Outcome.MATCH, ())}
+    assert fetched == outcomes(flow.settings, table)
+
+
+def test_a_server_that_is_not_the_source_is_refused_and_its_replica_is_audited(flow: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    source = flow.stack.blueprint.warehouse
+    table = f"{flow.schema}.players"
+    with another_server(flow.stack, tmp_path) as other:
+        elsewhere = with_audit(flow.settings, host="127.0.0.1", port=other.port)
+        if flow.stack.blueprint.source == "mariadb":
+            with pytest.raises(SourceError, match=r"GRANT REPLICA MONITOR ON \*\.\*"):
+                audit(elsewhere, table, None, threading.Event())
+            account = f"'{other.user}'@'127.0.0.1'"
+            administer(other, "SET SESSION sql_log_bin = 0", f"GRANT REPLICA MONITOR ON *.* TO {account}")
+        administer(other, "CREATE DATABASE elsewhere", "CREATE TABLE elsewhere.t (a INT)")
+        with pytest.raises(SourceError, match="not the stream's source, nor a replica of it"):
+            audit(elsewhere, table, None, threading.Event())
+        replicate(source, other, flow)
+        await_condition(lambda: is_caught_up(source, other), timeout_s=60)
+        assert set(outcomes(elsewhere, table).values()) == {(Outcome.MATCH, ())}
+        administer(
+            other,
+            "SET SESSION sql_log_bin = 0",
+            f"UPDATE {table} SET name = 'otherwise' WHERE player_id = 301",
+        )
+        assert outcomes(elsewhere, table)["league_id=3"] == (Outcome.MISMATCH, (Hop.CAPTURE,))
+        administer(other, *STOP_APPLYING[flow.stack.blueprint.source])
+        seen: list[str] = []
+        stop = threading.Event()
+
+        def watch(step: Any) -> None:  # noqa: ANN401 - a step of the audit
+            if step.paused:
+                seen.append(step.paused)
+                stop.set()
+
+        audit(elsewhere, table, None, stop, watch=watch)
+        assert seen == ["the replica does not replicate"]
+
+
+STOP_APPLYING = {"mariadb": ["STOP SLAVE"], "mysql": ["STOP REPLICA"]}
+
+
+@contextlib.contextmanager
+def another_server(stack: EmbeddedStack, directory: Path) -> Iterator[Warehouse]:
+    """A second server of the same kind, with a number of its own."""
+    source = stack.blueprint.warehouse
+    (port,) = free_ports(1)
+    other = type(source)(
+        directory=directory / "other",
+        port=port,
+        sockets=socket_folder(directory),
+        user=source.user,
+        password=source.password,
+    )
+    other.prepare()
+    numbered = [one if not one.startswith("--server-id=") else "--server-id=2" for one in other.command()]
+    process = Process(
+        [*numbered, "--log-slave-updates" if stack.blueprint.source == "mariadb" else "--log-replica-updates"],
+        directory / "other.log",
+    )
+    try:
+        await_condition(lambda: not process.is_running or other.is_ready(), timeout_s=60)
+        assert other.is_ready(), (directory / "other.log").read_text()[-2000:]
+        yield other
+    finally:
+        process.stop()
+
+
+def administer(server: Warehouse, *statements: str) -> None:
+    with contextlib.closing(server.connect_as_administrator()) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        connection.commit()
+
+
+def replicate(source: Warehouse, replica: Warehouse, flow: Any) -> None:  # noqa: ANN401 - as above
+    """Makes a server a replica, from the source's first transaction on."""
+    administer(replica, "SET GLOBAL sync_binlog = 0", "SET GLOBAL innodb_flush_log_at_trx_commit = 0")
+    if flow.stack.blueprint.source == "mariadb":
+        administer(
+            replica,
+            "RESET MASTER",
+            f"CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {source.port}, MASTER_USER = '{source.user}', "
+            f"MASTER_PASSWORD = '{source.password}', MASTER_USE_GTID = slave_pos",
+            "START SLAVE",
+        )
+    else:
+        administer(
+            replica,
+            "RESET BINARY LOGS AND GTIDS",
+            f"CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {source.port}, "
+            f"SOURCE_USER = '{source.user}', SOURCE_PASSWORD = '{source.password}', SOURCE_AUTO_POSITION = 1, "
+            "GET_SOURCE_PUBLIC_KEY = 1",
+            "START REPLICA",
+        )
+
+
+def is_caught_up(source: Warehouse, replica: Warehouse) -> bool:
+    return has_reached(replica.gtid(), source.gtid())
