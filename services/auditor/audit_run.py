@@ -213,7 +213,8 @@ class AuditRun:
         only = self._audit.scope.partition
         if only is not None:
             return [Unit((only,), stream.get(only, 0))]
-        if sum(stream.values()) <= self._settings.range_rows and not self._done[table.table]:
+        is_small = sum(stream.values()) <= self._settings.range_rows and not self._done[table.table]
+        if is_small or not table.partition:
             return [Unit(None, sum(stream.values()))]
         known = set(self._expected[table.table])
         if table.table not in self._planned:

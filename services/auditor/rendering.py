@@ -75,7 +75,8 @@ class ProgressShown:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def show(self, seen: Seen) -> None:
         """A step."""

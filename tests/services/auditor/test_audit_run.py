@@ -52,7 +52,9 @@ class MemoryView:
         return dict(self.source.tables[table.table])
 
     def bound(self, table: TableSchema, partitions: Sequence[str] | None, after: str | None, rows: int) -> str | None:
-        held = sum(self.source.tables[table.table][name] for name in partitions or ())
+        held = sum(
+            rows for name, rows in self.source.tables[table.table].items() if partitions is None or name in partitions
+        )
         upto = int(after or 0) + rows
         return str(upto) if upto <= held else None
 
@@ -64,7 +66,7 @@ class MemoryView:
         held = self.source.tables[table.table]
         if bounds is None:
             return {name: of(rows) for name, rows in held.items() if partitions is None or name in partitions}
-        (name,) = partitions or ()
+        (name,) = partitions or held
         after, upto = int(bounds.after or 0), int(bounds.upto or held[name])
         return {name: of(upto) - of(after)}
 
@@ -146,7 +148,10 @@ def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
             sums = [
                 (1, SumKey(table, name, 0), of(rows)) for table, parts in known.items() for name, rows in parts.items()
             ]
-            defined = {table: (1, definition(table.split(".")[1], "n")) for table in known}
+            defined = {
+                table: (1, definition(table.split(".")[1], *(["n"] if "-" not in parts else [])))
+                for table, parts in known.items()
+            }
             epoch = Epoch("stream", 1, POSITION, 0.0, versions=dict.fromkeys(known, 1))
             store.advance(Progress(), Advance(Progress("stream", 1, 1), [epoch], sums, defined))
             of_source = {table: dict(parts) for table, parts in source.items()}
@@ -177,6 +182,12 @@ def test_big_partitions_are_summed_up_in_ranges_and_small_ones_together(make: Ca
         ("rows", "games", None), *[("sums", "games", ("n=1",))] * 3, ("sums", "games", ("n=2", "n=3")),
     ]  # fmt: skip
     assert world.last.progress.rows == 34
+
+
+def test_a_big_table_that_is_not_split_is_not_counted_first(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"-": 25}}, range_rows=10)
+    assert world.audit(Scope(GAMES))["-"].source == of(25)
+    assert world.source.asked == [("sums", "games", None)] * 3
 
 
 def test_partitions_that_only_one_side_has_are_found(make: Callable[..., World]) -> None:
