@@ -81,8 +81,13 @@ class S3(Section):
 
     endpoint: str = Field("", description="URL of an S3 compatible server; empty for Amazon's own.")
     region: str = Field("us-east-1", description="Region that requests are signed for.")
-    access_key: str = Field("", description="Access key id; empty for the machine's own role.")
+    access_key: str = Field(
+        "", description="Access key id; empty takes what the environment, an AWS profile or the machine's role gives."
+    )
     secret_key: SecretStr = Field(SecretStr(""), description="Secret key; never logged.")
+    session_token: SecretStr = Field(
+        SecretStr(""), description="Token that belongs to a temporary key; never logged. Such a key is not renewed."
+    )
     ca_file: str = Field("", description="Authorities that may sign the endpoint's certificate; empty: the machine's.")
     bucket: str = Field("dfp-lake", description="Bucket of the lake.")
 

@@ -10,7 +10,6 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import (
-    AuthorizationError,
     CorruptRecordError,
     InvalidProducerEpochError,
     KafkaConfigurationError,
@@ -19,11 +18,10 @@ from kafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     ProducerFencedError,
-    SaslAuthenticationFailedError,
     TopicAlreadyExistsError,
-    UnsupportedSaslMechanismError,
 )
 
+from datafingerprint.adapters.kafka_refusals import noticing, refusal, said_by
 from datafingerprint.config import Kafka
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable, WireError
 
@@ -43,29 +41,20 @@ _CLOSE_S = 5.0
 """How long the end of a producer's thread is waited for; it has nothing left to do."""
 
 
-_REFUSALS = (
-    AuthorizationError,
-    KafkaConfigurationError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
-"""What no waiting heals: a wrong login, a mechanism that the broker does not offer, an ACL."""
-
-
 @contextlib.contextmanager
 def translated(kafka: Kafka) -> Iterator[None]:
     """Runs client calls; what they raise comes out as `Unavailable`, `WireError` or `ConfigError`."""
     try:
         yield
     except KafkaError as error:
-        raise _translation(error, kafka) from error
+        raise (refusal(error, kafka.bootstrap) or _translation(error, kafka)) from error
     except (OSError, AssertionError, ValueError) as error:
         # The client asserts and complains of values where a broker's answer is none that it knows.
         raise Unavailable(f"the broker is away: {error}", where=kafka.bootstrap) from error
 
 
 def _translation(error: KafkaError, kafka: Kafka) -> DataFingerprintError:
-    where, text = kafka.bootstrap, f"{type(error).__name__}: {error}"
+    where, text = kafka.bootstrap, said_by(error)
     if isinstance(error, ProducerFencedError | InvalidProducerEpochError):
         return WireError("another process has taken over", where=where, remedy="run one of them per [kafka] prefix")
     if isinstance(error, NoOffsetForPartitionError | OffsetOutOfRangeError):
@@ -76,15 +65,64 @@ def _translation(error: KafkaError, kafka: Kafka) -> DataFingerprintError:
         )
     if isinstance(error, CorruptRecordError):
         return WireError(f"the broker holds a damaged record ({text})", where=where, remedy="restore the topic")
-    if isinstance(error, _REFUSALS):
-        return ConfigError(f"the broker refuses us ({text})", where=where, remedy="check [kafka] and the ACLs")
+    if isinstance(error, KafkaConfigurationError):
+        return ConfigError(f"the broker refuses us ({text})", where=where, remedy="check [kafka]")
     if isinstance(error, MessageSizeTooLargeError):
         return WireError(f"the broker refuses a message ({text})", where=where, remedy="allow messages of 1 MiB")
     return Unavailable(f"the broker is away ({text})", where=where)
 
 
+@contextlib.contextmanager
+def connecting(kafka: Kafka) -> Iterator[dict[str, Any]]:
+    """Like `translated`, for the making of a client, with what it needs to reach the brokers and to be let in.
+
+    Tells why a broker did not let it in, and ends the thread that a constructor which fails leaves behind.
+
+    Raises:
+        ConfigError: the settings do not fit, or a broker says that they do not.
+        Unavailable: no broker answers.
+    """
+    network = _Network()
+    with noticing() as noticed:
+        try:
+            with translated(kafka):
+                yield {**connection(kafka), "kafka_client": network}
+        except BaseException as error:
+            network.close()
+            if not isinstance(error, Unavailable):
+                raise
+            if noticed.error is None:
+                raise
+            refused = refusal(noticed.error, kafka.bootstrap)
+            text = said_by(noticed.error)
+            # A broker that cannot read what it is sent, or does not like a login, may just hang up.
+            is_hung_up = "disconnected" in text or "EOF" in text
+            remedy = "check [kafka] security, user, password" if is_hung_up else ""
+            raise refused or Unavailable(
+                f"the broker is away ({text})", where=kafka.bootstrap, remedy=remedy
+            ) from error
+
+
+class _Network:
+    """Makes the inner part of a client, which has the connections and their thread, and remembers it."""
+
+    def __init__(self) -> None:
+        self._made: list[Any] = []
+
+    def __call__(self, **settings: Any) -> Any:  # noqa: ANN401 - the library's own
+        made = KafkaAdminClient.DEFAULT_CONFIG["kafka_client"](**settings)
+        self._made.append(made)
+        return made
+
+    def close(self) -> None:
+        for one in self._made:
+            with contextlib.suppress(KafkaError, OSError):
+                one.close()
+            one._manager._net.stop()  # noqa: SLF001 - the client that would do it was never made
+
+
 def connection(kafka: Kafka) -> dict[str, Any]:
-    """What every client needs to reach the brokers and to be let in.
+    """The settings of a client by which it reaches the brokers and is let in.
 
     Raises:
         ConfigError: a login without a user, or a file that is not there.
@@ -115,9 +153,9 @@ def _present(path: str) -> str:
 
 def consumer(kafka: Kafka, group: str | None) -> KafkaConsumer:
     """A consumer that sees committed transactions only and never jumps over what is missing."""
-    with translated(kafka):
+    with connecting(kafka) as given:
         return KafkaConsumer(
-            **connection(kafka),
+            **given,
             group_id=group,
             isolation_level="read_committed",
             auto_offset_reset="none",
@@ -135,9 +173,9 @@ def consumer(kafka: Kafka, group: str | None) -> KafkaConsumer:
 
 def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
     """A transactional producer; from here on every other one with this id is fenced off."""
-    with translated(kafka):
+    with connecting(kafka) as given:
         made = KafkaProducer(
-            **connection(kafka),
+            **given,
             transactional_id=transactional_id,
             linger_ms=0,
             metrics_enabled=False,
@@ -158,9 +196,9 @@ def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
 
 def plain_producer(kafka: Kafka) -> KafkaProducer:
     """A producer of single records, each acknowledged by all replicas."""
-    with translated(kafka):
+    with connecting(kafka) as given:
         return KafkaProducer(
-            **connection(kafka),
+            **given,
             acks="all",
             metrics_enabled=False,
             allow_auto_create_topics=False,
@@ -202,11 +240,12 @@ def ensure_topics(kafka: Kafka, control: Sequence[str], data: Sequence[str]) -> 
 
 def admin(kafka: Kafka) -> KafkaAdminClient:
     """A client for topics and settings; the caller closes it."""
-    return KafkaAdminClient(
-        **connection(kafka),
-        request_timeout_ms=int(kafka.timeout_s * 1000),
-        bootstrap_timeout_ms=_bootstrap_ms(kafka),
-    )
+    with connecting(kafka) as given:
+        return KafkaAdminClient(
+            **given,
+            request_timeout_ms=int(kafka.timeout_s * 1000),
+            bootstrap_timeout_ms=_bootstrap_ms(kafka),
+        )
 
 
 def _bootstrap_ms(kafka: Kafka) -> int:

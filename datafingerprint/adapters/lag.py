@@ -11,7 +11,7 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 
 from datafingerprint import wire
-from datafingerprint.adapters.kafka_clients import connection, translated
+from datafingerprint.adapters.kafka_clients import connecting, translated
 from datafingerprint.config import Kafka
 from datafingerprint.errors import Unavailable
 
@@ -100,11 +100,12 @@ class KafkaLagReader:
 
     def _connected(self) -> KafkaAdminClient:
         if self._admin is None:
-            self._admin = KafkaAdminClient(
-                **connection(self._kafka),
-                bootstrap_timeout_ms=int(_TIMEOUT_S * 1000),
-                request_timeout_ms=int(min(_TIMEOUT_S, self._kafka.timeout_s) * 1000),
-            )
+            with connecting(self._kafka) as given:
+                self._admin = KafkaAdminClient(
+                    **given,
+                    bootstrap_timeout_ms=int(_TIMEOUT_S * 1000),
+                    request_timeout_ms=int(min(_TIMEOUT_S, self._kafka.timeout_s) * 1000),
+                )
         return self._admin
 
     def _disconnect(self) -> None:

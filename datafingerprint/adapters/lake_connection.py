@@ -47,6 +47,7 @@ class LakeFileIO(PyArrowFileIO):
             endpoint_override=self.properties.get("s3.endpoint"),
             access_key=self.properties.get("s3.access-key-id"),
             secret_key=self.properties.get("s3.secret-access-key"),
+            session_token=self.properties.get("s3.session-token"),
             region=self.properties.get("s3.region"),
             tls_ca_file_path=self.properties.get(CA_FILE),
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -111,6 +112,7 @@ def file_properties(s3: S3) -> dict[str, str]:
         "s3.endpoint": s3.endpoint,
         "s3.access-key-id": s3.access_key,
         "s3.secret-access-key": s3.secret_key.get_secret_value(),
+        "s3.session-token": s3.session_token.get_secret_value(),
         CA_FILE: s3.ca_file,
     }
     return {key: text for key, text in properties.items() if text}
@@ -171,7 +173,11 @@ def s3_client(s3: S3) -> S3Client:
     """A client of the object store; it may be used by several threads; the caller closes it."""
     keys: dict[str, Any] = {}
     if s3.access_key:
-        keys = {"aws_access_key_id": s3.access_key, "aws_secret_access_key": s3.secret_key.get_secret_value()}
+        keys = {
+            "aws_access_key_id": s3.access_key,
+            "aws_secret_access_key": s3.secret_key.get_secret_value(),
+            "aws_session_token": s3.session_token.get_secret_value() or None,
+        }
     return boto3.client(
         "s3",
         region_name=s3.region,

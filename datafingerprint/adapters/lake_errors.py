@@ -36,6 +36,7 @@ _REFUSED = re.compile(
     r"|INVALID_ACCESS_KEY_ID|InvalidToken|INVALID_TOKEN|ExpiredToken|EXPIRED_TOKEN|UNRECOGNIZED_CLIENT"
     r"|AllAccessDisabled|AccountProblem|\(403\)"
 )
+_UNTRUSTED = re.compile(r"certificate verify failed|SSL validation failed|curlCode: 60\b")
 _AWAY = re.compile(
     r"NETWORK_CONNECTION|curlCode|SLOW_DOWN|SlowDown|SERVICE_UNAVAILABLE|ServiceUnavailable|INTERNAL_FAILURE"
     r"|InternalError|THROTTLING|Throttling|REQUEST_TIMEOUT|RequestTimeout|OperationAborted|HTTP status (5\d\d|429)"
@@ -106,8 +107,9 @@ def _catalog_error(error: SQLAlchemyError, what: str) -> DataFingerprintError:
 
 def _store_error(error: Exception, what: str, where: str) -> DataFingerprintError:
     text = said(error)
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return ConfigError(f"{what}: there are no keys to sign with", where=where, remedy=WRONG_KEYS)
+    settings = _settings_error(error, text)
+    if settings is not None:
+        return ConfigError(f"{what}: {settings[0]}", where=where, remedy=settings[1])
     if _NO_BUCKET.search(text):
         return LakeError(f"{what}: the bucket does not exist", where=where, remedy=NO_BUCKET)
     if _REFUSED.search(text):
@@ -119,6 +121,15 @@ def _store_error(error: Exception, what: str, where: str) -> DataFingerprintErro
         # What is not known by name is mostly the network; retrying says so in the log every time.
         return Unavailable(f"{what}: the store is away ({text})", where=where)
     return LakeError(f"{what}: the store refused ({text})", where=where, remedy="see the store's message")
+
+
+def _settings_error(error: Exception, text: str) -> tuple[str, str] | None:
+    """What is wrong with [s3], and what to do; None when it is something else."""
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return "there are no keys to sign with", WRONG_KEYS
+    if _UNTRUSTED.search(text):
+        return "the store's certificate is not accepted", "check [s3] ca_file, and the host in endpoint"
+    return None
 
 
 def said(error: BaseException) -> str:

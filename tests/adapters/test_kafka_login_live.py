@@ -1,0 +1,160 @@
+"""A broker that wants TLS, a login, or both: whoever has the right ones is let in, everybody else is told why not."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    KafkaAdminClient,
+    ResourcePattern,
+    ResourceType,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from datafingerprint.adapters.checkup_kafka import KafkaCheckup
+from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
+from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
+from datafingerprint.adapters.lag import KafkaLagReader
+from datafingerprint.config import Kafka, load_settings
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.errors import ConfigError, Unavailable
+from datafingerprint.findings import Severity
+from datafingerprint.ports import EpochDraft
+from deploy.embedded.ports import free_ports
+from tests.certificates import make_certificates
+from tests.secure_parts import GUEST, PASSWORD, USER, SecureKafka, running
+
+pytestmark = pytest.mark.live
+
+PREFIX = "let-in"
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    folder = tmp_path_factory.mktemp("broker")
+    port, controller_port, *ports = free_ports(5)
+    part = SecureKafka(folder / "kafka", port, controller_port, make_certificates(folder / "certificates"), *ports)
+    with running(part, folder):
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=part.bootstrap)) as admin:
+            for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+                admin.alter_user_scram_credentials([UserScramCredentialUpsertion(USER, mechanism, PASSWORD)])
+            admin.create_acls([granted(kind) for kind in DOCUMENTED])
+        yield part
+
+
+# What docs/operation.md says that an account needs.
+DOCUMENTED = {
+    ResourceType.TOPIC: f"{PREFIX}.",
+    ResourceType.TRANSACTIONAL_ID: f"{PREFIX}-",
+    ResourceType.GROUP: "dfp-",
+}
+
+
+def granted(kind: ResourceType) -> ACL:
+    pattern = ResourcePattern(kind, DOCUMENTED[kind], ACLResourcePatternType.PREFIXED)
+    return ACL(f"User:{USER}", "*", ACLOperation.ALL, ACLPermissionType.ALLOW, pattern)
+
+
+def settings(broker: SecureKafka, security: str, mechanism: str = "", **more: str) -> Kafka:
+    ports = {
+        "plaintext": broker.port,
+        "sasl_plaintext": broker.sasl_port,
+        "sasl_ssl": broker.sasl_ssl_port,
+        "ssl": broker.ssl_port,
+    }
+    given = {
+        "bootstrap": f"127.0.0.1:{ports[security]}",
+        "security": security,
+        "prefix": PREFIX,
+        "timeout_s": "3",
+        **({"sasl_mechanism": mechanism, "user": USER, "password": PASSWORD} if mechanism else {}),
+        **({"ca_file": str(broker.certificates.authority)} if security.endswith("ssl") else {}),
+    }
+    return load_settings({"kafka": given | more}, {}).kafka
+
+
+def used(kafka: Kafka) -> None:
+    """Publishes an epoch, reads it back with a group, and asks for the lag, as the services do."""
+    with (
+        contextlib.closing(KafkaEpochLog(kafka)) as log,
+        contextlib.closing(KafkaEpochReader(kafka, "dfp-test")) as reader,
+        contextlib.closing(KafkaLagReader(kafka)) as lag,
+    ):
+        last = log.open()
+        number = last.number + 1 if last else 1
+        log.publish(EpochDraft("stream", number, SourcePosition("0-1-1", "binlog.000001", 4), 1.0))
+        reader.seek(0, None)
+        found = reader.read(10.0)
+        assert found is not None
+        reader.acknowledge(found)
+        assert lag.messages()
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("security", ["sasl_plaintext", "sasl_ssl"])
+def test_every_login_is_let_in(broker: SecureKafka, security: str, mechanism: str) -> None:
+    used(settings(broker, security, mechanism))
+
+
+def refused(kafka: Kafka) -> str:
+    with pytest.raises(ConfigError) as error, contextlib.closing(KafkaEpochLog(kafka)) as log:
+        log.open()
+    said = str(error.value)
+    assert PASSWORD not in said
+    assert len(said) < 500
+    return said
+
+
+def test_an_account_without_privileges_is_refused_and_the_doctor_says_what_it_lacks(broker: SecureKafka) -> None:
+    used(settings(broker, "sasl_ssl", "PLAIN"))
+    guest = settings(broker, "sasl_ssl", "PLAIN", user=GUEST)
+    assert "the broker refuses us" in refused(guest)
+    problems = [one for one in KafkaCheckup(guest).findings(None) if one.severity is Severity.PROBLEM]
+    assert [one.check for one in problems] == ["transactions"]
+    assert not [
+        one
+        for one in KafkaCheckup(settings(broker, "sasl_ssl", "PLAIN")).findings(None)
+        if one.severity is Severity.PROBLEM
+    ]
+
+
+def test_a_wrong_authority_stops_a_service(broker: SecureKafka) -> None:
+    other = str(broker.certificates.other_authority)
+    for ca_file in (other, ""):
+        said = refused(settings(broker, "sasl_ssl", "PLAIN", ca_file=ca_file))
+        assert "the broker's certificate is not accepted" in said
+        assert "check [kafka] ca_file" in said
+
+
+def test_a_wrong_password_stops_a_service_or_is_told_of_when_the_broker_just_hangs_up(broker: SecureKafka) -> None:
+    for mechanism in ("PLAIN", "SCRAM-SHA-512"):
+        with pytest.raises((ConfigError, Unavailable)) as error:
+            used(settings(broker, "sasl_ssl", mechanism, password="wrong"))
+        assert "password" in error.value.remedy
+
+
+def test_a_client_s_certificate_is_asked_for_and_accepted(broker: SecureKafka) -> None:
+    made = broker.certificates
+    assert "over TLS" in refused(settings(broker, "ssl"))
+    own = {"cert_file": str(made.client), "key_file": str(made.client_key)}
+    # It is let in, and is somebody whom nothing was granted.
+    assert "the broker refuses us (TopicAuthorizationFailedError)" in refused(settings(broker, "ssl", **own))
+
+
+def test_another_way_to_talk_than_the_listener_s_is_told(broker: SecureKafka) -> None:
+    plain = f"127.0.0.1:{broker.port}"
+    assert "the broker refuses us" in refused(settings(broker, "sasl_plaintext", "PLAIN", bootstrap=plain))
+    for hung_up in (
+        settings(broker, "sasl_ssl", "PLAIN", bootstrap=plain),
+        settings(broker, "plaintext", bootstrap=f"127.0.0.1:{broker.sasl_ssl_port}"),
+    ):
+        with pytest.raises(Unavailable, match=r"check \[kafka\] security"):
+            used(hung_up)
