@@ -19,6 +19,9 @@ NAMED_MAX = 20
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "There is none of that name; the error names those that exist."}
 }
+INVALID: dict[int | str, dict[str, Any]] = {
+    422: {"model": ErrorAnswer, "description": "A parameter is not fit; the error says which and why."}
+}
 
 
 def moment(seconds: float) -> datetime:

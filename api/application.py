@@ -10,28 +10,26 @@ from importlib import resources
 from typing import Annotated, Any
 
 import structlog
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import fingerprints, metrics, status
-from api.answers import NOT_FOUND, known_tables, unknown
+from api import metrics, status
+from api.answers import INVALID
 from api.audits import add_audits
+from api.fingerprint_paths import add_fingerprints
 from api.models import (
     EpochsAnswer,
     ErrorAnswer,
-    FingerprintsAnswer,
     Health,
     LagAnswer,
-    PartitionAnswer,
     StatusAnswer,
-    TableFingerprint,
     TablesAnswer,
 )
-from api.ports import LagReader, StateView, Store
+from api.ports import LagReader, Store
 from datafingerprint.errors import DataFingerprintError, Unavailable
 
 EPOCHS_MAX = 1000
@@ -52,10 +50,6 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorAnswer, "description": "The state store is away; ask again."}
 }
-_INVALID: dict[int | str, dict[str, Any]] = {
-    422: {"model": ErrorAnswer, "description": "A parameter is not fit; the error says which and why."}
-}
-
 _DESCRIPTION = """Fingerprints of a MySQL warehouse and of its mirror in a data lake, compared at the same point of
 the source's history. Every answer is read from what is stored, at one moment; nothing here scans a store. An audit
 that is asked for is run by the auditor service."""
@@ -77,54 +71,11 @@ def create_app(
     if token:
         _demand(token, app)
     _log_requests(app)
-    _add_fingerprints(app, store)
+    add_fingerprints(app, store)
     add_audits(app, store, clock)
     _add_system(app, store, lag_reader, clock)
     _add_operation(app, store, lag_reader, clock)
     return app
-
-
-def _add_fingerprints(app: FastAPI, store: Store) -> None:
-    @app.get("/v1/fingerprints", tags=["fingerprints"], summary="Every table")
-    def all_fingerprints() -> FingerprintsAnswer:
-        """Both sides of every table under watch, with the verdict on each partition."""
-        with store.reading() as view:
-            return fingerprints.fingerprints(view)
-
-    @app.get("/v1/fingerprints/{table}", tags=["fingerprints"], summary="One table", responses=NOT_FOUND)
-    def table_fingerprint(
-        table: Annotated[str, Path(description="`schema.table`", examples=["ootp.games"])],
-    ) -> TableFingerprint:
-        """Both sides of one table, with the verdict on each partition."""
-        with store.reading() as view:
-            return _table(view, table)
-
-    @app.get(
-        "/v1/fingerprints/{table}/{partition:path}",
-        tags=["fingerprints"],
-        summary="One partition",
-        responses=NOT_FOUND,
-    )
-    def partition_fingerprint(
-        table: Annotated[str, Path(description="`schema.table`", examples=["ootp.games"])],
-        partition: Annotated[
-            str, Path(description="`field=value/field=value`, or `-`", examples=["date_year=2031/league_id=100"])
-        ],
-    ) -> PartitionAnswer:
-        """Both sides of one partition."""
-        with store.reading() as view:
-            found = _table(view, table)
-        answer = fingerprints.partition_answer(found, partition)
-        if answer is None:
-            raise unknown(f"partition {partition} of {table}", [part.partition for part in found.partitions])
-        return answer
-
-
-def _table(view: StateView, name: str) -> TableFingerprint:
-    known = known_tables(view)
-    if name not in known:
-        raise unknown(f"table {name}", known)
-    return fingerprints.table_fingerprints(view, name)[0]
 
 
 def _add_system(app: FastAPI, store: Store, lag_reader: LagReader, clock: Callable[[], float]) -> None:
@@ -141,7 +92,7 @@ def _add_system(app: FastAPI, store: Store, lag_reader: LagReader, clock: Callab
         with store.reading() as view:
             return status.tables(view)
 
-    @app.get("/v1/epochs", tags=["system"], summary="Epochs, newest first", responses=_INVALID)
+    @app.get("/v1/epochs", tags=["system"], summary="Epochs, newest first", responses=INVALID)
     def stored_epochs(
         limit: Annotated[int, Query(ge=1, le=EPOCHS_MAX, description="Most epochs answered")] = 100,
         before: Annotated[int | None, Query(ge=1, le=BIGINT_MAX, description="Only epochs with a lower number")] = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Response
 from starlette.exceptions import HTTPException
 
-from api.answers import NOT_FOUND, moment, position, side, unknown
+from api.answers import INVALID, NOT_FOUND, moment, position, side, unknown
 from api.models import (
     AuditAnswer,
     AuditCounts,
@@ -34,16 +34,13 @@ AuditId = Annotated[int, Path(ge=1, le=ID_MAX, description="Id of the audit", ex
 _CONFLICT: dict[int | str, dict[str, Any]] = {
     CONFLICT: {"model": ErrorAnswer, "description": "It is over already; the error says how it ended."}
 }
-_INVALID: dict[int | str, dict[str, Any]] = {
-    422: {"model": ErrorAnswer, "description": "A parameter is not fit; the error says which and why."}
-}
 
 
 def add_audits(app: FastAPI, store: Store, clock: Callable[[], float]) -> None:
     """Adds the paths below `/v1/audits`."""
 
     @app.post(
-        "/v1/audits", tags=["audits"], summary="Ask for an audit", status_code=202, responses={**NOT_FOUND, **_INVALID}
+        "/v1/audits", tags=["audits"], summary="Ask for an audit", status_code=202, responses={**NOT_FOUND, **INVALID}
     )
     def ask(wanted: AuditRequest, response: Response) -> AuditAnswer:
         """Queues an audit for the auditor service. The body is JSON, `{}` for every table under watch."""
@@ -54,7 +51,7 @@ def add_audits(app: FastAPI, store: Store, clock: Callable[[], float]) -> None:
         with store.reading() as view:
             return _answer(_found(view, number))
 
-    @app.get("/v1/audits", tags=["audits"], summary="Audits, newest first", responses=_INVALID)
+    @app.get("/v1/audits", tags=["audits"], summary="Audits, newest first", responses=INVALID)
     def all_audits(
         limit: Annotated[int, Query(ge=1, le=AUDITS_MAX, description="Most audits answered")] = 100,
         before: Annotated[int | None, Query(ge=1, le=ID_MAX, description="Only audits with a lower id")] = None,

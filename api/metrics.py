@@ -19,6 +19,7 @@ from api.fingerprints import fingerprints
 from api.models import AuditCounts, FingerprintsAnswer, Lag, LagAnswer, StatusAnswer, TableFingerprint, TablesAnswer
 from api.ports import LagReader, StateView, Store
 from api.status import KAFKA_OK, MessageLag, ask_kafka, lag, status, tables
+from datafingerprint.adapters.state_values import Recorded
 from datafingerprint.audits import AuditState
 from datafingerprint.errors import DataFingerprintError
 from datafingerprint.verdict import Outcome
@@ -53,6 +54,11 @@ COMPARED_AGE = Metric(
     "dfp_compared_age_seconds", (), "Time since the commit of the last source transaction that was compared."
 )
 
+# How much flows. A rate over the last minute, from the epochs that were stored in it.
+EPOCH_RATE = Metric("dfp_epochs_per_second", (), "Epochs whose sums were stored, a second, over the last minute.")
+ROW_RATE = Metric("dfp_changed_rows_per_second", (), "Changed rows in these epochs, a second, over the last minute.")
+RATE_WINDOW_S = 60.0
+
 # How far the lake and the fingerprinter are behind. Left out where it is not known.
 LAG_MESSAGES = Metric("dfp_lag_messages", ("group",), "Messages in Kafka that a consumer group has not read.")
 LAG_ROWS = Metric("dfp_lag_rows", ("group",), "Changed rows in epochs that a group has not reached.")
@@ -85,6 +91,8 @@ METRICS = (
     LAKE_EPOCH,
     SOURCE_RECORDED_AGE,
     COMPARED_AGE,
+    EPOCH_RATE,
+    ROW_RATE,
     LAG_MESSAGES,
     LAG_ROWS,
     LAG_EPOCHS,
@@ -113,6 +121,7 @@ class Observed:
     tables: TablesAnswer
     fingerprints: FingerprintsAnswer
     recorded_at: float | None
+    recorded: Recorded
     audited: Mapping[str, AuditCounts]
     audits: Mapping[AuditState, int]
     now: float
@@ -127,6 +136,7 @@ def observe(view: StateView, kafka: MessageLag, now: float) -> Observed:
         tables(view),
         fingerprints(view),
         last.recorded_at if last else None,
+        view.recorded_since(now - RATE_WINDOW_S),
         {
             name: audit_counts(list(found))
             for name, found in groupby(view.last_findings(), lambda one: one.finding.table)
@@ -174,6 +184,8 @@ def samples(seen: Observed) -> Iterator[Sample]:
     yield LAKE_EPOCH, (), seen.status.epoch or 0
     yield SOURCE_RECORDED_AGE, (), None if seen.recorded_at is None else max(0.0, seen.now - seen.recorded_at)
     yield COMPARED_AGE, (), _age(seen.status.as_of, seen.now)
+    yield EPOCH_RATE, (), seen.recorded.epochs / RATE_WINDOW_S
+    yield ROW_RATE, (), seen.recorded.rows / RATE_WINDOW_S
     for group, values in seen.lag.groups.items():
         yield from _lag_samples(group, values)
     for item in seen.fingerprints.items:

@@ -15,6 +15,8 @@ PartitionName = Annotated[
 ]
 Reason = Annotated[str | None, Field(description="Why, where it is no plain match", examples=[None])]
 
+Cursor = Annotated[str | None, Field(description="Value of `cursor` for the next page; null at the end")]
+
 
 class Answer(BaseModel):
     """What all answers have in common: they are values."""
@@ -103,6 +105,7 @@ class TableFingerprint(Answer):
     lake: Side | None = Field(description="The lake; null when it is not known")
     audit: TableAudit | None = Field(default=None, description="The last audits of it; null before the first")
     partitions: list[PartitionFingerprint]
+    next_cursor: Cursor = None
 
 
 class FingerprintsAnswer(Answer):
@@ -111,6 +114,7 @@ class FingerprintsAnswer(Answer):
     verdict: Outcome = Field(description="The worst of all tables'")
     epoch: int | None = Field(description="The epoch that the lake stands at; null before its first", examples=[812])
     items: list[TableFingerprint]
+    next_cursor: Cursor = None
 
 
 class Lag(Answer):

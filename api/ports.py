@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from datafingerprint.adapters.state_values import Backlog, FileCounts, JudgedTable
+from datafingerprint.adapters.state_values import Backlog, FileCounts, JudgedTable, Recorded
 from datafingerprint.audit import Finding
 from datafingerprint.audits import AuditState, LastFinding, Origin, Scope, StoredAudit
 from datafingerprint.fingerprint import Fingerprint
@@ -37,6 +37,9 @@ class StateView(Protocol):
 
     def transaction_counts(self, numbers: Sequence[int]) -> Mapping[int, int]:
         """How many source transactions these epochs had."""
+
+    def recorded_since(self, moment: float) -> Recorded:
+        """The epochs whose sums were stored since a Unix time in seconds."""
 
     def backlog(self, epoch: int) -> Backlog:
         """What the stored epochs after this one hold."""

@@ -23,7 +23,7 @@ from datafingerprint.adapters.state_tables import (
     read_known_sum,
     read_sum,
 )
-from datafingerprint.adapters.state_values import Backlog, FileCounts, JudgedTable
+from datafingerprint.adapters.state_values import Backlog, FileCounts, JudgedTable, Recorded
 from datafingerprint.epochs import Epoch
 from datafingerprint.fingerprint import MODULUS, ZERO, Fingerprint
 from datafingerprint.ledger import FileSums, LakeTableState, Progress, StoredEpoch, StoredVerdict, SumKey
@@ -99,6 +99,13 @@ class StateReading(AuditReading):
         """How many source transactions these epochs had."""
         query = sa.select(EPOCHS.c.number, EPOCHS.c.transaction_count).where(EPOCHS.c.number.in_(numbers))
         return {row["number"]: row["transaction_count"] for row in self._rows(query)}
+
+    def recorded_since(self, moment: float) -> Recorded:
+        """The epochs whose sums were stored since a Unix time in seconds."""
+        rows = sa.func.coalesce(sa.func.sum(EPOCHS.c.row_count), 0)
+        query = sa.select(sa.func.count().label("epochs"), rows.label("rows")).where(EPOCHS.c.recorded_at >= moment)
+        row = self._rows(query)[0]
+        return Recorded(row["epochs"], int(row["rows"]))
 
     def backlog(self, epoch: int) -> Backlog:
         """What the stored epochs after this one hold."""

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """Epochs whose sums were stored in some time: how many there are, and the changed rows in them."""
+
+    epochs: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """The stored epochs after a given one.
 

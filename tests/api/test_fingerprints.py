@@ -25,6 +25,7 @@ def get(client: httpx.Client, path: str) -> Any:  # noqa: ANN401 - JSON
 def test_an_answer_has_the_form_that_the_design_promises(client: httpx.Client) -> None:
     answer = get(client, f"/v1/fingerprints/{GAMES}")
     parts = answer.pop("partitions")
+    assert answer.pop("next_cursor") is None
     assert answer == {
         "table": GAMES,
         "epoch": 3,
@@ -163,6 +164,79 @@ def test_what_is_not_there_is_told_with_what_is(client: httpx.Client) -> None:
 
 
 def test_an_empty_store_answers_with_nothing_rather_than_a_match(empty_client: httpx.Client) -> None:
-    assert get(empty_client, "/v1/fingerprints") == {"verdict": "inconclusive", "epoch": None, "items": []}
+    nothing = {"verdict": "inconclusive", "epoch": None, "items": [], "next_cursor": None}
+    assert get(empty_client, "/v1/fingerprints") == nothing
     response = empty_client.get("/v1/fingerprints/ootp.games")
     assert response.json() == {"error": "no table ootp.games; there are none yet"}
+
+
+def tables(answer: Any) -> list[str]:  # noqa: ANN401 - as above
+    return [item["table"] for item in answer["items"]]
+
+
+def test_a_verdict_chooses_tables_and_their_partitions_and_the_whole_keeps_its_own(client: httpx.Client) -> None:
+    answer = get(client, "/v1/fingerprints?verdict=mismatch")
+    assert (answer["verdict"], tables(answer)) == ("mismatch", [GAMES])
+    assert [part["partition"] for part in answer["items"][0]["partitions"]] == ["date_year=2032"]
+    assert get(client, "/v1/fingerprints?verdict=match")["verdict"] == "mismatch"
+    one = get(client, f"/v1/fingerprints/{GAMES}?verdict=match")
+    assert (one["verdict"], [part["partition"] for part in one["partitions"]]) == ("mismatch", ["date_year=2031"])
+
+
+def test_a_pattern_chooses_tables(client: httpx.Client) -> None:
+    assert tables(get(client, "/v1/fingerprints?table=ootp.p*")) == ["ootp.players"]
+    assert tables(get(client, "/v1/fingerprints?table=nothing.*")) == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 1000])
+def test_pages_hold_every_table_once_in_order(client: httpx.Client, limit: int) -> None:
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = get(client, f"/v1/fingerprints?limit={limit}{cursor}")
+        assert 0 < len(page["items"]) <= limit
+        found += tables(page)
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert found == ["ootp.<trades>", GAMES, "ootp.players"]
+
+
+def test_pages_hold_every_partition_once_in_order(client: httpx.Client) -> None:
+    first = get(client, f"/v1/fingerprints/{GAMES}?limit=1")
+    second = get(client, f"/v1/fingerprints/{GAMES}?limit=1&cursor={first['next_cursor']}")
+    assert [part["partition"] for page in (first, second) for part in page["partitions"]] == [
+        "date_year=2031",
+        "date_year=2032",
+    ]
+    assert second["next_cursor"] is None
+    assert first["source"] == second["source"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("limit=0", "limit"), ("limit=1001", "limit"), ("verdict=maybe", "verdict"), ("cursor=%21", "cursor")],
+)
+@pytest.mark.parametrize("path", ["/v1/fingerprints", f"/v1/fingerprints/{GAMES}"])
+def test_what_cannot_be_asked_for_is_refused_by_name(client: httpx.Client, path: str, query: str, said: str) -> None:
+    response = client.get(f"{path}?{query}")
+    assert response.status_code == 422
+    assert response.json()["error"].startswith(f"{said}: ")
+
+
+@pytest.mark.parametrize("path", ["", f"/{GAMES}", f"/{GAMES}/date_year=2031", "?verdict=match&limit=1"])
+def test_an_answer_that_the_caller_has_is_not_sent_again(
+    client: httpx.Client, seeded: SqlStateStore, path: str
+) -> None:
+    url = f"/v1/fingerprints{path}"
+    etag = client.get(url).headers["etag"]
+    for given in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = client.get(url, headers={"If-None-Match": given})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+    verdict = Verdict(Outcome.INCONCLUSIVE, "no longer", None, None)
+    judged = Judged(GAMES, 4, {"date_year=2031": verdict})
+    seeded.save_verdicts(Progress("stream", 5, 10, 4, 2), [judged], 1_000_011.0)
+    changed = client.get(url, headers={"If-None-Match": etag})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != etag

@@ -123,6 +123,8 @@ def test_metrics_tell_verdicts_epochs_and_lag(client: httpx.Client) -> None:
     assert found["dfp_lag_seconds"]["dfp-lake-writer",] == 15
     assert found["dfp_source_recorded_age_seconds"][()] == 11
     assert found["dfp_compared_age_seconds"][()] == 17
+    assert found["dfp_epochs_per_second"][()] == 5 / 60
+    assert found["dfp_changed_rows_per_second"][()] == 10 / 60
     assert found["dfp_source_rows"]["ootp.games",] == 2443
     assert ("ootp.players",) not in found["dfp_source_rows"]
     assert found["dfp_snapshot_percent"]["ootp.players",] == 40
