@@ -73,6 +73,17 @@ def _encoded(value: str) -> str:
     return "".join(ENCODED.get(character, character) for character in value)
 
 
+def _decoded(text: str) -> str | None:
+    if text == NULL_VALUE:
+        return None
+    if text == NULL_WORD_ENCODED:
+        return NULL_VALUE
+    # `%` last, as it was encoded first.
+    for character, code in reversed(ENCODED.items()):
+        text = text.replace(code, character)
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Partitioning:
     """How a table is split; no fields means that it is not."""
@@ -84,6 +95,29 @@ class Partitioning:
         if not self.fields:
             return WHOLE
         return "/".join(f"{field.name}={field.text(row[field.column.name])}" for field in self.fields)
+
+    def values(self, name: str) -> tuple[str | None, ...]:
+        """The texts of the fields in a partition's name, decoded; None for NULL.
+
+        Raises:
+            ValueError: no partition is named so.
+        """
+        if not self.fields:
+            if name != WHOLE:
+                raise ValueError(name)
+            return ()
+        found: list[str | None] = []
+        rest = f"/{name}"
+        for field in self.fields:
+            prefix = f"/{field.name}="
+            if not rest.startswith(prefix):
+                raise ValueError(name)
+            text, slash, behind = rest[len(prefix) :].partition("/")
+            rest = slash + behind
+            found.append(_decoded(text))
+        if rest:
+            raise ValueError(name)
+        return tuple(found)
 
 
 def partitioning(table: TableSchema) -> Partitioning:

@@ -16,6 +16,7 @@ from datafingerprint.errors import DataFingerprintError
 from services.auditor.__main__ import main as audit
 from services.cdc.__main__ import main as capture
 from services.doctor.__main__ import main as doctor
+from services.exports.__main__ import export_catalog, export_manifest
 from services.fingerprinter.__main__ import main as fingerprint
 from services.generator.__main__ import main as generate
 from services.lake_writer.__main__ import main as write_lake
@@ -59,6 +60,8 @@ main.add_command(doctor, "doctor")
 main.add_command(resync, "resync")
 main.add_command(print_statement, "sql")
 main.add_command(tail, "tail")
+main.add_command(export_manifest, "export-manifest")
+main.add_command(export_catalog, "export-catalog")
 main.add_command(generate, "generate")
 main.add_command(capture, "capture")
 main.add_command(write_lake, "write-lake")

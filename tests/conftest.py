@@ -21,6 +21,7 @@ MakeSettings = Callable[..., Settings]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--source", choices=["mariadb", "mysql"], default="mariadb", help="warehouse of the live tests")
+    parser.addoption("--engines", action="store_true", help="run the tests of the query engines, and only those")
     parser.addoption("--fuzz-seconds", type=float, default=10.0, help="how long tables are drawn and compared")
     parser.addoption("--fuzz-seed", type=int, default=2031, help="what is drawn; another number draws other tables")
 
@@ -30,9 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of what the other server alone has are left out."""
-    source = config.getoption("--source")
-    other = [item for item in items if any(mark.args != (source,) for mark in item.iter_markers("only"))]
+    """Tests of what the other server alone has are left out, and those of query engines unless they are asked for."""
+    source, engines = config.getoption("--source"), config.getoption("--engines")
+    other = [
+        item
+        for item in items
+        if any(mark.args != (source,) for mark in item.iter_markers("only"))
+        or (item.get_closest_marker("engines") is not None) != engines
+    ]
     if other:
         config.hook.pytest_deselected(items=other)
         items[:] = [item for item in items if item not in other]

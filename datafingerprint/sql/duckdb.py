@@ -41,7 +41,8 @@ def _moment(quoted: str) -> str:
     return f"strftime({quoted}, '%Y-%m-%d %H:%M:%S.%f')"
 
 
-def _decimal(quoted: str, column: Column) -> str:
+def decimal_text(quoted: str, column: Column) -> str:
+    """A decimal with all its digits."""
     if column.is_long_decimal or column.precision > column.scale:
         return _plain(quoted)
     if column.precision < ARROW_DIGITS_MAX:
@@ -72,7 +73,7 @@ _RENDERERS: dict[Kind, Callable[[str], str]] = {
 
 def _rendered(column: Column) -> str:
     quoted = identifier(column.name)
-    return _decimal(quoted, column) if column.kind is Kind.DECIMAL else _RENDERERS[column.kind](quoted)
+    return decimal_text(quoted, column) if column.kind is Kind.DECIMAL else _RENDERERS[column.kind](quoted)
 
 
 def canonical_row(columns: tuple[Column, ...]) -> str:

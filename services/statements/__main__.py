@@ -4,49 +4,103 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 
 import click
 
+from datafingerprint.adapters.lake_view import IcebergLakeView
 from datafingerprint.adapters.settings import read_settings
 from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.config import Settings
 from datafingerprint.errors import ConfigError, DataFingerprintError
-from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
-from datafingerprint.sql import mysql
-from datafingerprint.sql.mysql import SESSION, Dialect
+from datafingerprint.sql.engines import LAKE_ENGINES
+from datafingerprint.sql.mysql import Dialect
+from services.statements.printing import ENGINES, SOURCE_ENGINES, Wanted, session, statement
 
 STATUS_REFUSED = 2
-ABOUT = """\
--- The fingerprint of {table}{part}: per partition the rows, and the sums of the four 32-bit words of the
--- md5 digests of their canonical rows. Modulo 2^64, w0 * 2^32 + w1 is the high half and w2 * 2^32 + w3 the
--- low half, which is the fingerprint that DataFingerprint shows. `unrendered` must be 0.
-"""
-ABOUT_ROWS = """\
--- Every row of {table}{part}: its partition and the md5 digest of its canonical row.
-"""
 
 
 @click.command(help="Prints the statement that computes a table's fingerprint in the SQL of ENGINE.")
-@click.argument("engine", type=click.Choice([dialect.value for dialect in Dialect]))
+@click.argument("engine", type=click.Choice(ENGINES))
 @click.argument("table", required=False)
 @click.option("--all", "every", is_flag=True, help="Print the statements of all tables under watch.")
 @click.option("--partition", metavar="NAME", help="Only this partition, such as date_year=2031.")
 @click.option("--rows", is_flag=True, help="Print the statement that lists the digest of every row.")
+@click.option(
+    "--compare", is_flag=True, help="Trino, Presto: one statement over warehouse and lake; gives what differs."
+)
+@click.option(
+    "--server", type=click.Choice(SOURCE_ENGINES), default="mariadb", help="What the warehouse of --compare is."
+)
+@click.option("--catalog", metavar="NAME", default="", help="The engine's name of the lake, unless it is the default.")
+@click.option("--snapshot", type=int, metavar="ID", help="Read this snapshot of the lake's table.")
 @click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
-def main(engine: str, table: str | None, partition: str | None, config: str | None, *, every: bool, rows: bool) -> None:
-    """Asks the state store for the definitions in force; the source is not asked."""
+def main(
+    engine: str,
+    table: str | None,
+    partition: str | None,
+    server: str,
+    catalog: str,
+    snapshot: int | None,
+    config: str | None,
+    *,
+    every: bool,
+    rows: bool,
+    compare: bool,
+) -> None:
+    """Asks the state store for the definitions in force, and the lake for live files; the source is not asked."""
+    wanted = Wanted(engine, partition, rows, compare, catalog, snapshot, Dialect(server))
     try:
         settings = read_settings(config)
         with contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store:
             known = {name: definition for name, (_, definition) in sorted(store.definitions().items())}
-        texts = [
-            statement(one, Dialect(engine), partition, rows=rows)
-            for one in chosen(known, table, partition, every=every)
-        ]
+        texts = printed(settings, chosen(known, table, partition, every=every), wanted, skipping=every)
     except DataFingerprintError as error:
         click.echo(f"datafingerprint: {error}", err=True)
         sys.exit(STATUS_REFUSED)
-    click.echo("".join(f"{line};\n" for line in SESSION) + "\n" + "\n".join(texts), nl=False)
+    begin = "".join(f"{line};\n" for line in session(engine))
+    click.echo((begin + "\n" if begin else "") + "\n".join(texts), nl=False)
+
+
+def printed(settings: Settings, tables: list[TableSchema], wanted: Wanted, *, skipping: bool) -> list[str]:
+    """The statements; of several tables, one that is refused leaves a comment that says why.
+
+    Raises:
+        ConfigError: the only table is refused.
+    """
+    with contextlib.ExitStack() as opened:
+        needs_files = wanted.engine in LAKE_ENGINES and LAKE_ENGINES[wanted.engine].needs_files
+        view = opened.enter_context(contextlib.closing(IcebergLakeView(settings))) if needs_files else None
+
+        def files(table: TableSchema) -> tuple[str, ...]:
+            return live_files(view, table, wanted.snapshot_id) if view else ()
+
+        return [_one(table, wanted, files, skipping=skipping) for table in tables]
+
+
+def _one(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], tuple[str, ...]], *, skipping: bool) -> str:
+    try:
+        return statement(table, wanted, files)
+    except ConfigError as error:
+        if not skipping:
+            raise
+        return f"-- {error}\n"
+
+
+def live_files(view: IcebergLakeView, table: TableSchema, snapshot_id: int | None) -> tuple[str, ...]:
+    """Paths of the files of a snapshot of a lake table, the present one by default.
+
+    Raises:
+        ConfigError: there is no such table or snapshot, or files alone do not tell its rows.
+    """
+    found = view.current(table) if snapshot_id is None else view.snapshot(table, snapshot_id)
+    if found is None:
+        what = "table" if snapshot_id is None else f"snapshot {snapshot_id}"
+        raise ConfigError(f"the lake has no {what} of {table.table}", remedy="look whether the lake writer is running")
+    if found.unreadable:
+        raise ConfigError(f"the files of {table.table} do not tell its rows: {found.unreadable}")
+    return tuple(sorted(file.path for file in found.files))
 
 
 def chosen(
@@ -67,21 +121,6 @@ def chosen(
     if table not in known:
         raise ConfigError(f"no table {table} is under watch", remedy=f"there are: {there}")
     return [known[table]]
-
-
-def statement(table: TableSchema, dialect: Dialect, partition: str | None, *, rows: bool) -> str:
-    """The statement, with a comment that says what it gives."""
-    fields = partitioning(table)
-    where = mysql.in_partition(fields, partition, dialect) if partition is not None else ""
-    text = (mysql.digests if rows else mysql.sums_by_partition)(table, fields, dialect, where)
-    part = f", partition {partition}" if partition is not None else ""
-    about = (ABOUT_ROWS if rows else ABOUT).format(table=_on_one_line(table.table), part=_on_one_line(part))
-    return f"{about}{text};\n"
-
-
-def _on_one_line(name: str) -> str:
-    # A name may hold a line's end, behind which the comment would be SQL.
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 if __name__ == "__main__":

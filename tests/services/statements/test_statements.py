@@ -16,7 +16,8 @@ from datafingerprint.fingerprint import of_words
 from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql.mysql import SESSION, Dialect
-from services.statements.__main__ import chosen, statement
+from services.statements.__main__ import chosen
+from services.statements.printing import ENGINES, Wanted, session, statement
 from tests.services.cdc.following import execute, snapshot_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -30,16 +31,56 @@ TABLE = TableSchema(
 )
 
 
-@pytest.mark.parametrize("dialect", Dialect)
-@pytest.mark.parametrize("rows", [False, True])
-def test_a_statement_is_what_it_was(dialect: Dialect, rows: bool) -> None:
-    golden = GOLDEN / f"{dialect}{'-rows' * rows}.sql"
-    assert statement(TABLE, dialect, "date_year=2031", rows=rows) == golden.read_text()
+FILES = ("s3://dfp-lake/lake/ootp/players/data/date_year=2031/a.parquet", "s3://dfp-lake/it's.parquet")
+
+
+def files_of(_table: TableSchema) -> tuple[str, ...]:
+    return FILES
+
+
+FORMS = [
+    *((engine, form) for engine in ENGINES for form in ("", "-rows")),
+    ("trino", "-compare"),
+    ("presto", "-compare"),
+]
+
+
+@pytest.mark.parametrize(("engine", "form"), FORMS)
+def test_a_statement_is_what_it_was(engine: str, form: str) -> None:
+    wanted = Wanted(engine, "date_year=2031", rows=form == "-rows", compare=form == "-compare")
+    text = statement(TABLE, wanted, files_of)
+    golden = GOLDEN / f"{engine}{form}.sql"
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_a_session_begins_as_the_engine_must_be_set() -> None:
+    assert session("mysql") == session("mariadb") == SESSION
+    assert session("spark")[0] == "SET TIME ZONE 'UTC'"
+    assert session("trino") == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "complaint"),
+    [
+        (Wanted("mysql", compare=True), r"mysql cannot read the lake: --compare is for trino and presto"),
+        (Wanted("duckdb", compare=True), r"duckdb reads one catalog only"),
+        (Wanted("trino", rows=True, compare=True), r"--compare gives partitions, not rows"),
+        (Wanted("mariadb", snapshot_id=7), r"mariadb has no snapshots of the lake"),
+        (Wanted("redshift", snapshot_id=7), r"redshift reads the present snapshot only"),
+        (
+            Wanted("trino", "year=2031"),
+            r"ootp\.players has no partition year=2031: its partitions are named date_year=",
+        ),
+    ],
+)
+def test_what_an_engine_cannot_do_is_said(wanted: Wanted, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        statement(TABLE, wanted, files_of)
 
 
 def test_a_name_cannot_end_the_comment() -> None:
     odd = TableSchema("s", "t\nDROP TABLE x", TABLE.columns)
-    assert "\nDROP" not in statement(odd, Dialect.MYSQL, None, rows=False).split("SELECT")[0]
+    assert "\nDROP" not in statement(odd, Wanted("mysql"), files_of).split("SELECT")[0]
 
 
 def test_what_is_asked_for_must_be_there() -> None:
@@ -67,8 +108,8 @@ def test_a_printed_statement_gives_the_fingerprint(
     with source.cursor() as cursor:
         for line in SESSION:
             cursor.execute(line)
-        cursor.execute(statement(table, dialect, None, rows=False))
+        cursor.execute(statement(table, Wanted(dialect), files_of))
         found = {row[0]: of_words(int(row[1]), [int(word) for word in row[2:6]]) for row in cursor.fetchall()}
-        cursor.execute(statement(table, dialect, None, rows=True))
+        cursor.execute(statement(table, Wanted(dialect, rows=True), files_of))
         assert {len(row[1]) for row in cursor.fetchall()} == {32}
     assert found == sums_by_partition(snapshot[table.table], table.columns, partitioning(table))

@@ -1,0 +1,130 @@
+"""One statement over both catalogs, the warehouse's and the lake's, that gives only the partitions that differ.
+
+Trino hands the source's own statement down to the source, which renders its values itself. Presto cannot: it reads
+the rows through its connector, and what that connector does not hand on exactly is refused by column.
+"""
+
+from __future__ import annotations
+
+from datafingerprint.partitions import Partitioning
+from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.sql import lake, mysql
+from datafingerprint.sql.lake import Place
+from datafingerprint.sql.trino import Presto, Trino
+
+SOURCE = "source"
+"""What the warehouse's catalog is called, unless it is told otherwise."""
+
+_WORDS = ("w0", "w1", "w2", "w3")
+_NO_CONNECTOR_TYPE = {
+    Kind.FLOAT: "the server prints it to the connector with six digits",
+    Kind.TIME: "the connector's TIME ends after a day",
+    Kind.YEAR: "the connector makes a date of it",
+    Kind.BIT: "the connector makes a truth value of it",
+    **dict.fromkeys(
+        (Kind.JSON, Kind.UUID, Kind.INET4, Kind.INET6, Kind.GEOMETRY, Kind.VECTOR), "the connector does not know it"
+    ),
+}
+_MEDIUM_OCTETS = 3
+_PADDED = (Kind.ENUM, Kind.SET)
+
+
+def in_trino(
+    table: TableSchema,
+    parts: Partitioning,
+    place: Place,
+    server: mysql.Dialect,
+    partition: str | None = None,
+    source: str = SOURCE,
+) -> str:
+    """The statement for Trino.
+
+    Args:
+        table: Whose rows.
+        parts: How it is split.
+        place: Where Trino finds the lake's table.
+        server: Which server the source is.
+        partition: Only this one.
+        source: The catalog of the MySQL or MariaDB connector.
+
+    Raises:
+        ConfigError: Trino cannot render a column exactly, or the table has no such partition.
+    """
+    trino = Trino()
+    where = mysql.in_partition(parts, partition, server) if partition is not None else ""
+    pushed = mysql.sums_by_partition(table, parts, server, where)
+    # DECIMAL of more than 38 digits, which its sums have, is unknown to Trino.
+    words = ", ".join(f"CAST(`{word}` AS UNSIGNED) AS `{word}`" for word in _WORDS)
+    # The server tells no length of a text that was composed; a name of an object in a store is shorter than this.
+    name = "CAST(`partition` AS CHAR(4096)) AS `partition`"
+    pushed = f"SELECT {name}, `rows`, {words}, `unrendered` FROM (\n{pushed}\n) AS `sums`"
+    # Rows that the server could not render make their partition's sums unknown, and so different.
+    halves = ",\n  ".join(
+        f"CASE WHEN unrendered = 0 THEN {expression} END AS {name}" for name, expression in trino.halves()
+    )
+    quoted = f"{trino.identifier(source)}.system.query(query => {trino.literal(pushed)})"
+    asked = f'SELECT "partition", "rows",\n  {halves}\nFROM TABLE({quoted})'
+    return _joined(asked, lake.sums_by_partition(trino, table, parts, place, partition))
+
+
+class PrestoSource(Presto):
+    """A table of the source through Presto's MySQL connector."""
+
+    name = "presto's MySQL connector"
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def relation(self, table: TableSchema, place: Place) -> str:
+        """See `LakeDialect`."""
+        del place
+        return ".".join(self.identifier(part) for part in (self._source, table.schema, table.name))
+
+    def table_refusal(self, table: TableSchema) -> str:
+        """See `LakeDialect`."""
+        name = table.table
+        return "" if name == name.lower() else "it looks for all names in lower case"
+
+    def value(self, column: Column) -> str:
+        """See `LakeDialect`."""
+        if column.kind in _PADDED or column.type.lower().startswith("char"):
+            quoted = self.identifier(column.name)
+            # Presto pads what is declared CHAR; the server never shows spaces at such a text's end.
+            bare = f"regexp_replace(CAST({quoted} AS varchar), ' +\\z', '')"
+            return f"CAST(length(to_utf8({bare})) AS varchar) || ':' || {bare}"
+        return super().value(column)
+
+    def refusal(self, column: Column) -> str:
+        """See `LakeDialect`."""
+        if column.unsigned and column.octets != _MEDIUM_OCTETS:
+            return "the connector takes it for a signed integer"
+        if column.is_long_decimal:
+            return "the connector leaves decimals of more than 38 digits out"
+        return _NO_CONNECTOR_TYPE.get(column.kind, "") or super().refusal(column)
+
+
+def in_presto(
+    table: TableSchema, parts: Partitioning, place: Place, partition: str | None = None, source: str = SOURCE
+) -> str:
+    """The statement for Presto; see `in_trino`.
+
+    Raises:
+        ConfigError: Presto cannot render a column exactly, or the table has no such partition.
+    """
+    asked = lake.sums_by_partition(PrestoSource(source), table, parts, place, partition)
+    return _joined(asked, lake.sums_by_partition(Presto(), table, parts, place, partition))
+
+
+def _joined(source: str, of_lake: str) -> str:
+    differs = "\n   OR ".join(f"source.{name} IS DISTINCT FROM lake.{name}" for name in ('"rows"', "hi", "fingerprint"))
+    return (
+        'SELECT coalesce(source."partition", lake."partition") AS "partition",\n'
+        '  source."rows" AS source_rows, lake."rows" AS lake_rows,\n'
+        "  source.fingerprint AS source_fingerprint, lake.fingerprint AS lake_fingerprint\n"
+        f"FROM (\n{_indented(source)}\n) source FULL OUTER JOIN (\n{_indented(of_lake)}\n) lake\n"
+        f'  ON source."partition" = lake."partition"\nWHERE {differs}\nORDER BY 1'
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -1,0 +1,251 @@
+"""The fingerprint over a table of the lake, in any engine's SQL: what all the statements have in common.
+
+An engine's own words are in a `LakeDialect`. Statements give, per partition that has rows, either `rows`, `hi` and
+`fingerprint` (the two halves modulo 2^64), or, where an engine cannot do that exactly, `rows` and the sums of the
+digest's four 32-bit words `w0` to `w3`, which the caller combines.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from datafingerprint.canonical import field_name, field_order
+from datafingerprint.errors import ConfigError
+from datafingerprint.partitions import (
+    ENCODED,
+    NULL_VALUE,
+    NULL_WORD_ENCODED,
+    WHOLE,
+    PartitionField,
+    Partitioning,
+    Transform,
+)
+from datafingerprint.schema import TEXT_KINDS, Column, TableSchema
+from datafingerprint.sql.lake_partitions import condition
+from datafingerprint.wire import encoded_name
+
+HALF = 1 << 32
+MODULUS = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an engine finds a lake table.
+
+    Attributes:
+        catalog: The engine's name of the lake, empty for its default one; engines without catalogs leave it out.
+        snapshot_id: The snapshot to read; None for the present one.
+        files: The live files, for engines that are given those instead of the table's name.
+    """
+
+    catalog: str = ""
+    snapshot_id: int | None = None
+    files: tuple[str, ...] = ()
+
+
+class LakeDialect(ABC):
+    """How one engine says it."""
+
+    name: ClassVar[str]
+    catalog: ClassVar[str] = "lake"
+    """What the engine calls the lake, unless it is told otherwise."""
+
+    session: ClassVar[tuple[str, ...]] = ()
+    """Statements that the session must begin with."""
+
+    gives_halves: ClassVar[bool] = True
+    """Whether the statement gives the halves modulo 2^64 itself, or the four words' sums."""
+
+    travels: ClassVar[bool] = True
+    """Whether it can read a snapshot other than the present one."""
+
+    needs_files: ClassVar[bool] = False
+    """Whether it is given the live files instead of the table's name."""
+
+    @abstractmethod
+    def identifier(self, name: str) -> str:
+        """A name, quoted."""
+
+    @abstractmethod
+    def literal(self, text: str) -> str:
+        """A text, quoted."""
+
+    @abstractmethod
+    def relation(self, table: TableSchema, place: Place) -> str:
+        """What stands behind FROM."""
+
+    @abstractmethod
+    def value(self, column: Column) -> str:
+        """The text of a column's value as the canonical row has it; NULL for NULL."""
+
+    @abstractmethod
+    def refusal(self, column: Column) -> str:
+        """Why this engine cannot render a column exactly; empty when it can."""
+
+    @abstractmethod
+    def row(self, fields: Sequence[str]) -> str:
+        """The canonical row of fields, each of which may be NULL and is then left out."""
+
+    @abstractmethod
+    def digest(self, text: str) -> str:
+        """The MD5 of a text as 32 hexadecimal digits in lower case."""
+
+    @abstractmethod
+    def sums(self) -> tuple[tuple[str, str], ...]:
+        """Names and expressions of the sums over `digest`, in one group."""
+
+    def halves(self) -> tuple[tuple[str, str], ...]:
+        """Names and expressions of the halves over the sums; empty when the sums are what is given."""
+        return ()
+
+    @abstractmethod
+    def shortened(self, column: Column, transform: Transform) -> str:
+        """The year, month or day of a date or moment as the partition's name has it."""
+
+    @abstractmethod
+    def moment(self, column: Column, day: str) -> str:
+        """The first moment of a day, given as `2031-04-02`, to compare a column of dates or moments with."""
+
+    def number(self, column: Column, digits: str) -> str:
+        """A whole number to compare a column with."""
+        return f"CAST('{digits}' AS DECIMAL(20, 0))" if _is_decimal(column) else digits
+
+    def character(self, code: int) -> str:
+        """The text of one character that a statement should not hold as it is."""
+        return f"chr({code})"
+
+    def table_refusal(self, table: TableSchema) -> str:
+        """Why this engine cannot read a table at all; empty when it can."""
+        del table
+        return ""
+
+    def require(self, table: TableSchema, partitioning: Partitioning) -> None:
+        """Demands that the engine renders every column and partition of a table exactly.
+
+        Raises:
+            ConfigError: it does not; the first such column is named with the reason.
+        """
+        whole = self.table_refusal(table)
+        if whole:
+            raise ConfigError(f"{self.name} cannot read {table.table}: {whole}", remedy="ask another engine")
+        for column in table.columns:
+            reason = self.refusal(column)
+            if reason:
+                raise _refused(self.name, table, column, reason)
+        for field in partitioning.fields:
+            reason = self.split_refusal(field)
+            if reason:
+                raise _refused(self.name, table, field.column, reason)
+
+    def split_refusal(self, field: PartitionField) -> str:
+        """Why this engine cannot tell the partitions of a field apart; empty when it can."""
+        del field
+        return ""
+
+
+def _refused(engine: str, table: TableSchema, column: Column, reason: str) -> ConfigError:
+    return ConfigError(
+        f"{engine} cannot render column {column.name} ({column.type}) of {table.table} exactly: {reason}",
+        remedy="ask another engine (docs/engines.md), or leave the column out",
+    )
+
+
+def _is_decimal(column: Column) -> bool:
+    return str(column.arrow).startswith("decimal")
+
+
+def lake_name(table: TableSchema) -> tuple[str, str]:
+    """Namespace and name of a table in the lake's catalog."""
+    return encoded_name(table.schema), encoded_name(table.name)
+
+
+def canonical_row(dialect: LakeDialect, columns: tuple[Column, ...]) -> str:
+    """The expression of a row's canonical form."""
+    return dialect.row(
+        [
+            f"{dialect.literal(field_name(column.name) + '=')} || {dialect.value(column)}"
+            for column in field_order(columns)
+        ]
+    )
+
+
+def _field_text(dialect: LakeDialect, field: PartitionField) -> str:
+    quoted = dialect.identifier(field.column.name)
+    if field.transform is not Transform.IDENTITY:
+        return dialect.shortened(field.column, field.transform)
+    if field.column.kind not in TEXT_KINDS:
+        return dialect.value(field.column)
+    encoded = quoted
+    for character, code in ENCODED.items():
+        said = dialect.literal(character) if character.isprintable() else dialect.character(ord(character))
+        encoded = f"replace({encoded}, {said}, '{code}')"
+    return f"CASE WHEN {quoted} = '{NULL_VALUE}' THEN '{NULL_WORD_ENCODED}' ELSE {encoded} END"
+
+
+def partition_name(dialect: LakeDialect, partitioning: Partitioning) -> str:
+    """The expression of the name of the partition that holds a row."""
+    if not partitioning.fields:
+        return dialect.literal(WHOLE)
+    parts = [
+        f"{dialect.literal(field.name + '=')} || coalesce({_field_text(dialect, field)}, '{NULL_VALUE}')"
+        for field in partitioning.fields
+    ]
+    return " || '/' || ".join(parts)
+
+
+def _canonical_rows(
+    dialect: LakeDialect, table: TableSchema, parts: Partitioning, place: Place, partition: str | None, *, key: bool
+) -> str:
+    dialect.require(table, parts)
+    where = "" if partition is None else condition(dialect, table, parts, partition)
+    keys = f"    {canonical_row(dialect, table.identity)} AS {dialect.identifier('key')},\n" if key else ""
+    return (
+        f"  SELECT\n    {partition_name(dialect, parts)} AS {dialect.identifier('partition')},\n{keys}"
+        f"    {canonical_row(dialect, table.columns)} AS canonical\n"
+        f"  FROM {dialect.relation(table, place)}" + (f"\n  WHERE {where}" if where else "")
+    )
+
+
+def digests(
+    dialect: LakeDialect, table: TableSchema, parts: Partitioning, place: Place, partition: str | None = None
+) -> str:
+    """The statement that gives partition, key (as its canonical row) and digest of every row.
+
+    Raises:
+        ConfigError: the engine cannot render a column exactly, or the table has no such partition.
+    """
+    rows = _canonical_rows(dialect, table, parts, place, partition, key=True)
+    names = f"{dialect.identifier('partition')}, {dialect.identifier('key')}"
+    digest = dialect.digest("canonical")
+    return f"WITH canonical_rows AS (\n{rows}\n)\nSELECT {names}, {digest} AS digest\nFROM canonical_rows"
+
+
+def sums_by_partition(
+    dialect: LakeDialect, table: TableSchema, parts: Partitioning, place: Place, partition: str | None = None
+) -> str:
+    """The statement that gives (partition, rows, sums) of every partition that has rows, in the order of their names.
+
+    Raises:
+        ConfigError: the engine cannot render a column exactly, or the table has no such partition.
+    """
+    name, count = dialect.identifier("partition"), dialect.identifier("rows")
+    rows = _canonical_rows(dialect, table, parts, place, partition, key=False)
+    summed = ",\n    ".join(f"{expression} AS {word}" for word, expression in dialect.sums())
+    halves = dialect.halves()
+    given = ", ".join(word for word, _ in dialect.sums())
+    if halves:
+        given = ",\n  ".join(f"{expression} AS {word}" for word, expression in halves)
+    return (
+        f"WITH canonical_rows AS (\n{rows}\n), digests AS (\n"
+        f"  SELECT {name}, {dialect.digest('canonical')} AS digest FROM canonical_rows\n), sums AS (\n"
+        f"  SELECT {name}, count(*) AS {count},\n    {summed}\n  FROM digests GROUP BY {name}\n)\n"
+        f"SELECT {name}, {count},\n  {given}\nFROM sums ORDER BY {name}"
+    )
+
+
+def word_sums(word: str) -> tuple[tuple[str, str], ...]:
+    """The sums of the digest's four words; `word` is the form of one with `{start}` where it begins."""
+    return tuple((f"w{number}", f"sum({word.format(start=start)})") for number, start in enumerate((1, 9, 17, 25)))

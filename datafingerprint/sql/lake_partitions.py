@@ -1,0 +1,79 @@
+"""The condition that a row lies in a partition, on the columns as they are, so that engines skip the other files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Protocol
+
+from datafingerprint.errors import ConfigError
+from datafingerprint.partitions import PartitionField, Partitioning, Transform
+from datafingerprint.schema import TEXT_KINDS, Column, Kind, TableSchema
+
+_FORMS = {Transform.YEAR: r"\d{4}", Transform.MONTH: r"\d{4}-\d{2}", Transform.DAY: r"\d{4}-\d{2}-\d{2}"}
+_WHOLE = re.compile(r"-?\d+")
+
+
+class Words(Protocol):
+    """What a dialect says of values."""
+
+    def identifier(self, name: str) -> str:
+        """A name, quoted."""
+
+    def literal(self, text: str) -> str:
+        """A text, quoted."""
+
+    def moment(self, column: Column, day: str) -> str:
+        """The first moment of a day."""
+
+    def number(self, column: Column, digits: str) -> str:
+        """A whole number."""
+
+
+def condition(dialect: Words, table: TableSchema, partitioning: Partitioning, name: str) -> str:
+    """The condition; empty for the only partition of a table that is not split.
+
+    Raises:
+        ConfigError: the table has no partition of such a name.
+    """
+    try:
+        values = partitioning.values(name)
+        conditions = [_of(dialect, field, text) for field, text in zip(partitioning.fields, values, strict=True)]
+    except ValueError:
+        form = "/".join(f"{field.name}=..." for field in partitioning.fields) or "-"
+        raise ConfigError(f"{table.table} has no partition {name}", remedy=f"its partitions are named {form}") from None
+    return "\n    AND ".join(conditions)
+
+
+def _of(dialect: Words, field: PartitionField, text: str | None) -> str:
+    """The condition of one field; raises ValueError when its values are not written so."""
+    column = field.column
+    quoted = dialect.identifier(column.name)
+    if text is None:
+        return f"{quoted} IS NULL"
+    if field.transform is not Transform.IDENTITY:
+        if not re.fullmatch(_FORMS[field.transform], text):
+            raise ValueError(text)
+        first, after = _days(text, field.transform)
+        until = f" AND {quoted} < {dialect.moment(column, after.isoformat())}" if after else ""
+        return f"{quoted} >= {dialect.moment(column, first.isoformat())}{until}"
+    if column.kind is Kind.DATE:
+        return f"{quoted} = {dialect.moment(column, dt.date.fromisoformat(text).isoformat())}"
+    if column.kind in TEXT_KINDS:
+        return f"{quoted} = {dialect.literal(text)}"
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(text)
+    return f"{quoted} = {dialect.number(column, text)}"
+
+
+def _days(text: str, transform: Transform) -> tuple[dt.date, dt.date | None]:
+    """The first day of a year, month or day, and the first one after it; None where the calendar ends."""
+    first = dt.date.fromisoformat(f"{text}-01-01"[:10] if transform is Transform.YEAR else f"{text}-01"[:10])
+    try:
+        if transform is Transform.DAY:
+            return first, first + dt.timedelta(days=1)
+        if transform is Transform.MONTH:
+            return first, (first + dt.timedelta(days=31)).replace(day=1)
+        return first, first.replace(year=first.year + 1)
+    except (OverflowError, ValueError):
+        return first, None

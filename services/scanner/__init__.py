@@ -1,0 +1,1 @@
+"""Scans: the fingerprint recounted by another engine."""

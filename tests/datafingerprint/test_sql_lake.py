@@ -1,0 +1,137 @@
+"""The statements over lake tables: held to the plain definition where the engine runs in this process."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+
+from datafingerprint.canonical import canonical, digest
+from datafingerprint.errors import ConfigError
+from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.partitions import partitioning
+from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.sql import lake
+from datafingerprint.sql.duckdb_files import DuckDB
+from datafingerprint.sql.lake import LakeDialect, Place
+from datafingerprint.sql.redshift import Redshift
+from datafingerprint.sql.trino import Presto, Trino
+from tests.datafingerprint.drawn import Row, arrow, slow_sums, tables_with_rows
+
+
+@given(tables_with_rows())
+@settings(max_examples=60, deadline=None)
+def test_duckdb_sums_files_as_the_plain_definition_does(drawn: tuple[TableSchema, list[Row]]) -> None:
+    table, rows = drawn
+    parts = partitioning(table)
+    expected = slow_sums(table, rows)
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        # Two files, as a table has several; the empty one only counts for its columns.
+        for number, piece in enumerate((rows[:3], rows[3:])):
+            pq.write_table(arrow(table, piece), f"{folder}/{number}.parquet", store_decimal_as_integer=True)
+        place = Place(files=tuple(str(path) for path in sorted(Path(folder).glob("*.parquet"))))
+        statement = lake.sums_by_partition(DuckDB(), table, parts, place)
+        found = connection.execute(statement).fetchall()
+        listed = connection.execute(lake.digests(DuckDB(), table, parts, place)).fetchall()
+        alone = {
+            name: connection.execute(lake.sums_by_partition(DuckDB(), table, parts, place, name)).fetchall()
+            for name in expected
+        }
+    assert {name: Fingerprint(*sums) for name, *sums in found} == expected
+    assert alone == {name: [(name, part.rows, part.hi, part.lo)] for name, part in expected.items()}
+    assert sorted(listed) == sorted(
+        (parts.name(row), canonical(row, table.identity).decode(), digest(row, table.columns).hex()) for row in rows
+    )
+
+
+@given(tables_with_rows())
+@settings(max_examples=100, deadline=None)
+def test_a_partitions_name_tells_its_values(drawn: tuple[TableSchema, list[Row]]) -> None:
+    table, rows = drawn
+    parts = partitioning(table)
+    for row in rows:
+        known = [(row[field.column.name], field.text(row[field.column.name])) for field in parts.fields]
+        # A text is told as it is; of everything else the text in the name.
+        expected = [value if value is None or isinstance(value, str) else text for value, text in known]
+        assert list(parts.values(parts.name(row))) == expected
+
+
+COLUMNS = (
+    Column("id", "int(11)", Kind.INTEGER, octets=4),
+    Column("day", "date", Kind.DATE),
+    Column("at", "timestamp(6)", Kind.TIMESTAMP, scale=6),
+    Column("big", "bigint(20) unsigned", Kind.INTEGER, octets=8, unsigned=True),
+    Column("note", "longtext", Kind.TEXT),
+)
+
+
+def table_of(*names: str, partition: tuple[str, ...] = (), table: str = "t") -> TableSchema:
+    return TableSchema("s", table, tuple(one for one in COLUMNS if one.name in names), (), partition)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "expected"),
+    [
+        (("month(day)",), "day_month=2031-12", "\"day\" >= DATE '2031-12-01' AND \"day\" < DATE '2032-01-01'"),
+        (("year(day)",), "day_year=9999", "\"day\" >= DATE '9999-01-01'"),
+        (("day",), "day=2031-04-02", "\"day\" = DATE '2031-04-02'"),
+        (("day",), "day=null", '"day" IS NULL'),
+        (("big",), "big=18446744073709551615", "\"big\" = CAST('18446744073709551615' AS DECIMAL(20, 0))"),
+        (("note",), "note=%6Eull", "\"note\" = 'null'"),
+        (("note",), "note=it's%2F", "\"note\" = 'it''s/'"),
+    ],
+)
+def test_the_condition_of_a_partition_is_on_the_columns_as_they_are(
+    fields: tuple[str, ...], name: str, expected: str
+) -> None:
+    table = table_of("day", "big", "note", partition=fields)
+    assert f"WHERE {expected}\n" in lake.sums_by_partition(Trino(), table, partitioning(table), Place(), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-", "day_year", "day_year=31", "day_year=2031-04", "day_year=2031/x=1", "x=2031", "day_year="]
+)
+def test_a_name_that_no_partition_has_is_refused(name: str) -> None:
+    table = table_of("day", partition=("year(day)",))
+    with pytest.raises(ConfigError, match=r"s\.t has no partition .*: its partitions are named day_year=\.\.\."):
+        lake.sums_by_partition(Trino(), table, partitioning(table), Place(), name)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "table", "complaint"),
+    [
+        (
+            Presto(),
+            table_of("id", "at"),
+            r"presto cannot render column at \(timestamp\(6\)\) of s\.t exactly: its Iceberg",
+        ),
+        (
+            Redshift(),
+            table_of("id", "note"),
+            r"redshift cannot render column note \(longtext\) of s\.t exactly: it may be",
+        ),
+        (Trino(), table_of("id", table="T"), r"trino cannot read s\.T: it writes all names in lower case"),
+    ],
+)
+def test_what_an_engine_cannot_render_exactly_is_refused_by_column(
+    dialect: LakeDialect, table: TableSchema, complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        lake.sums_by_partition(dialect, table, partitioning(table), Place())
+
+
+def test_redshift_does_not_split_by_a_text() -> None:
+    text = TableSchema("s", "t", (Column("c", "varchar(9)", Kind.TEXT),), (), ("c",))
+    with pytest.raises(ConfigError, match="it passes over spaces at the end of a text"):
+        lake.sums_by_partition(Redshift(), text, partitioning(text), Place())
+
+
+def test_a_table_without_files_has_no_partition() -> None:
+    table = table_of("id", "day", "at", "big", "note", partition=("year(day)",))
+    with duckdb.connect() as connection:
+        statement = lake.sums_by_partition(DuckDB(), table, partitioning(table), Place())
+        assert connection.execute(statement).fetchall() == []

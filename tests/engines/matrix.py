@@ -1,0 +1,41 @@
+"""The table of `docs/engines.md`: which engine renders which type; `python -m tests.engines.matrix` prints it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from datafingerprint.column_types import column
+from datafingerprint.sql.comparison import PrestoSource
+from datafingerprint.sql.engines import LAKE_ENGINES
+
+ROOT = Path(__file__).parents[2]
+TYPES = [
+    name
+    for line in (ROOT / "docs" / "types.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("| `")
+    for name in re.findall(r"`([^`]*)`", line.split(" | ", maxsplit=1)[0])
+]
+"""Every type that is carried, as `docs/types.md` has them."""
+
+
+def rendered() -> str:
+    """The table, one line a type, and below it the reasons."""
+    engines = {**LAKE_ENGINES, "presto, source side": PrestoSource("source")}
+    reasons: list[str] = []
+    lines = [f"| type | {' | '.join(engines)} |", "|---" * (len(engines) + 1) + "|"]
+    for name in TYPES:
+        cells = []
+        for dialect in engines.values():
+            reason = dialect.refusal(column("c", name, nullable=True, charset="utf8mb4"))
+            if reason and reason not in reasons:
+                reasons.append(reason)
+            cells.append(f"refused ({reasons.index(reason) + 1})" if reason else "exact")
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    notes = [f"({number}) {reason}." for number, reason in enumerate(reasons, start=1)]
+    return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(rendered() + "\n")

@@ -1,0 +1,17 @@
+-- Every row of ootp.players, partition date_year=2031: its partition, the canonical form of its key, and the md5 digest of its canonical row.
+WITH canonical_rows AS (
+  SELECT
+    'date_year=' || coalesce(date_format(`date`, 'yyyy'), 'null') AS `partition`,
+    concat_ws('|',
+      'id=' || CAST(`id` AS STRING)) AS `key`,
+    concat_ws('|',
+      'date=' || CAST(`date` AS STRING),
+      'fee=' || CAST(`fee` AS STRING),
+      'id=' || CAST(`id` AS STRING),
+      'name=' || octet_length(`name`) || ':' || `name`,
+      'rating=' || CAST((CASE WHEN `rating` IS NULL THEN NULL WHEN `rating` = 0 THEN 0 WHEN abs(`rating`) < CAST('2.2250738585072014e-308' AS DOUBLE) THEN CAST(least(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)) * power(CAST('2' AS DOUBLE), 537) * power(CAST('2' AS DOUBLE), 537) AS BIGINT) WHEN (abs(`rating`) / power(CAST('2' AS DOUBLE), least(greatest(floor(log2(greatest(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)))), -1022), 1023))) < 1 THEN (CAST(least(greatest(floor(log2(greatest(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)))), -1022), 1023) AS BIGINT) + 1022) * 4503599627370496 + CAST(least(greatest((abs(`rating`) / power(CAST('2' AS DOUBLE), least(greatest(floor(log2(greatest(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)))), -1022), 1023))) * 2 - 1, 0), 1) * 4503599627370496 AS BIGINT) WHEN (abs(`rating`) / power(CAST('2' AS DOUBLE), least(greatest(floor(log2(greatest(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)))), -1022), 1023))) >= 2 THEN (CAST(least(greatest(floor(log2(greatest(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)))), -1022), 1023) AS BIGINT) + 1024) * 4503599627370496 + CAST(least(greatest((abs(`rating`) / power(CAST('2' AS DOUBLE), least(greatest(floor(log2(greatest(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)))), -1022), 1023))) / 2 - 1, 0), 1) * 4503599627370496 AS BIGINT) ELSE (CAST(least(greatest(floor(log2(greatest(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)))), -1022), 1023) AS BIGINT) + 1023) * 4503599627370496 + CAST(least(greatest((abs(`rating`) / power(CAST('2' AS DOUBLE), least(greatest(floor(log2(greatest(abs(`rating`), CAST('2.2250738585072014e-308' AS DOUBLE)))), -1022), 1023))) - 1, 0), 1) * 4503599627370496 AS BIGINT) END + CASE WHEN `rating` < 0 THEN -9223372036854775807 - 1 ELSE 0 END) AS STRING)) AS canonical
+  FROM `datafingerprint`.`ootp`.`players`
+  WHERE `date` >= DATE '2031-01-01' AND `date` < DATE '2032-01-01'
+)
+SELECT `partition`, `key`, md5(canonical) AS digest
+FROM canonical_rows;
