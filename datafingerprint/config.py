@@ -174,6 +174,22 @@ class Audit(Section):
     )
 
 
+class EngineSettings(Section):
+    """A query engine that scans may use."""
+
+    kind: str = Field("", description="`trino`, `presto`, `spark`, `duckdb` or `redshift`; empty: the engine's name.")
+    host: str = Field("127.0.0.1", description="Its host name; not for DuckDB and Spark, which run in the process.")
+    port: int = Field(0, ge=0, le=65535, description="Its port; 0 is the usual one of its kind.")
+    user: str = Field("datafingerprint", description="User of the login.")
+    password: SecretStr = Field(SecretStr(""), description="Its password; never logged.")
+    tls: bool = Field(default=False, description="Whether to talk to it over TLS.")
+    catalog: str = Field("", description="What it calls the lake; empty: `lake`, and `datafingerprint` on Spark.")
+    database: str = Field("dev", description="Redshift's database.")
+    timeout_s: Seconds = Field(3_600.0, description="Seconds after which a scan's statement is ended.")
+    scans_max: Count = Field(1, description="Scans that may run on it at once.")
+    rows_max: Count = Field(1_000_000_000, description="Rows of the largest table that may be scanned.")
+
+
 class Generator(Section):
     """The simulated league."""
 
@@ -238,11 +254,18 @@ class Settings(Section):
     tables: Mapping[str, TableSettings] = Field(
         LEAGUE_PARTITIONS, description="Per table, by `schema.table`: its partition fields."
     )
+    engines: Mapping[str, EngineSettings] = Field(
+        {"duckdb": EngineSettings.model_validate({})}, description="Query engines for scans, by a name of your own."
+    )
+
+
+MAPPINGS: dict[str, type[Section]] = {"tables": TableSettings, "engines": EngineSettings}
+"""Settings of which there are several, each under a name, and what one of them holds."""
 
 
 def section_fields() -> dict[str, dict[str, Any]]:
     """Every documented setting: section name to field name to its pydantic field."""
-    sections = {name: field.annotation for name, field in Settings.model_fields.items() if name != "tables"}
+    sections = {name: field.annotation for name, field in Settings.model_fields.items() if name not in MAPPINGS}
     return {name: dict(kind.model_fields) for name, kind in sections.items() if kind is not None}
 
 
@@ -308,6 +331,6 @@ def _config_error(error: ValidationError) -> ConfigError:
         return ConfigError(f"setting {name} is not fit", remedy=str(first["msg"]).lower())
     fields = section_fields()
     siblings: Mapping[str, Any] = fields.get(path[0], {}) if len(path) == 2 else Settings.model_fields  # noqa: PLR2004 - section.key
-    if path[0] == "tables":
-        siblings = TableSettings.model_fields
+    if path[0] in MAPPINGS:
+        siblings = MAPPINGS[path[0]].model_fields
     return ConfigError(f"unknown setting {name}", remedy=_nearest(path[-1], siblings))

@@ -21,6 +21,7 @@ from services.fingerprinter.__main__ import main as fingerprint
 from services.generator.__main__ import main as generate
 from services.lake_writer.__main__ import main as write_lake
 from services.resync.__main__ import main as resync
+from services.scanner.__main__ import main as scan
 from services.statements.__main__ import main as print_statement
 from services.tail.__main__ import main as tail
 
@@ -60,6 +61,7 @@ main.add_command(doctor, "doctor")
 main.add_command(resync, "resync")
 main.add_command(print_statement, "sql")
 main.add_command(tail, "tail")
+main.add_command(scan, "scan")
 main.add_command(export_manifest, "export-manifest")
 main.add_command(export_catalog, "export-catalog")
 main.add_command(generate, "generate")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from datafingerprint.config import environment_names, load_settings, section_fields
+from datafingerprint.config import EngineSettings, environment_names, load_settings, section_fields
 from datafingerprint.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +38,18 @@ def documentation() -> str:
 
 def test_every_setting_is_documented_as_it_is() -> None:
     assert documentation() in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+def test_every_setting_of_an_engine_is_documented_as_it_is() -> None:
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in EngineSettings.model_fields.items():
+        lines.append(f"| `engines.NAME.{name}` | {documented_default(field.default)} | {field.description} |")
+    assert "\n".join(lines) in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+def test_an_unknown_setting_of_an_engine_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting engines\.big\.hots: did you mean host\?"):
+        load_settings({"engines": {"big": {"hots": "x"}}}, {})
 
 
 def test_the_example_is_a_valid_file_that_names_every_section() -> None:

@@ -60,7 +60,21 @@ def _document_with_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
             if field in values:
                 raise ConfigError(f"both {section}.{field} and {section}.{named} are set", remedy="keep one of them")
             values[field] = _secret(f"{section}.{named}", str(path))
+    engines = found.get("engines")
+    if isinstance(engines, dict):
+        found["engines"] = {name: _with_password(f"engines.{name}", values) for name, values in engines.items()}
     return found
+
+
+def _with_password(section: str, values: Any) -> Any:  # noqa: ANN401 - a section as it was parsed
+    """An engine's section, its `password_file` replaced by what that file holds."""
+    named = f"password{FILE_SUFFIX}"
+    if not isinstance(values, dict) or named not in values:
+        return values
+    if "password" in values:
+        raise ConfigError(f"both {section}.password and {section}.{named} are set", remedy="keep one of them")
+    others = {name: value for name, value in values.items() if name != named}
+    return {**others, "password": _secret(f"{section}.{named}", str(values[named]))}
 
 
 def _secret(setting: str, path: str) -> str:

@@ -70,3 +70,14 @@ def test_settings_that_cannot_reach_a_broker_are_refused(kafka: dict[str, str], 
 def test_a_wrong_login_stops_and_is_not_tried_for_ever() -> None:
     with pytest.raises(ConfigError, match="the broker refuses us"), translated(load_settings({}, {}).kafka):
         raise SaslAuthenticationFailedError("no")
+
+
+def test_an_engines_password_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    config = tmp_path / "c.toml"
+    config.write_text(f'[engines.trino]\nhost = "h"\npassword_file = "{tmp_path / "secret"}"\n')
+    engine = read_settings(str(config)).engines["trino"]
+    assert (engine.host, engine.password.get_secret_value()) == ("h", "s3cret")
+    config.write_text(f'[engines.trino]\npassword = "x"\npassword_file = "{tmp_path / "secret"}"\n')
+    with pytest.raises(ConfigError, match=r"both engines\.trino\.password and engines\.trino\.password_file are set"):
+        read_settings(str(config))

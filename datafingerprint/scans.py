@@ -1,0 +1,284 @@
+"""A scan: another engine counts a table of the lake anew, and the running sums are held against what it says.
+
+The statement reads one snapshot, whose epoch is known; the running sums are those of that very epoch. So the
+engine's count is an independent one, by other people's code, of exactly the rows that the running sums are of.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+from datafingerprint.config import EngineSettings
+from datafingerprint.errors import ConfigError, DataFingerprintError
+from datafingerprint.fingerprint import Fingerprint, of_words
+from datafingerprint.ledger import LakeTableState, Progress
+from datafingerprint.partitions import partitioning
+from datafingerprint.ports import SnapshotView
+from datafingerprint.schema import TableSchema
+from datafingerprint.sql import lake
+from datafingerprint.sql.engines import LAKE_ENGINES
+from datafingerprint.sql.lake import LakeDialect, Place
+from datafingerprint.verdict import Outcome, Verdict, judge_table, overall
+
+LEASE_S = 60.0
+"""Seconds without a sign of life after which a scan counts as failed."""
+
+
+class ScanState(StrEnum):
+    """What has become of a scan."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan.
+
+    Attributes:
+        number: Its number in the store; 0 before it is there.
+        engine: The engine's name in the settings.
+        table: `schema.table`.
+        partition: The only partition that was asked for.
+        snapshot_id: The snapshot that was read; None where the engine reads the present one of an empty table.
+        epoch: The epoch that the snapshot stands at.
+        started_at: Unix time in seconds.
+        ended_at: Likewise; None while it runs.
+        state: What has become of it.
+        progress: What the engine says of its work, such as `70 %`; empty when it says nothing.
+        error: Why it failed; empty when it did not.
+        verdicts: By partition: the running sum as `source`, the engine's count as `lake`.
+    """
+
+    number: int
+    engine: str
+    table: str
+    partition: str | None
+    snapshot_id: int | None
+    epoch: int
+    started_at: float
+    ended_at: float | None = None
+    state: ScanState = ScanState.RUNNING
+    progress: str = ""
+    error: str = ""
+    verdicts: Mapping[str, Verdict] | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """The whole scan's: inconclusive unless it is done; without any partition there is no row, and it matches."""
+        if self.state is not ScanState.DONE:
+            return Outcome.INCONCLUSIVE
+        return overall({one.outcome for one in self.verdicts.values()}) if self.verdicts else Outcome.MATCH
+
+
+class Cancelled(Exception):  # noqa: N818 - it is what happened, and no error
+    """The statement was ended at the engine, because that was asked for."""
+
+
+class ScanEngine(Protocol):
+    """An engine, as a scan asks it."""
+
+    def run(
+        self, session: Sequence[str], statement: str, stop: threading.Event, progress: Callable[[str], None]
+    ) -> list[Sequence[Any]]:
+        """The rows of one statement; `progress` is called now and then, from this thread.
+
+        Raises:
+            Unavailable: the engine is away.
+            ConfigError: it refuses the login or the statement; the first line of what it says is in the error.
+            Cancelled: `stop` was set, and the statement was ended at the engine too.
+        """
+
+
+class ScanStore(Protocol):
+    """Where scans are kept."""
+
+    def begin(self, scan: Scan, running_max: int) -> Scan:
+        """Stores a scan that begins, with a number.
+
+        Raises:
+            ConfigError: as many as `running_max` run on this engine already.
+        """
+
+    def tell(self, number: int, progress: str) -> None:
+        """Shows that a scan is alive, and how far it is."""
+
+    def end(self, scan: Scan) -> None:
+        """Stores a scan's end with all that it found, in one transaction."""
+
+    def scan(self, number: int) -> Scan | None:
+        """One scan."""
+
+
+class Sums(Protocol):
+    """The state store, as a scan reads it."""
+
+    def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
+        """Tables under watch."""
+
+    def lake_tables(self) -> Mapping[str, LakeTableState]:
+        """What is counted of every lake table."""
+
+    def progress(self) -> Progress:
+        """How far the fingerprinter has come."""
+
+    def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
+        """A table's sums at an epoch."""
+
+
+class Snapshots(Protocol):
+    """The lake, as a scan looks at it."""
+
+    def current(self, table: TableSchema) -> SnapshotView | None:
+        """The present snapshot."""
+
+    def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
+        """A snapshot by its id."""
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Scans tables on the engines of the settings.
+
+    Attributes:
+        engines: Their settings by name.
+        store: Where scans are kept.
+        sums: The running sums.
+        lake: The lake's snapshots.
+        open_engine: Opens an engine for the length of a block.
+        clock: Unix time in seconds.
+    """
+
+    engines: Mapping[str, EngineSettings]
+    store: ScanStore
+    sums: Sums
+    lake: Snapshots
+    open_engine: Callable[[str, EngineSettings], AbstractContextManager[ScanEngine]]
+    clock: Callable[[], float]
+
+    def begin(self, engine: str, table: str, partition: str | None) -> tuple[Scan, str]:
+        """Stores a scan that begins; gives it and its statement.
+
+        Raises:
+            ConfigError: engine, table or partition are unknown, a column is refused, the table is larger than the
+                engine's limit, or too many scans run on it already.
+        """
+        settings = self._settings(engine)
+        definition = self._definition(table)
+        dialect = LAKE_ENGINES[settings.kind or engine]
+        state = self.sums.lake_tables().get(table)
+        if state is None:
+            raise ConfigError(f"the lake table of {table} was not counted yet", remedy="wait for its first verdict")
+        self._require_size(settings, engine, table, state)
+        statement = self._statement(dialect, definition, settings, state, partition)
+        scan = Scan(0, engine, table, partition, state.snapshot_id, state.epoch, self.clock())
+        return self.store.begin(scan, settings.scans_max), statement
+
+    def run(self, scan: Scan, statement: str, stop: threading.Event, tell: Callable[[str], None]) -> Scan:
+        """Runs a scan that has begun, to its stored end; a failure is stored too, and raised.
+
+        Raises:
+            DataFingerprintError: what kept it from its end.
+        """
+        settings = self._settings(scan.engine)
+        dialect = LAKE_ENGINES[settings.kind or scan.engine]
+
+        def progress(text: str) -> None:
+            self.store.tell(scan.number, text)
+            tell(text)
+
+        try:
+            with self.open_engine(scan.engine, settings) as engine:
+                found = counted(dialect, engine.run(dialect.session, statement, stop, progress))
+            self._require_still(dialect, scan)
+            ended = replace(scan, state=ScanState.DONE, verdicts=self._judged(scan, found))
+        except Cancelled:
+            ended = replace(scan, state=ScanState.CANCELLED)
+        except DataFingerprintError as error:
+            self.store.end(replace(scan, state=ScanState.FAILED, error=str(error), ended_at=self.clock()))
+            raise
+        except BaseException:
+            failed = replace(scan, state=ScanState.FAILED, error="the scan ended unexpectedly", ended_at=self.clock())
+            self.store.end(failed)
+            raise
+        ended = replace(ended, ended_at=self.clock())
+        self.store.end(ended)
+        return ended
+
+    def _settings(self, engine: str) -> EngineSettings:
+        if engine not in self.engines:
+            there = ", ".join(sorted(self.engines)) or "none"
+            raise ConfigError(
+                f"no engine {engine} is in the settings", remedy=f"[engines.{engine}]; there are: {there}"
+            )
+        settings = self.engines[engine]
+        if (settings.kind or engine) not in LAKE_ENGINES:
+            raise ConfigError(
+                f"engine {engine} is of no known kind", remedy=f"set engines.{engine}.kind to {', '.join(LAKE_ENGINES)}"
+            )
+        return settings
+
+    def _definition(self, table: str) -> TableSchema:
+        known = self.sums.definitions()
+        if table not in known:
+            there = ", ".join(sorted(known)[:10]) or "none yet"
+            raise ConfigError(f"no table {table} is under watch", remedy=f"there are: {there}")
+        return known[table][1]
+
+    def _require_size(self, settings: EngineSettings, engine: str, table: str, state: LakeTableState) -> None:
+        rows = sum(part.rows for part in self.sums.source_sums(table, state.epoch).values())
+        if rows > settings.rows_max:
+            raise ConfigError(
+                f"{table} has {rows} rows, and a scan on {engine} may read {settings.rows_max}",
+                remedy=f"raise engines.{engine}.rows_max",
+            )
+
+    def _statement(
+        self,
+        dialect: LakeDialect,
+        table: TableSchema,
+        settings: EngineSettings,
+        state: LakeTableState,
+        partition: str | None,
+    ) -> str:
+        files: tuple[str, ...] = ()
+        if state.unreadable:
+            raise ConfigError(f"the lake table of {table.table} cannot be told: {state.unreadable}")
+        if dialect.needs_files and state.snapshot_id is not None:
+            view = self.lake.snapshot(table, state.snapshot_id)
+            if view is None:
+                raise ConfigError(f"snapshot {state.snapshot_id} of {table.table} has expired", remedy="scan again")
+            files = tuple(sorted(file.path for file in view.files))
+        place = Place(settings.catalog, state.snapshot_id if dialect.travels else None, files)
+        return lake.sums_by_partition(dialect, table, partitioning(table), place, partition)
+
+    def _require_still(self, dialect: LakeDialect, scan: Scan) -> None:
+        """An engine that reads the present snapshot only must have read the one that was meant."""
+        if dialect.travels:
+            return
+        view = self.lake.current(self._definition(scan.table))
+        if view is None or view.snapshot_id != scan.snapshot_id:
+            raise ConfigError(
+                f"{scan.table} was committed to while {scan.engine} read it, and it reads the present snapshot only",
+                remedy="scan again while the table is at rest",
+            )
+
+    def _judged(self, scan: Scan, found: Mapping[str, Fingerprint]) -> dict[str, Verdict]:
+        known = self.sums.source_sums(scan.table, scan.epoch)
+        if scan.partition is not None:
+            known = {name: part for name, part in known.items() if name == scan.partition}
+        return judge_table(known, found)
+
+
+def counted(dialect: LakeDialect, rows: Iterable[Sequence[Any]]) -> dict[str, Fingerprint]:
+    """What a statement's rows say, by partition."""
+    if dialect.gives_halves:
+        return {str(name): Fingerprint(int(count), int(hi), int(lo)) for name, count, hi, lo in rows}
+    return {str(name): of_words(int(count), [int(word) for word in words]) for name, count, *words in rows}

@@ -1,0 +1,230 @@
+"""A scan holds an engine's count against the running sums of the epoch that it read, and stores nothing partial."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafingerprint.adapters.state_scans import SqlScanStore
+from datafingerprint.config import EngineSettings
+from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
+from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.ledger import LakeTableState, Progress
+from datafingerprint.ports import LakeFile, SnapshotView
+from datafingerprint.scans import LEASE_S, Cancelled, Scan, Scanner, ScanState
+from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.verdict import Outcome
+
+TABLE = TableSchema("s", "t", (Column("n", "int(11)", Kind.INTEGER, octets=4),), (), ("n",))
+BIG = (1 << 64) - 1
+SUMS = {"n=1": Fingerprint(2, BIG, 7), "n=2": Fingerprint(1, 3, BIG)}
+ROWS = [("n=1", 2, BIG, 7), ("n=2", 1, 3, BIG)]
+SNAPSHOT = 77
+
+
+class Sums:
+    """The state store."""
+
+    def __init__(self, state: LakeTableState | None) -> None:
+        self._state = state
+
+    def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
+        return {"s.t": (1, TABLE)}
+
+    def lake_tables(self) -> Mapping[str, LakeTableState]:
+        return {"s.t": self._state} if self._state else {}
+
+    def progress(self) -> Progress:
+        return Progress()
+
+    def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
+        assert (table, epoch) == ("s.t", 5)
+        return SUMS
+
+
+@dataclass
+class Lake:
+    """The lake's snapshots."""
+
+    present: int = SNAPSHOT
+
+    def current(self, table: TableSchema) -> SnapshotView | None:
+        assert table is TABLE
+        return self._view(self.present)
+
+    def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
+        assert table is TABLE
+        return self._view(snapshot_id) if snapshot_id == SNAPSHOT else None
+
+    def _view(self, snapshot_id: int) -> SnapshotView:
+        return SnapshotView(snapshot_id, None, is_foreign=False, files=frozenset({LakeFile("s3://b/f.parquet", 9)}))
+
+
+@dataclass
+class Engine:
+    """An engine that answers, fails, or hears that it is to stop."""
+
+    answer: list[Sequence[Any]] | Exception
+    statements: list[str] = field(default_factory=list)
+
+    def run(
+        self, session: Sequence[str], statement: str, stop: threading.Event, progress: Callable[[str], None]
+    ) -> list[Sequence[Any]]:
+        assert not session
+        assert not stop.is_set()
+        self.statements.append(statement)
+        progress("50 %")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@dataclass
+class Bench:
+    """A scanner over fakes and a real store."""
+
+    store: SqlScanStore
+    engine: Engine
+    lake: Lake = field(default_factory=Lake)
+    settings: EngineSettings = field(default_factory=lambda: EngineSettings.model_validate({}))
+    state: LakeTableState | None = field(
+        default_factory=lambda: LakeTableState("s.t", SNAPSHOT, 5, is_foreign=False, unreadable="")
+    )
+
+    def scanner(self) -> Scanner:
+        @contextlib.contextmanager
+        def opened(_name: str, _settings: EngineSettings) -> Iterator[Engine]:
+            yield self.engine
+
+        engines = {"trino": self.settings, "redshift": self.settings, "duckdb": self.settings}
+        return Scanner(engines, self.store, Sums(self.state), self.lake, opened, lambda: 100.0)
+
+    def scan(self, engine: str = "trino", partition: str | None = None) -> Scan:
+        scan, statement = self.scanner().begin(engine, "s.t", partition)
+        return self.scanner().run(scan, statement, threading.Event(), lambda _text: None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlScanStore]:
+    with contextlib.closing(SqlScanStore(f"sqlite:///{tmp_path}/state.db", lambda: 100.0)) as made:
+        yield made
+
+
+def test_a_count_that_is_the_running_sums_matches_and_is_stored(store: SqlScanStore) -> None:
+    bench = Bench(store, Engine(list(ROWS)))
+    found = bench.scan()
+    assert (found.state, found.outcome, found.epoch, found.snapshot_id) == (ScanState.DONE, Outcome.MATCH, 5, SNAPSHOT)
+    assert {name: one.lake for name, one in (found.verdicts or {}).items()} == SUMS
+    assert f"FOR VERSION AS OF {SNAPSHOT}" in bench.engine.statements[0]
+    assert store.scan(found.number) == Scan(**{**_fields(found), "progress": "50 %"})
+    assert [one.number for one in store.last_of("s.t")] == [found.number]
+
+
+def _fields(scan: Scan) -> dict[str, Any]:
+    return {name: getattr(scan, name) for name in Scan.__slots__}
+
+
+def test_every_partition_that_differs_is_named(store: SqlScanStore) -> None:
+    found = Bench(store, Engine([("n=1", 2, BIG, 8), ("n=3", 1, 1, 1)])).scan()
+    assert {name: (one.outcome, one.reason) for name, one in (found.verdicts or {}).items()} == {
+        "n=1": (Outcome.MISMATCH, "as many rows on both sides, but other values"),
+        "n=2": (Outcome.MISMATCH, "the lake has 1 row too few"),
+        "n=3": (Outcome.MISMATCH, "the lake has 1 row too many"),
+    }
+    assert found.outcome is Outcome.MISMATCH
+
+
+def test_one_partition_is_held_against_its_own_sum(store: SqlScanStore) -> None:
+    bench = Bench(store, Engine([ROWS[1]]))
+    found = bench.scan(partition="n=2")
+    assert list(found.verdicts or {}) == ["n=2"]
+    assert found.outcome is Outcome.MATCH
+    assert 'WHERE "n" = 2' in bench.engine.statements[0]
+
+
+def test_an_engine_of_words_is_combined(store: SqlScanStore) -> None:
+    half = (1 << 32) - 1
+    answer: list[Sequence[Any]] = [("n=1", 2, half, half, 0, 7), ("n=2", 1, 0, 3, half, half)]
+    assert Bench(store, Engine(answer)).scan("redshift").outcome is Outcome.MATCH
+
+
+def test_an_engine_without_travel_must_have_read_the_snapshot_that_was_meant(store: SqlScanStore) -> None:
+    bench = Bench(store, Engine([]), lake=Lake(present=78))
+    with pytest.raises(ConfigError, match=r"s\.t was committed to while redshift read it"):
+        bench.scan("redshift")
+    (stored,) = store.scans(limit=9)
+    assert (stored.state, stored.verdicts) == (ScanState.FAILED, {})
+
+
+def test_duckdb_is_given_the_files_of_the_snapshot(store: SqlScanStore) -> None:
+    bench = Bench(store, Engine(list(ROWS)))
+    assert bench.scan("duckdb").outcome is Outcome.MATCH
+    assert "'s3://b/f.parquet'" in bench.engine.statements[0]
+
+
+@pytest.mark.parametrize("error", [Unavailable("engine trino cannot be reached"), ConfigError("refused")])
+def test_a_failure_is_stored_without_any_result(store: SqlScanStore, error: DataFingerprintError) -> None:
+    with pytest.raises(type(error)):
+        Bench(store, Engine(error)).scan()
+    (stored,) = store.scans(limit=9)
+    assert (stored.state, stored.error, stored.verdicts) == (ScanState.FAILED, str(error), {})
+    assert stored.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_cancelled_scan_has_no_result(store: SqlScanStore) -> None:
+    found = Bench(store, Engine(Cancelled())).scan()
+    assert found.state is ScanState.CANCELLED
+    assert found.outcome is Outcome.INCONCLUSIVE
+
+
+def test_no_more_scans_run_at_once_than_the_engine_may(store: SqlScanStore) -> None:
+    bench = Bench(store, Engine(list(ROWS)))
+    bench.scanner().begin("trino", "s.t", None)
+    with pytest.raises(ConfigError, match=r"1 scans run on trino already: wait, or raise engines\.trino\.scans_max"):
+        bench.scanner().begin("trino", "s.t", None)
+    bench.scanner().begin("duckdb", "s.t", None)
+
+
+def test_a_scan_whose_runner_is_gone_has_failed_and_holds_nobody_up(tmp_path: Path) -> None:
+    now = [100.0]
+    with contextlib.closing(SqlScanStore(f"sqlite:///{tmp_path}/state.db", lambda: now[0])) as store:
+        bench = Bench(store, Engine(list(ROWS)))
+        scan, _ = bench.scanner().begin("trino", "s.t", None)
+        now[0] += LEASE_S + 1
+        stored = store.scan(scan.number)
+        assert stored is not None
+        assert (stored.state, stored.error) == (ScanState.FAILED, "whoever ran it is gone")
+        assert bench.scan().outcome is Outcome.MATCH
+
+
+@pytest.mark.parametrize(
+    ("engine", "table", "partition", "complaint"),
+    [
+        ("nobody", "s.t", None, r"no engine nobody is in the settings"),
+        ("trino", "s.x", None, r"no table s\.x is under watch: there are: s\.t"),
+        ("trino", "s.t", "x=1", r"s\.t has no partition x=1: its partitions are named n=\.\.\."),
+    ],
+)
+def test_what_is_not_there_is_refused_before_anything_is_stored(
+    store: SqlScanStore, engine: str, table: str, partition: str | None, complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Bench(store, Engine([])).scanner().begin(engine, table, partition)
+    assert store.scans(limit=9) == []
+
+
+def test_a_table_beyond_the_limit_or_not_counted_yet_is_refused(store: SqlScanStore) -> None:
+    small = EngineSettings.model_validate({"rows_max": 2})
+    with pytest.raises(ConfigError, match=r"s\.t has 3 rows, and a scan on trino may read 2"):
+        Bench(store, Engine([]), settings=small).scan()
+    with pytest.raises(ConfigError, match=r"the lake table of s\.t was not counted yet"):
+        Bench(store, Engine([]), state=None).scan()
+    unreadable = LakeTableState("s.t", SNAPSHOT, 5, is_foreign=True, unreadable="2 delete files")
+    with pytest.raises(ConfigError, match=r"the lake table of s\.t cannot be told: 2 delete files"):
+        Bench(store, Engine([]), state=unreadable).scan()

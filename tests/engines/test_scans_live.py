@@ -1,0 +1,85 @@
+"""A scan on a real engine is stored beside the running sums; one that is cancelled ends at the engine too."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import pytest
+from pydantic import SecretStr
+
+from datafingerprint.adapters.scan_engines import engine_opener
+from datafingerprint.adapters.state_scans import SqlScanStore
+from datafingerprint.config import EngineSettings, Settings
+from datafingerprint.errors import ConfigError, Unavailable
+from datafingerprint.scans import Cancelled, ScanState
+from datafingerprint.verdict import Outcome
+from deploy.embedded.ports import free_ports
+from deploy.engines.presto import Presto
+from deploy.engines.trino import Trino
+from services.scanner.__main__ import run
+from tests.engines.asking import Engine
+from tests.engines.conftest import Warehouse
+
+pytestmark = pytest.mark.engines
+
+LONG = "SELECT count(*) FROM TABLE(sequence(1, 1000000000)) a WHERE random() > 2"
+
+
+@pytest.fixture(scope="module")
+def settings(warehouse: Warehouse, trino_server: Trino, presto_server: Presto) -> Settings:
+    """The flow's, with the engines that run here."""
+    made = {
+        "duckdb": EngineSettings.model_validate({}),
+        "trino": EngineSettings.model_validate({"port": trino_server.port}),
+        "presto": EngineSettings.model_validate({"port": presto_server.port}),
+        "away": EngineSettings.model_validate({"kind": "trino", "port": free_ports(1)[0]}),
+    }
+    return warehouse.settings.model_copy(update={"engines": made})
+
+
+@pytest.mark.parametrize("name", ["duckdb", "trino", "presto"])
+def test_a_scan_matches_and_is_stored_at_the_epoch_that_it_read(
+    name: str, settings: Settings, warehouse: Warehouse, presto: Engine
+) -> None:
+    presto.before()
+    table = warehouse.tables["million"]
+    found = run(settings, name, table.table, None, threading.Event())
+    assert (found.state, found.outcome) == (ScanState.DONE, Outcome.MATCH)
+    assert {part: one.lake for part, one in (found.verdicts or {}).items()} == warehouse.running(table)
+    with contextlib.closing(SqlScanStore(settings.state.url.get_secret_value())) as store:
+        stored = store.scan(found.number)
+    assert stored is not None
+    assert (stored.verdicts, stored.epoch, stored.snapshot_id) == (found.verdicts, found.epoch, found.snapshot_id)
+
+
+def test_a_statement_that_is_cancelled_ends_at_the_engine(settings: Settings, trino: Engine) -> None:
+    stop = threading.Event()
+    with engine_opener(settings)("trino", settings.engines["trino"]) as engine:
+        threading.Timer(3.0, stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(Cancelled):
+            engine.run((), LONG, stop, lambda _text: None)
+        assert time.monotonic() - began < 60
+    state = (
+        "SELECT state, error_code FROM system.runtime.queries "
+        "WHERE query LIKE '%1000000000%' AND query LIKE 'SELECT count%'"
+    )
+    deadline = time.monotonic() + 30
+    while {row[0] for row in trino.run(state)} != {"FAILED"} and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert {tuple(row) for row in trino.run(state)} == {("FAILED", "USER_CANCELED")}
+
+
+def test_an_engine_that_is_away_or_refuses_is_one_clear_line(settings: Settings, warehouse: Warehouse) -> None:
+    with pytest.raises(Unavailable, match="engine away cannot be reached"):
+        run(settings, "away", warehouse.tables["plain"].table, None, threading.Event())
+    with (
+        engine_opener(settings)("trino", settings.engines["trino"]) as engine,
+        pytest.raises(ConfigError, match=r"engine trino refused the statement: .*nothing"),
+    ):
+        engine.run((), "SELECT nothing", threading.Event(), lambda _text: None)
+    with contextlib.closing(SqlScanStore(settings.state.url.get_secret_value())) as store:
+        assert [one.state for one in store.scans(limit=99) if one.engine == "away"] == [ScanState.FAILED]
+    assert SecretStr("") == settings.engines["away"].password
