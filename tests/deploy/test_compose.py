@@ -1,0 +1,178 @@
+"""`docker-compose.yml` says nothing that the services, the settings or the embedded parts do not know."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from api.server import require_token
+from datafingerprint.config import environment_names, load_settings
+from deploy.compose.bucket import is_made
+from deploy.compose.bucket import main as make_bucket
+from deploy.embedded.blueprint import draw_blueprint
+from deploy.embedded.mysql import MySQL
+from deploy.embedded.stack import ANY_PORTS, EmbeddedStack
+from deploy.supervision.programs import SERVICES
+from services.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker-compose.yml"
+EXAMPLE = ROOT / "deploy" / "compose" / "env.example"
+
+# What version 1.29 knows of a service, as far as it is used here.
+KNOWN = {
+    "build",
+    "command",
+    "depends_on",
+    "entrypoint",
+    "environment",
+    "healthcheck",
+    "image",
+    "ports",
+    "restart",
+    "stop_grace_period",
+    "volumes",
+}
+
+
+def variables() -> dict[str, str]:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def filled(text: str) -> str:
+    """The text with `${NAME…}` as docker-compose fills it in, and `$$` as `$`."""
+    given = variables()
+    text = re.sub(r"(?<!\$)\$\{([A-Z0-9_]+)(?::[?-][^}]*)?\}", lambda match: given[match[1]], text)
+    return text.replace("$$", "$")
+
+
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(filled(FILE.read_text(encoding="utf-8")))
+    return document
+
+
+def services(*, ours: bool) -> dict[str, dict[str, Any]]:
+    return {name: one for name, one in compose()["services"].items() if ("build" in one) is ours}
+
+
+def commands() -> dict[str, list[str]]:
+    return {name: one["command"] for name, one in services(ours=True).items() if "entrypoint" not in one}
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_command_is_one_that_our_own_program_takes(name: str) -> None:
+    command, *arguments = commands()[name]
+    with main.make_context("datafingerprint", [command, *arguments]) as group:
+        _, found, rest = main.resolve_command(group, [command, *arguments])
+        assert found is not None
+        found.make_context(command, rest)  # raises what it would refuse
+
+
+def test_every_service_has_a_container() -> None:
+    run = {command for command, *_ in commands().values()}
+    assert run == {"capture", "write-lake", "fingerprint", "audit", "serve", "generate"}
+    assert len(run) == len(SERVICES)
+
+
+@pytest.mark.parametrize("name", sorted(services(ours=True)))
+def test_every_environment_is_one_that_our_own_settings_take(name: str) -> None:
+    environment = services(ours=True)[name]["environment"]
+    assert set(environment) <= set(environment_names())
+    settings = load_settings({}, environment)
+    if name == "api":
+        require_token(settings.api)
+
+
+def test_services_reach_one_another_where_they_are() -> None:
+    found = compose()["services"]
+    settings = load_settings({}, found["capture"]["environment"])
+    assert settings.source.host in found
+    assert settings.kafka.bootstrap.split(":")[0] in found
+    assert settings.s3.endpoint == f"http://s3:{found['s3']['environment']['S3PROXY_ENDPOINT'].rsplit(':')[-1]}"
+    assert settings.s3.access_key == found["s3"]["environment"]["S3PROXY_IDENTITY"]
+    assert settings.s3.secret_key.get_secret_value() == found["s3"]["environment"]["S3PROXY_CREDENTIAL"]
+    assert settings.source.password.get_secret_value() == found["mysql"]["environment"]["SOURCE_PASSWORD"]
+    for url in (settings.state.url, settings.lake.catalog):
+        assert "sqlite:////data/" in url.get_secret_value()
+
+
+def test_the_parts_are_set_as_the_embedded_ones_are(tmp_path: Path) -> None:
+    parts = draw_blueprint(tmp_path, ANY_PORTS, "mysql")
+    flags = services(ours=False)["mysql"]["command"]
+    own = {"--log-bin", "--gtid-mode", "--enforce-gtid-consistency", "--binlog-row-image", "--binlog-row-metadata"}
+    if isinstance(parts.warehouse, MySQL) and shutil.which("mysqld"):
+        embedded = parts.warehouse.command()
+        assert [flag for flag in flags if flag not in embedded] == []
+    assert own <= {flag.partition("=")[0] for flag in flags}
+    known = set(parts.kafka.properties())
+    environment = services(ours=False)["kafka"]["environment"]
+    given = {name.removeprefix("KAFKA_").lower().replace("_", "."): value for name, value in environment.items()}
+    assert set(given) <= known
+    for name in known & set(given) - {"listeners", "advertised.listeners", "controller.quorum.voters", "log.dirs"}:
+        assert given[name] == parts.kafka.properties()[name], name
+    store = services(ours=False)["s3"]["environment"]
+    properties = parts.s3.properties()
+    assert store["JCLOUDS_PROVIDER"] == properties["jclouds.provider"]
+    assert store["S3PROXY_AUTHORIZATION"] == properties["s3proxy.authorization"]
+    assert store["S3PROXY_IGNORE_UNKNOWN_HEADERS"] == properties["s3proxy.ignore-unknown-headers"]
+
+
+def test_it_is_written_in_what_version_1_29_knows() -> None:
+    document = compose()
+    assert document["version"] == "3.9"
+    assert {name for name in document if not name.startswith("x-")} == {"version", "services", "volumes"}
+    for name, one in document["services"].items():
+        assert set(one) <= KNOWN, name
+        for mount in one.get("volumes", []):
+            source = mount.split(":")[0]
+            assert source in document["volumes"] or (ROOT / source).exists(), mount
+        for other in one.get("depends_on", {}):
+            condition = one["depends_on"][other]["condition"] if isinstance(one["depends_on"], dict) else None
+            assert "healthcheck" in document["services"][other] or condition != "service_healthy", (name, other)
+    for folder in re.findall(
+        r"^COPY (?!--)(.+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    ):
+        assert all((ROOT / source).exists() for source in folder.split())
+
+
+def test_no_secret_has_a_default() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    secrets = [name for name in variables() if "PORT" not in name]
+    assert [name for name in secrets if f"${{{name}:?" not in text] == []
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose here")
+def test_docker_compose_itself_takes_it(tmp_path: Path) -> None:
+    command = ["docker-compose", "--file", str(FILE), "--env-file"]
+    done = subprocess.run([*command, str(EXAMPLE), "config", "--quiet"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "empty").touch()
+    lacking = subprocess.run(
+        [*command, str(tmp_path / "empty"), "config", "--quiet"], capture_output=True, text=True, check=False
+    )
+    assert lacking.returncode != 0
+    assert "copy deploy/compose/env.example to .env" in lacking.stderr
+
+
+def test_the_bucket_s_command_is_one_that_its_program_takes() -> None:
+    one = services(ours=True)["bucket"]
+    assert one["entrypoint"] == ["python", "-m", "deploy.compose.bucket"]
+    make_bucket.make_context("bucket", one["command"])
+    with pytest.raises(click.UsageError):
+        make_bucket.make_context("bucket", ["--without"])
+
+
+@pytest.mark.live
+def test_the_bucket_is_made_once_and_left_alone_then(stack: EmbeddedStack) -> None:
+    settings = load_settings({}, {**stack.environment(), "DFP_S3_BUCKET": "of-compose"})
+    assert is_made(settings.s3)
+    assert is_made(settings.s3)
+    assert not is_made(load_settings({}, {"DFP_S3_ENDPOINT": "http://127.0.0.1:1", "DFP_S3_ACCESS_KEY": "x"}).s3)
