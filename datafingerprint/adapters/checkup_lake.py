@@ -60,8 +60,8 @@ class LakeCheckup:
         key = "/".join(part for part in (self._settings.lake.path.strip("/"), f"doctor-{uuid.uuid4().hex}") if part)
         client = s3_client(self._settings.s3)
         with contextlib.closing(client):
+            self._put(key)
             try:
-                self._put(key)
                 with translated("listing objects", where=self._where):
                     listed = client.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", [])
                 with translated("reading an object", where=self._where):

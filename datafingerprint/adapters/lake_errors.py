@@ -34,7 +34,7 @@ _NO_BUCKET = re.compile(r"NoSuchBucket|NO_SUCH_BUCKET")
 _REFUSED = re.compile(
     r"AccessDenied|ACCESS_DENIED|SignatureDoesNotMatch|SIGNATURE_DOES_NOT_MATCH|InvalidAccessKeyId"
     r"|INVALID_ACCESS_KEY_ID|InvalidToken|INVALID_TOKEN|ExpiredToken|EXPIRED_TOKEN|UNRECOGNIZED_CLIENT"
-    r"|AllAccessDisabled|AccountProblem|\(403\)"
+    r"|AllAccessDisabled|AccountProblem|\(403\)|NotImplemented|NOT_IMPLEMENTED|HTTP status 501|\(501\)"
 )
 _UNTRUSTED = re.compile(r"certificate verify failed|SSL validation failed|curlCode: 60\b")
 _AWAY = re.compile(

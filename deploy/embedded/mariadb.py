@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 
 from deploy.embedded.part import HOST, PartError, find_program
+from deploy.embedded.private import make_private
 from deploy.embedded.warehouse import SERVER_ID, Warehouse
 
 
@@ -80,6 +81,10 @@ class MariaDB(Warehouse):
             "--skip-name-resolve",
             f"--user={getpass.getuser()}",
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no input of others
+        # Two installations at once in containers that share a /tmp would remove each other's tables.
+        environment = {**os.environ, "TMPDIR": str(make_private(self.directory / "tmp"))}
+        done = subprocess.run(  # noqa: S603 - no input of others
+            command, capture_output=True, text=True, check=False, env=environment
+        )
         if done.returncode != 0:
             raise PartError(f"mariadb-install-db failed: {(done.stderr or done.stdout).strip()}")

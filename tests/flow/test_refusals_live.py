@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
 
 from datafingerprint import wire
 from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
 from datafingerprint.epochs import Epoch, OffsetRange
 from datafingerprint.ports import EpochDraft
+from deploy.embedded.waiting import await_condition
 
 pytestmark = pytest.mark.live
 
@@ -192,3 +195,35 @@ def test_a_message_that_is_no_batch_stops_its_readers_by_its_offset_and_capture_
     small_flow.sql(f"DELETE FROM {small_flow.schema}.notes")
     cdc.await_saying("event=epoch published")
     assert cdc.end() == 0
+
+
+def test_a_state_store_of_another_version_is_refused_and_left_as_it_is(small_flow: Any) -> None:  # noqa: ANN401
+    with small_flow.state() as store:
+        store.progress()
+    file = small_flow.settings.state.url.get_secret_value().removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE meta SET value = '999'")
+        connection.commit()
+    line = refusal(small_flow, "fingerprinter")
+    assert "999" in line
+    assert "remedy=" in line
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT value FROM meta").fetchall() == [("999",)]
+
+
+def test_epochs_that_are_gone_while_the_lake_is_not_are_no_first_run(small_flow: Any) -> None:  # noqa: ANN401
+    small_flow.start()
+    small_flow.settle()
+    assert [small_flow.service(name).end() for name in SERVICES] == [0, 0, 0]
+    files = small_flow.live_files("players")
+    assert files
+    kafka = small_flow.settings.kafka
+    with contextlib.closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_topics([wire.Topics(kafka.prefix).epochs])
+        assert await_condition(lambda: wire.Topics(kafka.prefix).epochs not in admin.list_topics(), timeout_s=30)
+    for name in SERVICES:
+        line = refusal(small_flow, name)
+        assert "epochs topic" in line
+        assert "remedy=" in line
+        assert "under another [kafka] prefix, [lake] path and [state] url" in line
+    assert small_flow.live_files("players") == files

@@ -13,7 +13,7 @@ from kafka.admin import KafkaAdminClient
 
 pytestmark = pytest.mark.live
 
-WITHIN_S = 30.0
+WITHIN_S = 120.0
 
 
 def tail(flow: Any, *arguments: str) -> subprocess.Popen[str]:  # noqa: ANN401 - made by tests/flow/conftest.py
