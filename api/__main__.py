@@ -13,6 +13,7 @@ from api.application import create_app
 from api.server import require_token, serve
 from datafingerprint.adapters.lag import KafkaLagReader
 from datafingerprint.adapters.process import run_service
+from datafingerprint.adapters.scan_runner import ScanRunner
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.config import Settings
 
@@ -23,8 +24,11 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, _stop: threading
     with (
         contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store,
         contextlib.closing(KafkaLagReader(settings.kafka)) as lag_reader,
+        contextlib.closing(ScanRunner(settings, store, log)) as scans,
     ):
-        serve(create_app(store, lag_reader, token=settings.api.token.get_secret_value()), settings.api, log)
+        serve(
+            create_app(store, lag_reader, token=settings.api.token.get_secret_value(), scans=scans), settings.api, log
+        )
 
 
 @click.command(help="Serves REST, metrics and the dashboard over what the fingerprinter stored, until it is stopped.")

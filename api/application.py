@@ -30,6 +30,7 @@ from api.models import (
     TablesAnswer,
 )
 from api.ports import LagReader, Store
+from api.scans import Scans, add_scans
 from datafingerprint.errors import DataFingerprintError, Unavailable
 
 EPOCHS_MAX = 1000
@@ -51,12 +52,17 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorAnswer, "description": "The state store is away; ask again."}
 }
 _DESCRIPTION = """Fingerprints of a MySQL warehouse and of its mirror in a data lake, compared at the same point of
-the source's history. Every answer is read from what is stored, at one moment; nothing here scans a store. An audit
-that is asked for is run by the auditor service."""
+the source's history. Every answer is read from what is stored, at one moment. An audit that is asked for is
+run by the auditor service, a scan by an engine of the settings; nothing else here reads a store."""
 
 
 def create_app(
-    store: Store, lag_reader: LagReader, clock: Callable[[], float] = time.time, *, token: str = ""
+    store: Store,
+    lag_reader: LagReader,
+    clock: Callable[[], float] = time.time,
+    *,
+    token: str = "",
+    scans: Scans | None = None,
 ) -> FastAPI:
     """The application, over a state store and Kafka's offsets.
 
@@ -65,14 +71,17 @@ def create_app(
         lag_reader: Kafka's offsets.
         clock: Unix time in seconds.
         token: What callers must send as a bearer token; empty asks for none.
+        scans: What runs scans; None leaves their paths out.
     """
     app = FastAPI(title="DataFingerprint", description=_DESCRIPTION, version="1", redoc_url=None, responses=_ERRORS)
     _answer_errors(app)
     if token:
         _demand(token, app)
     _log_requests(app)
-    add_fingerprints(app, store)
+    add_fingerprints(app, store, scans)
     add_audits(app, store, clock)
+    if scans is not None:
+        add_scans(app, scans)
     _add_system(app, store, lag_reader, clock)
     _add_operation(app, store, lag_reader, clock)
     return app

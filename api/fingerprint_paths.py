@@ -10,8 +10,9 @@ from fastapi.responses import Response
 from api import fingerprints
 from api.answers import INVALID, NOT_FOUND, known_tables, unknown
 from api.conditional import NOT_MODIFIED, answered
-from api.models import FingerprintsAnswer, Outcome, PartitionAnswer, TableFingerprint
+from api.models import FingerprintsAnswer, Outcome, PartitionAnswer, ScannedTable, TableFingerprint
 from api.ports import StateView, Store
+from api.scans import Scans, summary
 from api.selection import Selection, of_partitions, of_tables
 
 PAGE_MAX = 1000
@@ -34,8 +35,8 @@ def _selection(
 _Wanted = Annotated[Selection, Depends(_selection)]
 
 
-def add_fingerprints(app: FastAPI, store: Store) -> None:
-    """Adds the paths to the application."""
+def add_fingerprints(app: FastAPI, store: Store, scans: Scans | None = None) -> None:
+    """Adds the paths to the application; `scans` knows what other engines counted."""
     many = {"tags": ["fingerprints"], "responses": {**_UNCHANGED, **INVALID}}
     one = {"tags": ["fingerprints"], "responses": {**_UNCHANGED, **NOT_FOUND, **INVALID}}
 
@@ -50,12 +51,13 @@ def add_fingerprints(app: FastAPI, store: Store) -> None:
             whole = fingerprints.fingerprints(view)
         return answered(request, of_tables(whole, wanted, table))
 
-    @app.get("/v1/fingerprints/{table}", summary="One table", response_model=TableFingerprint, **one)  # type: ignore[arg-type]
+    @app.get("/v1/fingerprints/{table}", summary="One table", response_model=ScannedTable, **one)  # type: ignore[arg-type]
     def table_fingerprint(request: Request, table: _Table, wanted: _Wanted) -> Response:
-        """Both sides of one table, with the verdict on each partition."""
+        """Both sides of one table, with the verdict on each partition, and the last scan by every engine."""
         with store.reading() as view:
-            found = _table(view, table)
-        return answered(request, of_partitions(found, wanted))
+            found = of_partitions(_table(view, table), wanted)
+        counted = [summary(one) for one in scans.last_of(table)] if scans else []
+        return answered(request, ScannedTable(**dict(found), scans=counted))
 
     @app.get(
         "/v1/fingerprints/{table}/{partition:path}",

@@ -92,6 +92,58 @@ class PartitionAnswer(PartitionFingerprint):
     position: Position | None
 
 
+ScanState = Literal["running", "done", "failed", "cancelled"]
+
+
+class ScanRequest(Answer):
+    """Asks an engine to count a table of the lake anew."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: TableName
+    engine: str = Field(description="A name of the settings, `[engines.NAME]`", examples=["trino"])
+    partition: PartitionName | None = None
+
+
+class ScanSummary(Answer):
+    """A scan, without what it found of each partition."""
+
+    id: int = Field(examples=[7])
+    engine: str = Field(description="The engine's name in the settings", examples=["trino"])
+    table: TableName
+    partition: PartitionName | None = Field(description="The only partition that was asked for")
+    state: ScanState
+    verdict: Outcome = Field(description="`inconclusive` unless it is done")
+    epoch: int = Field(description="The epoch of the snapshot that was read", examples=[812])
+    snapshot: str | None = Field(description="The lake table's snapshot", examples=["4213444019613048478"])
+    started_at: Moment
+    ended_at: Moment | None = Field(description="null while it runs")
+    progress: str | None = Field(description="What the engine says of its work", examples=["70 %, 120000 rows"])
+    error: str | None = Field(description="Why it failed", examples=[None])
+
+
+class ScanPartition(Answer):
+    """One partition in a scan."""
+
+    partition: PartitionName
+    verdict: Outcome
+    reason: Reason = None
+    running: Side | None = Field(description="The running sums of the source at that epoch")
+    counted: Side | None = Field(description="What the engine counted in the lake")
+
+
+class ScanAnswer(ScanSummary):
+    """A scan with its partitions; none before it is done."""
+
+    partitions: list[ScanPartition]
+
+
+class ScansAnswer(Answer):
+    """Scans, the newest first."""
+
+    items: list[ScanSummary]
+
+
 class TableFingerprint(Answer):
     """One table on both sides, at the same epoch; its verdict is the worst of its partitions'."""
 
@@ -106,6 +158,12 @@ class TableFingerprint(Answer):
     audit: TableAudit | None = Field(default=None, description="The last audits of it; null before the first")
     partitions: list[PartitionFingerprint]
     next_cursor: Cursor = None
+
+
+class ScannedTable(TableFingerprint):
+    """One table by itself, with what other engines counted."""
+
+    scans: list[ScanSummary] = Field(description="The last scan by every engine that has any, the newest first")
 
 
 class FingerprintsAnswer(Answer):
