@@ -54,11 +54,11 @@ def test_a_row_altered_in_the_lake_is_found_in_its_partition(
     before = warehouse.running(table)
     with contextlib.closing(warehouse.flow.catalog()) as catalog:
         loaded = catalog.load_table((table.schema, table.name))
-        row = loaded.scan(row_filter="id = 7").to_arrow()
+        row = loaded.scan(row_filter="id = 9").to_arrow()
         assert row.num_rows == 1
         place = row.schema.get_field_index("name")
         with loaded.transaction() as transaction:
-            transaction.delete("id = 7")
+            transaction.delete("id = 9")
             transaction.append(row.set_column(place, row.schema.field(place), pa.array(["altered"], pa.large_string())))
     for engine in (trino, presto):
         ((partition, rows, lake_rows, fingerprint, lake_fingerprint),) = compared(engine, table, server)

@@ -1,0 +1,84 @@
+"""Redshift's statements: through its own driver on a stand-in, and as its dialect parses them.
+
+The stand-in is a PostgreSQL. That proves the driver's way and ordinary SQL; Redshift itself was never asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import sqlglot
+
+from datafingerprint.adapters.scan_engines import engine_opener
+from datafingerprint.config import EngineSettings
+from datafingerprint.errors import ConfigError
+from datafingerprint.partitions import partitioning
+from datafingerprint.scans import counted
+from datafingerprint.schema import TableSchema
+from datafingerprint.sql import lake
+from datafingerprint.sql.lake import Place
+from datafingerprint.sql.redshift import Redshift
+from tests.datafingerprint.drawn import slow_sums
+from tests.engines import redshift_stand_in
+from tests.engines.asking import lake_rows, rendered_columns
+from tests.engines.conftest import Warehouse
+
+pytestmark = pytest.mark.engines
+
+TABLES = ("every_type", "instants", "by_moment", "copies", "empty", "plain")
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    """PostgreSQL's programs."""
+    found = redshift_stand_in.programs()
+    if found is None:
+        pytest.skip("NOT RUN: Redshift's statements on a stand-in, for no PostgreSQL is installed")
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(programs: Path) -> Iterator[int]:
+    """The stand-in's port."""
+    with redshift_stand_in.postgres(programs) as port:
+        yield port
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_stand_in_adds_up_through_redshifts_driver(
+    name: str, server: int, programs: Path, warehouse: Warehouse
+) -> None:
+    table = rendered_columns(warehouse.tables[name], Redshift())
+    kept = redshift_stand_in.rows_without_zero_characters(
+        lake_rows(warehouse.settings, warehouse.view, warehouse.tables[name])
+    )
+    rows = pa.Table.from_pylist(list(kept), schema=warehouse.tables[name].arrow)
+    redshift_stand_in.fill(programs, server, table, rows)
+    with contextlib.ExitStack() as opened:
+        port = opened.enter_context(redshift_stand_in.shim(server))
+        settings = EngineSettings.model_validate(
+            {"kind": "redshift", "port": port, "user": redshift_stand_in.USER, "password": redshift_stand_in.PASSWORD}
+        )
+        engine = opened.enter_context(engine_opener(warehouse.settings)("stand-in", settings))
+        statement = lake.sums_by_partition(Redshift(), table, partitioning(table), Place())
+        found = engine.run((), statement, threading.Event(), lambda _text: None)
+        assert counted(Redshift(), found) == slow_sums(table, kept)
+        with pytest.raises(ConfigError, match=r"engine stand-in refused the statement: .*nowhere"):
+            engine.run((), "SELECT nothing FROM nowhere", threading.Event(), lambda _text: None)
+
+
+def test_every_statement_is_redshifts_sql(warehouse: Warehouse) -> None:
+    for name in TABLES:
+        table: TableSchema = rendered_columns(warehouse.tables[name], Redshift())
+        for text in (
+            lake.sums_by_partition(Redshift(), table, partitioning(table), Place()),
+            lake.digests(Redshift(), table, partitioning(table), Place()),
+        ):
+            (parsed,) = sqlglot.parse(text, dialect="redshift")
+            assert parsed is not None
+            assert {one.name for one in parsed.find_all(sqlglot.exp.Table)} >= {table.name}
