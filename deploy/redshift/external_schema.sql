@@ -1,0 +1,10 @@
+-- The lake's tables in Redshift, over the Glue catalog: Iceberg tables, so that only live files are read.
+-- The external schema has the name of the source's schema, as the printed statements expect.
+CREATE EXTERNAL SCHEMA IF NOT EXISTS ootp
+FROM DATA CATALOG
+DATABASE 'ootp'
+IAM_ROLE 'arn:aws:iam::111122223333:role/datafingerprint-spectrum';
+
+-- The user that scans: `datafingerprint scan` logs in as it.
+CREATE USER datafingerprint PASSWORD DISABLE;
+GRANT USAGE ON SCHEMA ootp TO datafingerprint;
