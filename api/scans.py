@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import Body, FastAPI, Path, Query
 from starlette.exceptions import HTTPException
 
-from api.fingerprints import moment, side
+from api.answers import NOT_FOUND, moment, side
 from api.models import ErrorAnswer, ScanAnswer, ScanPartition, ScanRequest, ScansAnswer, ScanSummary
 from datafingerprint.errors import ConfigError
 from datafingerprint.scans import Scan
@@ -17,7 +17,6 @@ UNFIT = 422
 _REFUSED: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorAnswer, "description": "It cannot be done, or not now; the error says why."}
 }
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer, "description": "There is no such scan."}}
 
 
 class Scans(Protocol):
@@ -64,12 +63,12 @@ def add_scans(app: FastAPI, scans: Scans) -> None:
         """The last scans of all processes; the last 1,000 are kept."""
         return ScansAnswer(items=[summary(one) for one in scans.scans(limit=limit)])
 
-    @app.get("/v1/scans/{id}", tags=["scans"], summary="One scan", responses=_UNKNOWN)
+    @app.get("/v1/scans/{id}", tags=["scans"], summary="One scan", responses=NOT_FOUND)
     def one_scan(number: Annotated[int, Path(alias="id", ge=1)]) -> ScanAnswer:
         """Its state, and when it is done every partition's two sums."""
         return answer(_known(scans, number))
 
-    @app.delete("/v1/scans/{id}", tags=["scans"], summary="Cancel a scan", status_code=202, responses=_UNKNOWN)
+    @app.delete("/v1/scans/{id}", tags=["scans"], summary="Cancel a scan", status_code=202, responses=NOT_FOUND)
     def cancelled(number: Annotated[int, Path(alias="id", ge=1)]) -> ScanAnswer:
         """Ends its statement at the engine; harmless when it has ended. A scan of a command is ended by its Ctrl-C."""
         found = _known(scans, number)
