@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import prestodb
-
 from deploy.embedded.java import java_command, render_properties
 from deploy.embedded.part import HOST, Part, accepts_connections
 from deploy.embedded.private import make_private, write_private
@@ -132,18 +130,22 @@ class Presto(Part):
         """Whether a query over a catalog is answered: the port is open long before."""
         if not accepts_connections(self.port):
             return False
+        from prestodb.exceptions import Error, PrestoQueryError  # noqa: PLC0415 - only who starts it has its client
+
         try:
             connection = self.connect()
             cursor = connection.cursor()
             cursor.execute(f"SHOW SCHEMAS FROM {LAKE}")
             cursor.fetchall()
-        except (prestodb.exceptions.Error, prestodb.exceptions.PrestoQueryError, OSError):
+        except (Error, PrestoQueryError, OSError):
             return False
         return True
 
     def connect(self) -> Any:  # noqa: ANN401 - the client publishes no types
         """A connection."""
-        return prestodb.dbapi.connect(host=HOST, port=self.port, user=USER, http_headers={"X-Presto-Time-Zone": "UTC"})
+        from prestodb import dbapi  # noqa: PLC0415 - as above
+
+        return dbapi.connect(host=HOST, port=self.port, user=USER, http_headers={"X-Presto-Time-Zone": "UTC"})
 
     def environment(self) -> dict[str, str]:
         """See `Part`."""

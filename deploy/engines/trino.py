@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import trino
-
 from datafingerprint.adapters.lake_connection import CATALOG_NAME
 from deploy.embedded.java import render_properties
 from deploy.embedded.part import HOST, Part, PartError, accepts_connections, find_program
@@ -131,17 +129,21 @@ class Trino(Part):
         """Whether a query over a catalog is answered: the port is open long before."""
         if not accepts_connections(self.port):
             return False
+        from trino.exceptions import Error  # noqa: PLC0415 - only who starts it has its client
+
         try:
             with self.connect() as connection:
                 connection.cursor().execute("SELECT count(*) FROM system.runtime.nodes").fetchall()
                 connection.cursor().execute(f"SHOW SCHEMAS FROM {LAKE}").fetchall()
-        except (trino.exceptions.Error, OSError):
+        except (Error, OSError):
             return False
         return True
 
     def connect(self) -> Any:  # noqa: ANN401 - the client publishes no types
         """A connection; the caller closes it."""
-        return trino.dbapi.connect(host=HOST, port=self.port, user=USER, timezone="UTC")
+        from trino import dbapi  # noqa: PLC0415 - as above
+
+        return dbapi.connect(host=HOST, port=self.port, user=USER, timezone="UTC")
 
     def environment(self) -> dict[str, str]:
         """See `Part`."""

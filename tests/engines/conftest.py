@@ -89,7 +89,7 @@ def warehouse(
 
 
 def settle(flow: Flow) -> None:
-    """Waits until the lake was judged at the source's position, and every partition matches: a million rows take a while."""
+    """Waits until every partition matches at the source's position: a million rows take a while."""
     gtid = flow.source_gtid
     flow.await_that(
         "all match", lambda: flow.judged_gtid() == gtid and not flow.mismatches(), within_s=SETTLED_WITHIN_S
