@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datafingerprint.errors import WireError
 from datafingerprint.schema import TableSchema
 
 
@@ -135,3 +136,33 @@ def last_truncation(changed: Changes) -> int:
     """Index of the last `t`, or `NO_TRUNCATION` when there is none."""
     found = np.flatnonzero(has_op(changed.rows, frozenset({Op.TRUNCATED})).to_numpy())
     return int(found[-1]) if len(found) else NO_TRUNCATION
+
+
+def conformed(changed: Changes, table: TableSchema) -> Changes:
+    """Changes as if their rows had the columns of a newer definition; those that they lack are null in them.
+
+    Raises:
+        WireError: a column was of another type, or is not there any more.
+    """
+    if changed.table.columns == table.columns:
+        return changed
+    if not changed.rows.num_rows:
+        return Changes(table, changed.version, envelope(table).empty_table())
+    lost = [column for column in changed.table.columns if column not in table.columns]
+    if lost:
+        raise WireError(
+            f"column {lost[0].name} of {table.table} is another one now, and no `t` stands between",
+            where=f"definition {changed.version}",
+            remedy=f"read the table again: datafingerprint capture --resnapshot {table.table}",
+        )
+    columns = {name: changed.rows.column(name) for name in ("op", "tx")}
+    columns |= {side: _widened(changed.rows.column(side).combine_chunks(), table) for side in ("before", "after")}
+    return Changes(table, changed.version, pa.table(columns, schema=envelope(table)))
+
+
+def _widened(side: pa.StructArray, table: TableSchema) -> pa.StructArray:
+    known = {field.name for field in side.type}
+    arrays = [
+        side.field(field.name) if field.name in known else pa.nulls(len(side), field.type) for field in table.arrow
+    ]
+    return pa.StructArray.from_arrays(arrays, fields=list(table.arrow), mask=side.is_null())

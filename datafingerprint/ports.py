@@ -109,7 +109,11 @@ class SourceSnapshot(Protocol):
         """Lets go of the view; harmless when it was read to its end."""
 
     def read(self) -> Iterator[SnapshotRows]:
-        """All rows of all tables, table by table, each table's last step marked (it may have no rows)."""
+        """All rows of all tables, table by table, each table's last step marked (it may have no rows).
+
+        Raises:
+            Unavailable: a table was altered or dropped since its definition was asked for; a new view is needed.
+        """
 
 
 class Source(Protocol):
@@ -125,11 +129,19 @@ class Source(Protocol):
     def is_watched(self, table: str) -> bool:
         """Whether the settings put a table (`schema.table`) under watch."""
 
+    def require_chosen(self) -> None:
+        """Demands that the settings choose tables, and that whatever they name is there.
+
+        Raises:
+            SourceError: a pattern matches no table.
+            ConfigError: settings are about a table that is not there.
+        """
+
     def tables(self) -> Sequence[TableSchema]:
         """The tables under watch with their present definitions.
 
         Raises:
-            SourceError: there is none, or one has a type that cannot be carried exactly.
+            SourceError: the settings choose none, or one has a type that cannot be carried exactly.
         """
 
     def snapshot(self, tables: Sequence[TableSchema], partitions: Mapping[str, str] | None = None) -> SourceSnapshot:
@@ -176,7 +188,7 @@ class EpochReader(Protocol):
         """Commits the group's offsets past this epoch, for those who watch the lag; losing it loses nothing."""
 
     def definitions(self) -> Mapping[int, TableSchema]:
-        """Definitions of tables by number, as far as epochs have been read."""
+        """Definitions of tables by number: those that epochs have named up to the last one read, or further."""
 
 
 class LakeCommitLog(Protocol):
@@ -248,6 +260,10 @@ class LakeTable(Protocol):
     def stamp(self) -> Stamp | None:
         """The stamp of the present snapshot, or of its nearest ancestor that has one."""
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the next commit will change the table's columns, to those of the definition."""
+
     def files(self) -> Sequence[DataFile]:
         """The live files.
 
@@ -268,10 +284,14 @@ class LakeTable(Protocol):
         """Writes new files, one or more per partition name; they are not live until `commit` gets them."""
 
     def commit(self, added: Sequence[object], removed: Sequence[DataFile], stamp: Stamp) -> int:
-        """Makes files live and others not, atomically; returns the new snapshot.
+        """Makes files live and others not, and the table's columns those of the definition, atomically.
+
+        Returns:
+            The new snapshot.
 
         Raises:
             ConflictError: another writer was first; nothing has changed.
+            LakeError: files that would stay live have other columns, more than some that are new.
         """
 
 
@@ -282,8 +302,11 @@ class Lake(Protocol):
         """The table of the lake that mirrors a source table; created when it is missing.
 
         Raises:
-            LakeError: it exists with other columns or partition fields.
+            LakeError: it exists with other partition fields.
         """
+
+    def leave(self, table: TableSchema, stamp: Stamp) -> None:
+        """Marks a table that left the stream at this position; its rows stay. Harmless when it is marked already."""
 
     def has_tables(self, tables: Sequence[TableSchema]) -> bool:
         """Whether any of these exists with a snapshot."""
@@ -416,6 +439,9 @@ class StateStore(Protocol):
 
     def save_lake(self, state: LakeTableState, added: Sequence[FileSums], removed: Sequence[str]) -> None:
         """Stores which files a table now counts; a path that is added again replaces what was known of it."""
+
+    def forget(self, tables: Sequence[str], *, definitions: Sequence[str]) -> None:
+        """Forgets tables that are no longer judged: their verdicts and lake sides; of some also their definitions."""
 
     def save_verdicts(self, progress: Progress, judged: Sequence[Judged], now: float) -> None:
         """Stores verdicts, and how far the lake commits were judged (`lake_epoch`, `lake_commits_offset`).

@@ -75,6 +75,7 @@ class KafkaEpochReader:
         self._last = last
         self._buffers = {self._epochs: deque()}
         self._next = {self._epochs: epochs_offset}
+        self._definitions = read_definitions(self._kafka, self._topics.schemas)
         self._consumer = kafka_clients.consumer(self._kafka, self._group)
         self._assign()
         self._require_reachable(epochs_offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,15 +19,17 @@ from sqlalchemy.exc import IntegrityError
 
 from datafingerprint.adapters.lake_connection import LakeConnection, open_connection, require_bucket
 from datafingerprint.adapters.lake_definition import (
+    LEFT,
     iceberg_schema,
     iceberg_type,
     identifier,
     location,
     partition_spec,
-    require_same,
+    require_same_fields,
     table_properties,
 )
 from datafingerprint.adapters.lake_errors import translated
+from datafingerprint.adapters.lake_evolution import evolution
 from datafingerprint.adapters.lake_expiry import expire
 from datafingerprint.adapters.lake_manifests import Manifests, QuickTransaction, Replacement
 from datafingerprint.adapters.lake_parquet import (
@@ -82,7 +85,7 @@ class IcebergLake:
         """The table of the lake that mirrors a source table; created when it is missing.
 
         Raises:
-            LakeError: it exists with other columns or partition fields, or lies elsewhere.
+            LakeError: it exists with other partition fields, or lies elsewhere.
             ConfigError: a partition field is not fit.
         """
         with self._opening(table):
@@ -92,7 +95,7 @@ class IcebergLake:
         """The table of the lake that mirrors a source table; None when it is missing.
 
         Raises:
-            LakeError: it exists with other columns or partition fields, or lies elsewhere.
+            LakeError: it exists with other partition fields, or lies elsewhere.
             ConfigError: a partition field is not fit.
         """
         with self._opening(table):
@@ -103,10 +106,21 @@ class IcebergLake:
         return translated(f"opening the lake table {table.table}", where=self._connection.where)
 
     def _opened(self, table: TableSchema, loaded: Table) -> IcebergLakeTable:
-        require_same(loaded.metadata, table, partitioning(table))
         self._require_place(loaded, table)
         scratch = TemporaryScratch(self._settings.scratch.directory)
         return IcebergLakeTable(self._connection, table, loaded, self._settings.lake, scratch)
+
+    def leave(self, table: TableSchema, stamp: Stamp) -> None:
+        """Says of a table that left the stream up to where it holds the source's rows; it keeps them.
+
+        Raises:
+            ConflictError: another writer was first.
+        """
+        with translated(f"marking the lake table {table.table}", where=self._connection.where):
+            loaded = self._load(table)
+            if loaded is not None and LEFT not in loaded.metadata.properties:
+                with loaded.transaction() as transaction:
+                    transaction.set_properties({LEFT: json.dumps(stamp.position.to_json())})
 
     def has_tables(self, tables: Sequence[TableSchema]) -> bool:
         """Whether any of these exists with a snapshot."""
@@ -165,22 +179,32 @@ class IcebergLakeTable:
         self._connection = connection
         self._table = table
         self._partitioning = partitioning(table)
-        self._loaded = loaded
         self._settings = settings
         self._manifests = Manifests(loaded.io)
         self._files: dict[str, DataFile] = {}
+        self._take(loaded)
+
+    def _take(self, loaded: Table) -> None:
+        require_same_fields(loaded.metadata, self._table, self._partitioning)
+        self._loaded = loaded
+        self._evolution = evolution(loaded.metadata, self._table)
+        self._metadata = self._evolution.of(loaded.metadata)
 
     def refresh(self) -> None:
         """Reads the table's present state anew; costs one small query when nothing has changed.
 
         Raises:
-            LakeError: it is no longer there, or has other columns or partition fields now.
+            LakeError: it is no longer there, or has other partition fields now.
         """
         with self._translated("reading"):
             present = self._connection.metadata_location(identifier(self._table))
             if present != self._loaded.metadata_location:
-                self._loaded = self._connection.catalog.load_table(identifier(self._table))
-                require_same(self._loaded.metadata, self._table, self._partitioning)
+                self._take(self._connection.catalog.load_table(identifier(self._table)))
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the next commit will change the table's columns or properties."""
+        return self._evolution.is_needed
 
     @property
     def snapshot_id(self) -> int | None:
@@ -205,12 +229,12 @@ class IcebergLakeTable:
     def read(self, file: DataFile) -> pa.Table:
         """The rows of a file."""
         with self._translated("reading a file of"):
-            return read_parquet(self._loaded.io, self._loaded.metadata, file.path, self._table)
+            return read_parquet(self._loaded.io, self._metadata, file.path, self._table)
 
     def read_pieces(self, file: DataFile, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows of a file in their order, in pieces; all columns, or those that are named."""
         with self._translated("reading a file of"):
-            yield from read_pieces(self._loaded.io, self._loaded.metadata, file.path, self._table, columns)
+            yield from read_pieces(self._loaded.io, self._metadata, file.path, self._table, columns)
 
     def write_pieces(self, partition: str, pieces: Iterable[pa.Table], added_by: Stamp) -> Sequence[IcebergFile]:
         """Writes rows of one partition, which come in pieces and in order, to as many new files as it takes.
@@ -229,7 +253,7 @@ class IcebergLakeTable:
         record = self._record(name, first)
         with self._scratch.spooled() as file:
             return write_pieces(
-                self._loaded.io, self._loaded.metadata, self._path(name, stamp), chain([first], pieces), record, file
+                self._loaded.io, self._metadata, self._path(name, stamp), chain([first], pieces), record, file
             )
 
     def write(self, rows: Mapping[str, pa.Table], added_by: Stamp) -> Sequence[IcebergFile]:
@@ -249,10 +273,13 @@ class IcebergLakeTable:
     def commit(self, added: Sequence[object], removed: Sequence[DataFile], stamp: Stamp) -> int:
         """Makes files live and others not, atomically, against the snapshot that was last seen.
 
+        Where the table's definition has changed since the last commit, its columns do in the same one.
+
         Returns:
             The new snapshot. With neither files added nor removed it is one that carries the stamp only.
 
         Raises:
+            LakeError: live files that would stay have other columns than the definition.
             ConflictError: another writer was first; nothing has changed.
             Unavailable: the store or catalog is away. When the reply was lost the commit may have happened:
                 `refresh` and look at the stamp.
@@ -263,10 +290,17 @@ class IcebergLakeTable:
             self._load_files()
             if not paths <= self._files.keys():
                 raise ConflictError(f"commit to {self._table.table}: a file to remove is no longer live")
+            if self._evolution.difference and paths != self._files.keys():
+                raise LakeError(
+                    f"the lake table differs from its source: {self._evolution.difference}",
+                    where=self._table.table,
+                    remedy=f"read the table again: datafingerprint capture --resnapshot {self._table.table}",
+                )
             transaction = QuickTransaction(self._loaded)
+            self._evolution.stage(transaction)
             Replacement(transaction, self._manifests, files, paths, stamp_properties(stamp)).commit()
             expire(transaction, self._settings.snapshots_kept)
-            self._loaded = transaction.commit_transaction()
+            self._take(transaction.commit_transaction())
         snapshot_id = self.snapshot_id
         if snapshot_id is None:
             raise LakeError("a commit left the table without a snapshot", where=self._table.table)
@@ -302,7 +336,7 @@ class IcebergLakeTable:
     def _bounds(self, file: IcebergFile) -> Iterator[tuple[str, tuple[int, int]]]:
         lower, upper = file.lower_bounds or {}, file.upper_bounds or {}
         for column in self._table.columns:
-            field_id = self._loaded.metadata.schema().find_field(column.name).field_id
+            field_id = self._evolution.schema.find_field(column.name).field_id
             if column.kind in (Kind.INTEGER, Kind.DATE) and field_id in lower and field_id in upper:
                 kind = iceberg_type(column)
                 yield column.name, (int(from_bytes(kind, lower[field_id])), int(from_bytes(kind, upper[field_id])))
@@ -324,7 +358,7 @@ class IcebergLakeTable:
         return f"{folder}{stamp.epoch:010d}-{uuid.uuid4().hex}.parquet"
 
     def _write_file(self, path: str, rows: pa.Table, partition: Record) -> IcebergFile:
-        return write_parquet(self._loaded.io, self._loaded.metadata, path, rows, partition)
+        return write_parquet(self._loaded.io, self._metadata, path, rows, partition)
 
 
 def _require_written(file: object) -> IcebergFile:

@@ -42,6 +42,8 @@ PARTITION_ID_FIRST = 1000  # where Iceberg begins to number partition fields
 TABLE = "dfp.table"
 KEY = "dfp.key"
 PARTITION = "dfp.partition"
+LEFT = "dfp.left"
+"""Of a table that left the stream: the position of the source up to which it holds what the source held."""
 
 _LAKE_TYPES: dict[pa.DataType, PrimitiveType] = {
     pa.int32(): IntegerType(),
@@ -125,24 +127,26 @@ def table_properties(table: TableSchema) -> dict[str, str]:
     }
 
 
-def require_same(metadata: TableMetadata, table: TableSchema, partitioning: Partitioning) -> None:
-    """Demands that an existing lake table is the one that a definition asks for.
+def require_same_fields(metadata: TableMetadata, table: TableSchema, partitioning: Partitioning) -> None:
+    """Demands that an existing lake table has the partition fields that a definition asks for.
 
     Raises:
-        LakeError: its columns or partition fields differ; the first difference is named.
+        LakeError: they differ; the first difference is named.
     """
     wanted = iceberg_schema(table)
-    there = metadata.schema()
-    difference = _first_difference(_columns(there), _columns(wanted), "column")
-    if difference is None:
-        wanted_fields = _fields(wanted, partition_spec(wanted, partitioning))
-        difference = _first_difference(_fields(there, metadata.spec()), wanted_fields, "partition field")
+    wanted_fields = _fields(wanted, partition_spec(wanted, partitioning))
+    difference = _first_difference(_fields(metadata.schema(), metadata.spec()), wanted_fields, "partition field")
     if difference is not None:
         raise LakeError(
             f"the lake table differs from its source: {difference}",
             where=table.table,
             remedy="drop the lake table or give [lake] path another value, and capture the table anew",
         )
+
+
+def first_difference(there: Schema, wanted: Schema) -> str | None:
+    """The first column that differs in name or type, in words; None when all are the same."""
+    return _first_difference(_columns(there), _columns(wanted), "column")
 
 
 def _columns(schema: Schema) -> list[str]:

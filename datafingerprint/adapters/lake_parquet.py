@@ -145,7 +145,8 @@ def _entry(metadata: TableMetadata, path: str, footer: pq.FileMetaData, octets: 
 def read_parquet(io: FileIO, metadata: TableMetadata, path: str, table: TableSchema) -> pa.Table:
     """All rows of a file in the table's columns; a column that the file lacks is null.
 
-    Columns are found by their Iceberg field id, since another engine may have spelled their names otherwise.
+    Columns are found by their Iceberg field id, since another engine may have spelled their names otherwise, and a
+    column of that name may have been another one; by their names only in a file without ids.
     """
     with io.new_input(path).open() as stream:
         rows = pq.read_table(pa.BufferReader(stream.read()), partitioning=None)
@@ -170,8 +171,10 @@ def read_pieces(
 def _places(found: pa.Schema, metadata: TableMetadata, wanted: pa.Schema) -> list[int]:
     """For each wanted column its place in a file; -1 where it has none."""
     by_id = {int(field.metadata[FIELD_ID]): number for number, field in enumerate(found) if _has_id(field)}
+    if not by_id:
+        return [found.get_field_index(field.name) for field in wanted]
     schema = metadata.schema()
-    return [by_id.get(schema.find_field(field.name).field_id, found.get_field_index(field.name)) for field in wanted]
+    return [by_id.get(schema.find_field(field.name).field_id, -1) for field in wanted]
 
 
 def _as_table(rows: pa.Table, places: Sequence[int], wanted: pa.Schema) -> pa.Table:

@@ -13,6 +13,9 @@ from datafingerprint.errors import DataFingerprintError, DeniedError, SourceErro
 _AWAY = frozenset({0, 1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1205, 1927, 2002, 2003, 2006, 2013, 2055})
 """Server and client codes of a server that is away, stopping, full, or of a connection that broke."""
 
+_CHANGED = frozenset({1146, 1412})
+"""A table is gone, or was altered, since it was looked at."""
+
 _POSITION_GONE = 1236
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
 _UNKNOWN_SCHEMA = 1049
@@ -88,6 +91,7 @@ def _translation(error: pymysql.MySQLError, where: str) -> DataFingerprintError:
         )
     if code == _UNKNOWN_SCHEMA:
         return SourceError(f"the source lacks the schema: {text}", where=where, remedy="check [source] tables")
-    if code in _AWAY or isinstance(error, pymysql.InterfaceError):
-        return Unavailable(f"the source is away: {text}", where=where)
+    if code in _AWAY | _CHANGED or isinstance(error, pymysql.InterfaceError):
+        what = "a table changed while it was looked at" if code in _CHANGED else "the source is away"
+        return Unavailable(f"{what}: {text}", where=where)
     return SourceError(f"the source refused a statement: {text}", where=where)

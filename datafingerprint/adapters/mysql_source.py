@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +22,14 @@ from datafingerprint.adapters.mysql_server import MySqlServer
 from datafingerprint.adapters.server import Replica, Server, quoted_table
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import ConfigError, DataFingerprintError, DecodeError, SourceError, Stop
+from datafingerprint.errors import (
+    ConfigError,
+    DataFingerprintError,
+    DecodeError,
+    SourceError,
+    Stop,
+    Unavailable,
+)
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import SnapshotRows
 from datafingerprint.schema import TableSchema
@@ -31,6 +38,8 @@ from datafingerprint.sql.mysql import Dialect, in_partition
 HEARTBEAT_S = 0.25
 _MARIADB_MIN, _MYSQL_MIN = (10, 6), (8, 0)
 _SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
+_NO_TABLES = ("VIEW", "SYSTEM VIEW", "SEQUENCE")
+"""What stands among the tables and has no rows of its own, but perhaps a number that nobody joins with."""
 
 
 class BinlogSource:
@@ -93,38 +102,50 @@ class BinlogSource:
 
     def tables(self) -> Sequence[TableSchema]:
         """See `ports.Source.tables`."""
-        tables, refused = self.survey()
+        tables, refused, _ = self._surveyed()
         for error in refused:
             raise error
         return tables
 
+    def require_chosen(self) -> None:
+        """See `ports.Source.require_chosen`."""
+        for error in self._surveyed()[2]:
+            raise error
+
     def survey(self) -> tuple[list[TableSchema], list[DataFingerprintError]]:
         """The tables under watch that can be carried, and why others, or the settings about them, cannot."""
+        tables, refused, unfit = self._surveyed()
+        return tables, [*unfit, *refused]
+
+    def _surveyed(self) -> tuple[list[TableSchema], list[DataFingerprintError], list[Stop]]:
         with (
             translated(self._where),
             self._connect(cursorclass=DictCursor) as connection,
             connection.cursor() as cursor,
         ):
             _show_generated_keys(cursor)
-            cursor.execute(
-                "SELECT TABLE_SCHEMA s, TABLE_NAME n, ENGINE e, TABLE_TYPE t FROM information_schema.TABLES "
-                "WHERE TABLE_SCHEMA NOT IN %s ORDER BY 1, 2",
-                (_SYSTEM_SCHEMAS,),
-            )
-            found: list[dict[str, Any]] = [dict(row) for row in cursor.fetchall()]
-            chosen = [row for row in found if row["t"] != "VIEW" and self.is_watched(f"{row['s']}.{row['n']}")]
-            refused: list[DataFingerprintError] = list(self._unfit_choice(found, chosen))
+            found = self._described(cursor)
+            chosen = [row for row in found if self.is_watched(f"{row['s']}.{row['n']}")]
+            refused: list[DataFingerprintError] = [*self._unfit_tables(chosen)]
             proven: set[str] = set()
             tables = []
             for row in filter(_is_exact, chosen):
                 try:
-                    table = self._definition(cursor, row)
+                    table = self._definition(cursor, row["s"], row["n"])
                     require_same_conversion(cursor, table, proven, self._where)
                     partitioning(table)
                     tables.append(table)
                 except Stop as error:
                     refused.append(error)
-        return tables, refused
+        return tables, refused, [*self._unfit_names(found)]
+
+    def _described(self, cursor: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a pymysql cursor
+        cursor.execute(
+            "SELECT TABLE_SCHEMA s, TABLE_NAME n, ENGINE e, TABLE_TYPE t FROM information_schema.TABLES "
+            "WHERE TABLE_SCHEMA NOT IN %s AND TABLE_TYPE NOT IN %s ORDER BY 1, 2",
+            (_SYSTEM_SCHEMAS, _NO_TABLES),
+        )
+        return [dict(row) for row in cursor.fetchall()]
 
     def is_watched(self, table: str) -> bool:
         """Whether the settings put a table (`schema.table`) under watch."""
@@ -133,10 +154,9 @@ class BinlogSource:
         left_out = any(fnmatch.fnmatchcase(table, pattern[1:]) for pattern in patterns if pattern.startswith("!"))
         return taken and not left_out
 
-    def _unfit_choice(self, found: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> Iterator[Stop]:
+    def _unfit_names(self, found: list[dict[str, Any]]) -> Iterator[Stop]:
+        """What the settings name that is not there."""
         names = {f"{row['s']}.{row['n']}" for row in found}
-        if not any(not pattern.startswith("!") for pattern in self._source.tables):
-            yield SourceError("[source] tables chooses no table", where=self._where, remedy="name one, such as ootp.*")
         for pattern in self._source.tables:
             if not pattern.startswith("!") and not fnmatch.filter(names, pattern):
                 # Those of the schema that was meant come first: a source may have thousands.
@@ -152,6 +172,10 @@ class BinlogSource:
             schema = name.split(".")[0]
             if name not in names and any(row["s"] == schema for row in found):
                 yield ConfigError(f"setting tables.{name} names no table of the source")
+
+    def _unfit_tables(self, chosen: list[dict[str, Any]]) -> Iterator[Stop]:
+        if not any(not pattern.startswith("!") for pattern in self._source.tables):
+            yield SourceError("[source] tables chooses no table", where=self._where, remedy="name one, such as ootp.*")
         for row in chosen:
             if not _is_exact(row):
                 yield SourceError(
@@ -160,8 +184,7 @@ class BinlogSource:
                     remedy=f"ALTER TABLE `{row['s']}`.`{row['n']}` ENGINE=InnoDB, or exclude it in [source] tables",
                 )
 
-    def _definition(self, cursor: Any, row: dict[str, Any]) -> TableSchema:  # noqa: ANN401 - a pymysql cursor
-        schema, name = row["s"], row["n"]
+    def _definition(self, cursor: Any, schema: str, name: str) -> TableSchema:  # noqa: ANN401 - a pymysql cursor
         cursor.execute(
             "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME FROM information_schema.COLUMNS "
             "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
@@ -192,7 +215,15 @@ class BinlogSource:
             for table in tables
             if table.table in (partitions or {})
         }
-        return Snapshot(connection, position, tables, self._settings.cdc.snapshot_rows, self._where, conditions)
+        return Snapshot(
+            connection, position, tables, self._settings.cdc.snapshot_rows, self._where, conditions, self._defined
+        )
+
+    def _defined(self, connection: pymysql.Connection, table: TableSchema) -> TableSchema:
+        """A table as it is now."""
+        with connection.cursor(DictCursor) as cursor:
+            _show_generated_keys(cursor)
+            return self._definition(cursor, table.schema, table.name)
 
     def events(self, position: SourcePosition) -> Generator[bytes, None, None]:
         """See `ports.Source.events`."""
@@ -221,6 +252,9 @@ def _show_generated_keys(cursor: Any) -> None:  # noqa: ANN401 - a pymysql curso
         cursor.execute("SET SESSION show_gipk_in_create_table_and_information_schema = ON")
 
 
+Defined = Callable[[pymysql.Connection, TableSchema], TableSchema]
+
+
 class Snapshot:
     """A consistent read view whose position is known."""
 
@@ -232,8 +266,10 @@ class Snapshot:
         rows_max: int,
         where: str,
         conditions: Mapping[str, str],
+        defined: Defined,
     ) -> None:
         self._conditions = conditions
+        self._defined = defined
         self._connection = connection
         self._position = position
         self._tables = tables
@@ -258,6 +294,7 @@ class Snapshot:
 
     def _read_table(self, table: TableSchema) -> Iterator[SnapshotRows]:
         with translated(self._where):
+            self._require_same(table)
             estimated = self._estimate(table)
             cursor = self._connection.cursor(SSCursor)
             condition = self._conditions.get(table.table)
@@ -279,6 +316,14 @@ class Snapshot:
             return arrow_rows(table, fetched)
         except DecodeError as error:
             raise DecodeError(error.what, where=f"{table.table} on {self._where}", remedy=error.remedy) from error
+
+    def _require_same(self, table: TableSchema) -> None:
+        """Once touched, a table keeps its definition until the view ends; before, somebody may have altered it."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM {quoted_table(table)} LIMIT 1")
+            cursor.fetchall()
+        if self._defined(self._connection, table) != table:
+            raise Unavailable(f"{table.table} was altered before it could be read", where=self._where)
 
     def _estimate(self, table: TableSchema) -> int:
         with self._connection.cursor() as cursor:

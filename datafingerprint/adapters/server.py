@@ -25,6 +25,8 @@ COMMON_DEMANDS: tuple[Demand, ...] = (
     ("binlog_row_image", frozenset({"FULL"}), "SET GLOBAL binlog_row_image = FULL"),
     ("binlog_row_metadata", frozenset({"FULL"}), "SET GLOBAL binlog_row_metadata = FULL"),
     ("binlog_order_commits", frozenset({"1", "ON"}), "SET GLOBAL binlog_order_commits = ON"),
+    # A statement may spell a table otherwise than the rows of it do, and would be taken for one on another table.
+    ("lower_case_table_names", frozenset({"0"}), "use a server that tells names of tables apart by their case"),
 )
 
 

@@ -195,6 +195,13 @@ class SqlStateStore(StateAudits):
             insert(connection, FILES, [file_row(state.table, file) for file in files.values()])
             insert(connection, FILE_SUMS, [row for file in files.values() for row in file_sum_rows(state.table, file)])
 
+    def forget(self, tables: Sequence[str], *, definitions: Sequence[str]) -> None:
+        """See the port; running sums stay, they are zero."""
+        with self._transaction() as connection:
+            for table in (VERDICTS, JUDGED, FILE_SUMS, FILES, LAKE_TABLES):
+                connection.execute(sa.delete(table).where(table.c.table_name.in_(tables)))
+            connection.execute(sa.delete(DEFINITIONS).where(DEFINITIONS.c.table_name.in_(definitions)))
+
     def save_verdicts(self, progress: Progress, judged: Sequence[Judged], now: float) -> None:
         """See the port; only what differs from what is stored is written."""
         with self._transaction() as connection:

@@ -87,10 +87,17 @@ class StreamSide:
         # Afterwards: what was folded meanwhile is found out.
         if cut.epoch.number < self._store.progress().lake_epoch - EPOCHS_KEPT:
             raise NotYet("the stream's sums at the view's position are no longer kept")
-        undecided = {name: reason for name in sums if (reason := _unfinished(name, cut.epoch))}
+        undecided = {one.table: reason for one in tables if (reason := self._undecided(one, cut.epoch))}
         if cut.following is not None and any(name in cut.following.ranges for name in sums):
             self._add_part_of_next(cut, position, sums, undecided)
         return Aligned(cut.epoch.number, sums, undecided)
+
+    def _undecided(self, table: TableSchema, epoch: Epoch) -> str:
+        """Why nothing can be told of a table: it is not whole yet, or its rows have other columns than are summed."""
+        number, present = self._store.definitions().get(table.table, (0, None))
+        if present != table or epoch.versions.get(table.table, number) != number:
+            return f"the definition of {table.table} changed before the view's position"
+        return _unfinished(table.table, epoch)
 
     def _cut(self, position: SourcePosition, stop: threading.Event) -> _Cut:
         deadline = self._clock() + self._align_s

@@ -14,22 +14,21 @@ import structlog
 from datafingerprint.changes import Changes, Op, changes, reset
 from datafingerprint.config import Cdc
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
-from datafingerprint.errors import SourceError, Unavailable
+from datafingerprint.errors import Unavailable
 from datafingerprint.gtid import has_reached
 from datafingerprint.ports import EpochDraft, EpochLog, Requests, SnapshotRows, Source, SourceSnapshot
 from datafingerprint.requests import Asked
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
 from services.cdc.binlog import parse_event
-from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
+from services.cdc.epoch_builder import EpochBuilder, EpochLimits
 from services.cdc.reading import Reading
-from services.cdc.requests import Wanted, mark, require_present, require_readable, take_up
-from services.cdc.stream import NOTHING_READ, Stream
+from services.cdc.redefinition import Redefinition, redefinition, require_unchanged
+from services.cdc.requests import Wanted, mark, require_readable, take_up
+from services.cdc.stream import NOTHING_READ, Stream, begun, require_same_fields, resumed
 from services.cdc.transaction_rows import SpillLimit
-from services.cdc.transactions import Assembler
-
-SOURCE_WAIT_S = 1.0
-"""Seconds between two looks for tables, while there are none yet."""
+from services.cdc.transactions import Assembler, Committed
+from services.cdc.watch import gone, require_chosen, watching
 
 REQUESTS_S = 0.5
 """Seconds between two looks for requests."""
@@ -87,12 +86,17 @@ class Capture:
         """
         last = self._epoch_log.open()
         self._source.preflight()
-        present = {table.table: table for table in self._source.tables()}
+        require_chosen(self._source, self._log, is_begun=last is None)
+        present = self._present()
         stream = self._resumed(last, present) if last else self._begun(list(present.values()))
         wanted = {} if resnapshot is None else resnapshot
         require_readable(stream, wanted, present)
         mark(stream, wanted)
+        if wanted and not any(wanted.values()):
+            # Said at once: should another table stop capture before these are begun, the next run reads all of them.
+            self._publish(stream, [])
         while True:
+            self._leave_gone(stream, present)
             if not stream.is_complete:
                 self._snapshot(stream, present, stop, wanted)
             if not stream.is_complete or stop.is_set() or once:
@@ -100,63 +104,42 @@ class Capture:
             asked = self._follow(stream, stop)
             if not asked:
                 return
-            present = {table.table: table for table in self._source.tables()}
+            present = self._present()
             take_up(stream, asked, wanted, present, self._log)
             if not wanted:
                 self._publish(stream, [])
 
+    def _present(self) -> dict[str, TableSchema]:
+        """The tables under watch as the source describes them now."""
+        return {table.table: table for table in self._source.tables()}
+
+    def _leave_gone(self, stream: Stream, present: dict[str, TableSchema]) -> None:
+        """Takes out of the stream what is no longer under watch, and what is gone before it could be read."""
+        left = gone(self._source, stream, present)
+        if left:
+            stream.redefine(Redefinition(gone=left), self._log)
+            self._publish(stream, [])
+
     def _begun(self, tables: Sequence[TableSchema]) -> Stream:
-        stream_id = uuid.uuid4().hex
-        watched = {table.table: WatchedTable(table, number) for number, table in enumerate(tables, start=1)}
-        self._log.info("stream begun", stream_id=stream_id, tables=len(tables))
-        return Stream(
-            stream_id=stream_id,
-            number=0,
-            position=SourcePosition("", "", 0),
-            committed_at=self._clock(),
-            snapshots=dict.fromkeys(watched, NOTHING_READ),
-            watched=watched,
-            unpublished={one.version: one.table for one in watched.values()},
-            version_last=len(watched),
-        )
+        stream = begun(uuid.uuid4().hex, tables, self._clock())
+        self._log.info("stream begun", stream_id=stream.stream_id, tables=len(tables))
+        return stream
 
     def _resumed(self, last: Epoch, present: dict[str, TableSchema]) -> Stream:
-        definitions = self._epoch_log.definitions()
-        watched = {table: WatchedTable(definitions[number], number) for table, number in last.versions.items()}
-        self._require_same_fields(watched, present)
-        stream = Stream(
-            stream_id=last.stream_id,
-            number=last.number,
-            position=last.position,
-            committed_at=last.committed_at,
-            snapshots=dict(last.snapshots),
-            watched=watched,
-            unpublished={},
-            version_last=max(definitions, default=0),
-            next_request=last.answers.next_offset,
-        )
+        stream = resumed(last, self._epoch_log.definitions())
+        require_same_fields(stream, present)
         self._log.info(
-            "stream resumed", stream_id=last.stream_id, epoch=last.number, gtid=last.position.gtid, tables=len(watched)
+            "stream resumed",
+            stream_id=last.stream_id,
+            epoch=last.number,
+            gtid=last.position.gtid,
+            tables=len(stream.watched),
         )
-        for name in sorted(set(present) - set(watched)):
+        for name in sorted(set(present) - set(stream.watched)):
             stream.define(present[name])
             stream.snapshots[name] = NOTHING_READ
             self._log.info("table came under watch", table=name)
         return stream
-
-    def _require_same_fields(self, watched: dict[str, WatchedTable], present: dict[str, TableSchema]) -> None:
-        """Partition fields belong to the lake table: other ones would make it differ for good.
-
-        A definition that changed otherwise may still have a readable backlog: the first row that differs tells.
-        """
-        for name, one in watched.items():
-            now = present.get(name)
-            if now is not None and now.partition != one.table.partition:
-                raise SourceError(
-                    f"the partition fields of {name} were {list(one.table.partition)} and are {list(now.partition)}",
-                    where="[tables]",
-                    remedy="set them back, or capture again under another [kafka] prefix and [lake] path",
-                )
 
     def _snapshot(self, stream: Stream, present: dict[str, TableSchema], stop: threading.Event, wanted: Wanted) -> None:
         """Reads the tables that are not complete in one view, behind a `t` for each of them.
@@ -168,7 +151,6 @@ class Capture:
         position; also one of which only a partition was being read.
         """
         names = stream.incomplete
-        require_present(names, present)
         partitions = {name: one for name, one in wanted.items() if one is not None}
         snapshot = self._source.snapshot([present[name] for name in names], partitions)
         with contextlib.closing(snapshot):
@@ -227,6 +209,7 @@ class Capture:
                     committed = assembler.feed(parse_event(octets, f"{since.file}:{since.pos}"))
                     if committed is None:
                         continue
+                    require_unchanged(committed, {name: stream.watched[name] for name in names}, self._present)
                     if committed.rows.length:
                         builder.add(committed, self._clock())
                         self._publish_ahead(stream, builder)
@@ -242,6 +225,44 @@ class Capture:
             stream.snapshots[name] = dataclasses.replace(stream.snapshots[name], complete=True)
         rows += self._publish(stream, parts, transactions).rows
         self._log.info("tables caught up", tables=len(names), rows=rows, epoch=stream.number)
+
+    def _redefine(
+        self,
+        stream: Stream,
+        builder: EpochBuilder,
+        committed: Committed,
+        before: SourcePosition,
+        without: frozenset[str],
+        stop: threading.Event,
+    ) -> bool:
+        """Publishes what a statement about tables means, as an epoch of its own behind the rows before it.
+
+        Returns:
+            Whether it was not told to stop before that was done.
+
+        Raises:
+            DecodeError: it cannot be followed exactly.
+            Unavailable: a table is to be read; the next run does.
+        """
+        statement = committed.statement
+        if statement is None:
+            return True
+        where = f"{committed.position.file}:{committed.position.pos}"
+        followed = {name: one for name, one in stream.watched.items() if name not in without}
+        found = redefinition(statement, followed, self._present, where)
+        if found.is_nothing:
+            builder.add(committed, self._clock())
+        else:
+            if not builder.is_empty and not self._close(stream, builder, before, stop):
+                return False
+            resets = stream.redefine(found, self._log)
+            builder.add(committed, self._clock())
+            self._close(stream, builder, committed.position, stop, resets)
+        if found.replaced:
+            raise Unavailable(f"another table is called {found.replaced[0]} now, and is to be read", where=where)
+        for name in statement.made:
+            watching(self._source, stream, without)(name)
+        return True
 
     def _builder(self, stream: Stream) -> EpochBuilder:
         limits = EpochLimits(self._cdc.epoch_s, self._cdc.epoch_rows, self._cdc.heartbeat_s)
@@ -284,15 +305,19 @@ class Capture:
         """
         if until is not None and has_reached(stream.position.gtid, until.gtid):
             return []
-        assembler = Assembler(stream.position, self._is_watched(stream, without), self._limit)
+        assembler = Assembler(stream.position, watching(self._source, stream, without), self._limit)
         builder = self._builder(stream)
         closed_at = asked_at = self._clock()
         asked: list[Asked] = []
         with contextlib.closing(self._source.events(stream.position)) as events:
             for octets in events:
                 now = self._clock()
+                before = assembler.position
                 committed = assembler.feed(parse_event(octets, f"{stream.position.file}:{stream.position.pos}"))
-                if committed:
+                if committed and committed.statement:
+                    if not self._redefine(stream, builder, committed, before, without, stop):
+                        return asked
+                elif committed:
                     builder.add(committed, now)
                 if until is None and ending is None and not asked and now - asked_at >= REQUESTS_S:
                     asked, asked_at = self._requests.waiting(stream.next_request), now
@@ -300,26 +325,13 @@ class Capture:
                 is_ending = bool(asked) or stop.is_set() or (ending is not None and ending())
                 due = builder.is_due(now, closed_at) or (is_ending and not builder.is_empty)
                 # Also while a transaction is open: it is not in this epoch, and may go on for minutes.
-                if is_there or due:
+                if (is_there and not builder.is_empty) or due:
                     if not self._close(stream, builder, assembler.position, stop):
                         return asked
                     closed_at = self._clock()
                 if is_there or (is_ending and builder.is_empty):
                     return asked
         return []
-
-    def _is_watched(self, stream: Stream, without: frozenset[str] = frozenset()) -> Callable[[str], bool]:
-        def is_watched(table: str) -> bool:
-            if table in stream.watched:
-                return table not in without
-            # One that was made and dropped again before it was ever seen leaves nothing to keep.
-            if self._source.is_watched(table) and any(one.table == table for one in self._source.tables()):
-                raise Unavailable(
-                    f"table {table} came under watch, and is to be read first", where=stream.position.file
-                )
-            return False
-
-        return is_watched
 
     def _publish_ahead(self, stream: Stream, builder: EpochBuilder, stop: threading.Event | None = None) -> bool:
         """Publishes what would not fit memory ahead of its epoch; whether it was not told to stop meanwhile.
@@ -335,7 +347,14 @@ class Capture:
             self._log.info("rows published ahead of their epoch", epoch=stream.number + 1, rows=rows)
         return True
 
-    def _close(self, stream: Stream, builder: EpochBuilder, position: SourcePosition, stop: threading.Event) -> bool:
+    def _close(
+        self,
+        stream: Stream,
+        builder: EpochBuilder,
+        position: SourcePosition,
+        stop: threading.Event,
+        resets: Sequence[Changes] = (),
+    ) -> bool:
         """Publishes the open epoch; whether it was not told to stop before that was done."""
         committed_at = builder.committed_at or self._clock()
         with self._hold:
@@ -344,7 +363,7 @@ class Capture:
             transactions, parts, impossible = builder.take(position)
             stream.committed_at = committed_at
             stream.position = position
-            epoch = self._publish(stream, parts, transactions)
+            epoch = self._publish(stream, [*resets, *parts], transactions)
         if impossible:
             self._log.warning("dates that are no days were read as null", epoch=epoch.number, columns=impossible)
         if epoch.rows:

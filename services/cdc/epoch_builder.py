@@ -55,7 +55,7 @@ class EpochBuilder:
         self._limits = limits
         self._watched = watched
         self._octets_per_row: dict[str, float] = {}
-        self._layouts: dict[tuple[str, object], tuple[Field, ...]] = {}
+        self._layouts: dict[tuple[int, object], tuple[Field, ...]] = {}
         self._opened_at = 0.0
         self._clear()
 
@@ -179,7 +179,7 @@ class EpochBuilder:
         impossible: dict[str, int],
     ) -> tuple[Changes, np.ndarray[tuple[int], np.dtype[np.int64]]]:
         table = watched.table
-        layout = self._layout(table, events[0][2], where)
+        layout = self._layout(watched, events[0][2], where)
         octets = b"".join(rows.octets for _, _, rows in events)
         try:
             decoded = images.decode(octets, layout, table)
@@ -197,10 +197,10 @@ class EpochBuilder:
         part = changes(table, watched.version, op, ordinals[which], before=before, after=after)
         return part, indexes[which]
 
-    def _layout(self, table: TableSchema, rows: LoggedRows, where: str) -> tuple[Field, ...]:
-        key = (table.table, rows.table_map.columns)
+    def _layout(self, watched: WatchedTable, rows: LoggedRows, where: str) -> tuple[Field, ...]:
+        key = (watched.version, rows.table_map.columns)
         if key not in self._layouts:
-            self._layouts[key] = images.fields(table, rows.table_map, where)
+            self._layouts[key] = images.fields(watched.table, rows.table_map, where)
         return self._layouts[key]
 
     def _learn(self, table: str, decoded: Decoded, octets: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from datafingerprint.changes import Op
 from datafingerprint.epochs import SourcePosition
@@ -22,12 +22,14 @@ class Committed:
 
     Attributes:
         rows: Its row events, to be closed by whoever takes them.
+        statement: What it is instead of rows: a statement about tables under watch, or that drops a schema.
     """
 
     gtid: str
     position: SourcePosition
     committed_at: float
     rows: TransactionRows
+    statement: Statement | None = None
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class Assembler:
 
     Args:
         position: Where the stream begins; its GTIDs are carried forward.
-        is_watched: Tells whether a table (`schema.table`) is under watch.
+        is_watched: Tells whether a table (`schema.table`) is under watch; what it raises ends the feeding.
         limit: When the rows of a transaction go to a temporary file; None holds all of them in memory.
     """
 
@@ -143,25 +145,26 @@ class Assembler:
         if statement.meaning is Meaning.ROLLBACK_TO:
             self._truncate(event, opened, statement.name)
             return None
-        self._require_followable(event, statement, opened)
+        if statement.meaning is Meaning.UNKNOWN:
+            raise self._refusal("a statement that is not known to leave the rows as they are", event)
+        is_told = self._is_told(statement)
+        if statement.meaning is Meaning.TABLES and opened.begun and (opened.rows.length or is_told):
+            raise self._refusal("a table is defined in the middle of a transaction", event)
         if statement.meaning is Meaning.ROLLBACK:
             opened.rows.truncate(0)
         if statement.meaning in (Meaning.COMMIT, Meaning.ROLLBACK) or not opened.begun:
-            return self._commit(event, opened)
+            return replace(self._commit(event, opened), statement=statement if is_told else None)
         return None
 
-    def _require_followable(self, event: Event, statement: Statement, opened: _Open) -> None:
-        if statement.meaning is Meaning.UNKNOWN:
-            raise self._refusal("a statement that is not known to leave the rows as they are", event)
-        watched = [table for table in statement.tables if self._is_watched(table)]
-        if watched:
-            raise DecodeError(
-                f"{statement.name} TABLE on {', '.join(watched)} is not followed",
-                where=self._where(event),
-                remedy=f"read it again with its present definition: datafingerprint capture --resnapshot {watched[0]}",
-            )
-        if statement.meaning is Meaning.TABLES and opened.begun and opened.rows.length:
-            raise self._refusal("a table is defined in the middle of a transaction", event)
+    def _is_told(self, statement: Statement) -> bool:
+        """Whether a statement is handed on: it is about tables under watch, or may be."""
+        if statement.meaning is Meaning.DROP_SCHEMA:
+            return True
+        if any(self._is_watched(table) for table in statement.tables):
+            return True
+        for table in statement.made:
+            self._is_watched(table)  # one that comes under watch by its new name is told of
+        return False
 
     def _truncate(self, event: Event, opened: _Open, name: str) -> None:
         for index in range(len(opened.savepoints) - 1, -1, -1):

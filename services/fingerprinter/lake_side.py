@@ -22,6 +22,8 @@ READS_AT_ONCE = 4
 NOTHING = SnapshotView(None, None, is_foreign=False, files=frozenset())
 
 Clock = Callable[[], float]
+Definitions = Callable[[], Mapping[int, TableSchema]]
+"""All definitions of tables, by number."""
 
 
 class LakeSide:
@@ -32,11 +34,13 @@ class LakeSide:
         view: LakeView,
         scratch: Scratch,
         store: StateStore,
+        definitions: Definitions,
         log: structlog.stdlib.BoundLogger,
         clock: Clock,
     ) -> None:
         self._view = view
         self._scratch = scratch
+        self._known = definitions
         self._store = store
         self._log = log
         self._clock = clock
@@ -44,18 +48,35 @@ class LakeSide:
         self._states = dict(store.lake_tables())
         self._outcomes = {(one.table, one.partition): one.verdict.outcome for one in store.verdicts()}
 
-    def learn_definitions(self) -> None:
-        """Takes over the definitions that the source side has stored."""
-        self._definitions = {name: table for name, (_, table) in self._store.definitions().items()}
+    def learn_definitions(self, progress: Progress) -> None:
+        """Goes to the tables, and their definitions, that the lake has at the epoch that it stands at."""
+        stored = self._store.epoch(progress.lake_epoch)
+        versions = stored.epoch.versions if stored else {}
+        known = self._known()
+        self._definitions = {name: known[version] for name, version in versions.items()}
 
     def judge_commit(self, progress: Progress, commit: LakeCommit, offset: int) -> Progress:
         """Counts the snapshots that a lake commit names, and judges all tables at its epoch."""
-        self.learn_definitions()
+        after = replace(progress, lake_epoch=commit.epoch, lake_commits_offset=offset)
+        self.learn_definitions(after)
         for name, snapshot_id in commit.snapshots.items():
             self._count_committed(name, snapshot_id, commit.epoch)
-        after = replace(progress, lake_epoch=commit.epoch, lake_commits_offset=offset)
+        self._forget_left(after)
         self._judge(after, self._definitions)
         return after
+
+    def _forget_left(self, progress: Progress) -> None:
+        """Of tables that had left the stream at the lake's epoch nothing is known any more, not even a match."""
+        left = sorted(self._states.keys() - self._definitions.keys())
+        stored = self._store.epoch(progress.epoch)
+        followed = self._definitions.keys() | (stored.epoch.versions.keys() if stored else set())
+        unknown = sorted(self._store.definitions().keys() - followed)
+        if left or unknown:
+            self._store.forget(left, definitions=unknown)
+            self._log.warning("tables left the stream", tables=left, epoch=progress.lake_epoch)
+        for name in left:
+            del self._states[name]
+            self._outcomes = {at: outcome for at, outcome in self._outcomes.items() if at[0] != name}
 
     def _count_committed(self, name: str, snapshot_id: int | None, epoch: int) -> None:
         """Counts the snapshot that a lake commit names, or what somebody else has put in its place since.

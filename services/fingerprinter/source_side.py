@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from datafingerprint.errors import WireError
-from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import Advance, Progress, SumKey, apply_changes
 from datafingerprint.ports import EpochReader, EpochRows, StateStore
 from datafingerprint.schema import TableSchema
@@ -35,7 +35,7 @@ class SourceSide:
             return progress, 0
         last = batch[-1].epoch
         after = replace(progress, stream_id=last.stream_id, epoch=last.number, epochs_offset=batch[-1].epochs_offset)
-        step = Advance(after, [one.epoch for one in batch], sums, self._definitions(last.versions))
+        step = Advance(after, [one.epoch for one in batch], sums, self._definitions(batch))
         self._store.advance(progress, step)
         for one in batch:
             self._reader.acknowledge(one)
@@ -68,10 +68,15 @@ class SourceSide:
             found = apply_changes(self._sums, kafka_partition, changes)
             self._sums.update(found)
             altered.update(found)
-        return altered
+        # Of a table that is not in the stream any more nothing is said: should it come back, it starts from nothing.
+        gone = {key: ZERO for key, value in self._sums.items() if value != ZERO and key.table not in one.epoch.versions}
+        self._sums.update(gone)
+        return altered | gone
 
-    def _definitions(self, versions: Mapping[str, int]) -> dict[str, tuple[int, TableSchema]]:
+    def _definitions(self, batch: Sequence[EpochRows]) -> dict[str, tuple[int, TableSchema]]:
+        """The last definition of every table that an epoch names, also of those that have left the stream since."""
         known = self._reader.definitions()
+        versions = {table: version for one in batch for table, version in one.epoch.versions.items()}
         return {table: (version, known[version]) for table, version in versions.items()}
 
 

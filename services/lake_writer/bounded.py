@@ -83,7 +83,7 @@ class BoundedCommit:
             for name, pieces in runs.by_partition():
                 work.written += self._lake_table.write_pieces(name, pieces, self._stamp)
             missing = 0 if work.reset or self._table.key else removals.left
-            if not work.written and not work.gone:
+            if not work.written and not work.gone and not self._lake_table.is_outdated:
                 return Applied(self._lake_table.snapshot_id, 0, 0, missing, 0, 0)
             snapshot_id = self._lake_table.commit(work.written, work.gone, self._stamp)
         removed = sum(file.rows for file in work.gone) - work.rows_kept

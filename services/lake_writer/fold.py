@@ -14,7 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datafingerprint.changes import HAS_AFTER, HAS_BEFORE, NO_TRUNCATION, Changes, has_op, images, last_truncation
+from datafingerprint.changes import (
+    HAS_AFTER,
+    HAS_BEFORE,
+    NO_TRUNCATION,
+    Changes,
+    conformed,
+    has_op,
+    images,
+    last_truncation,
+)
 from datafingerprint.digests import identities, partition_names, run
 from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
@@ -59,12 +68,16 @@ class NetChange:
 def fold(table: TableSchema, parts: Sequence[tuple[int, Changes]]) -> NetChange:
     """The net effect of changes given as (Kafka partition, changes), each partition's in order.
 
-    An identity lives in one Kafka partition, so no order between partitions is needed.
+    An identity lives in one Kafka partition, so no order between partitions is needed. Changes of an older definition
+    are taken as if their rows had the newer columns, which are NULL in them.
+
+    Raises:
+        WireError: changes that count are of a definition with other columns than that.
     """
     by_partition: dict[int, list[Changes]] = {}
     for partition, one in parts:
         by_partition.setdefault(partition, []).append(one)
-    runs = [_valid(by_partition[partition]) for partition in sorted(by_partition)]
+    runs = [_valid(table, by_partition[partition]) for partition in sorted(by_partition)]
     net = _net(table, [piece for run in runs for piece in run.pieces], reset=any(run.reset for run in runs))
     return replace(net, reset_partitions=frozenset().union(*(run.reset_partitions for run in runs)))
 
@@ -78,7 +91,7 @@ class _Run:
     reset_partitions: frozenset[str]
 
 
-def _valid(parts: Sequence[Changes]) -> _Run:
+def _valid(table: TableSchema, parts: Sequence[Changes]) -> _Run:
     """From the last change backwards, as far as a `t` of the whole table."""
     void: frozenset[str] = frozenset()
     pieces: list[tuple[pa.Table, frozenset[str]]] = []
@@ -87,7 +100,8 @@ def _valid(parts: Sequence[Changes]) -> _Run:
             void |= {one.partition}
             continue
         last = last_truncation(one)
-        pieces.append((one.rows.slice(last + 1), void))
+        counting = Changes(one.table, one.version, one.rows.slice(last + 1))
+        pieces.append((conformed(counting, table).rows, void))
         if last != NO_TRUNCATION:
             return _Run(pieces[::-1], reset=True, reset_partitions=void)
     return _Run(pieces[::-1], reset=False, reset_partitions=void)

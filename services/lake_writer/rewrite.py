@@ -63,6 +63,8 @@ def rows_read(table: TableSchema, net: NetChange, files: Sequence[DataFile], pol
 def apply(table: TableSchema, lake_table: LakeTable, net: NetChange, stamp: Stamp, policy: MergePolicy) -> Applied:
     """Carries a net change into the lake, atomically, all in memory; `bounded.BoundedCommit` does so in pieces.
 
+    Without any change, a table that is outdated gets its new columns.
+
     Raises:
         ConflictError: another writer was first; nothing has changed.
     """
@@ -77,7 +79,7 @@ def apply(table: TableSchema, lake_table: LakeTable, net: NetChange, stamp: Stam
         parts = _by_partition(table, pa.concat_tables([rows, *old]))
     added = lake_table.write(parts, stamp)
     gone = [*gone, *small]
-    if not added and not gone:
+    if not added and not gone and not lake_table.is_outdated:
         return Applied(lake_table.snapshot_id, 0, 0, missing, 0, 0)
     snapshot_id = lake_table.commit(added, gone, stamp)
     return Applied(snapshot_id, net.added.num_rows, removed_rows, missing, len(added), len(gone))

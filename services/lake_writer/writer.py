@@ -48,6 +48,15 @@ class _Pending:
             held.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A table of the lake, the definition that it is to have, and the changes that were read of it."""
+
+    definition: TableSchema
+    table: LakeTable
+    held: HeldChanges
+
+
 class LakeWriter:
     """Implements the promise of the service: whole epochs, atomically per table, each exactly once.
 
@@ -76,6 +85,7 @@ class LakeWriter:
         self._clock = clock
         self._tables: dict[str, tuple[int, LakeTable]] = {}
         self._one_at_a_time = threading.Lock()
+        self._committed: frozenset[str] = frozenset()
 
     def run(self, stop: threading.Event) -> None:
         """Writes until told to stop; what is read but not yet committed is read again by the next run.
@@ -86,6 +96,7 @@ class LakeWriter:
         """
         last = self._commits.open()
         self._tables.clear()
+        self._committed = frozenset(last.snapshots) if last else frozenset()
         self._reader.seek(last.epochs_offset if last else 0, (last.stream_id, last.epoch) if last else None)
         self._log.info("writing", epoch=last.epoch if last else 0)
         pending = _Pending()
@@ -126,11 +137,10 @@ class LakeWriter:
 
     def _reached(self, epoch: Epoch) -> int:
         """The furthest epoch that any table has: after a crash some are ahead, and the target may not be less."""
-        tables = [self._table(epoch, name) for name in epoch.versions]
+        tables = [self._table(name, version, epoch) for name, version in epoch.versions.items()]
         return max((table.stamp.epoch for table in tables if table.stamp), default=0)
 
-    def _table(self, epoch: Epoch, name: str) -> LakeTable:
-        version = epoch.versions[name]
+    def _table(self, name: str, version: int, epoch: Epoch) -> LakeTable:
         known = self._tables.get(name)
         if known is None or known[0] != version:
             known = (version, self._lake.table(self._reader.definitions()[version]))
@@ -151,26 +161,24 @@ class LakeWriter:
         """Carries all tables to the last pending epoch.
 
         1. Each table's changes after its own stamp are folded to their net effect.
-        2. The tables that changed are committed, in parallel, each stamped with the target epoch; those with changes
-           on disk one after another.
-        3. When all have it, the lake-commits record is published.
-        4. The group's offsets are committed, for those who watch the lag.
+        2. The tables that changed, or whose definition did, are committed, in parallel, each stamped with the target
+           epoch; those with changes on disk one after another.
+        3. Tables that left the stream are marked.
+        4. When all have it, the lake-commits record is published.
+        5. The group's offsets are committed, for those who watch the lag.
         """
         target = pending.last
         began = self._clock()
         stamp = Stamp(target.stream_id, target.number, target.position)
-        work = {name: held for name, held in pending.tables.items() if held.rows}
-        tables = {name: self._table(target, name) for name in work}
-        jobs = [
-            pool.submit(self._apply, target, name, tables[name], held, stamp)
-            for name, held in work.items()
-            if held.parts == 1
-        ]
+        work = self._work(pending)
+        jobs = [pool.submit(self._apply, one, stamp) for one in work if one.held.parts == 1]
         for job in jobs:
             job.result()
-        for name, held in work.items():
-            if held.parts > 1:
-                self._apply(target, name, tables[name], held, stamp)
+        for one in work:
+            if one.held.parts > 1:
+                self._apply(one, stamp)
+        self._leave(target, stamp)
+        tables = {name: self._table(name, version, target) for name, version in target.versions.items()}
         self._commits.publish(
             LakeCommit(
                 stream_id=target.stream_id,
@@ -178,12 +186,13 @@ class LakeWriter:
                 position=target.position,
                 committed_at=target.committed_at,
                 epochs_offset=pending.epochs[-1].epochs_offset,
-                snapshots={name: self._table(target, name).snapshot_id for name in target.versions},
+                snapshots={name: table.snapshot_id for name, table in tables.items()},
                 published_at=self._clock(),
             )
         )
-        for one in pending.epochs:
-            self._reader.acknowledge(one)
+        self._committed = frozenset(target.versions)
+        for read in pending.epochs:
+            self._reader.acknowledge(read)
         if pending.rows:
             self._log.info(
                 "lake committed",
@@ -194,9 +203,28 @@ class LakeWriter:
                 seconds=round(self._clock() - began, 3),
             )
 
-    def _apply(self, target: Epoch, name: str, table: LakeTable, held: HeldChanges, stamp: Stamp) -> None:
+    def _work(self, pending: _Pending) -> list[_Work]:
+        """The tables to commit.
+
+        A table has the last definition that any pending epoch has of it, also when it has left the stream since.
+        """
+        versions = {name: version for one in pending.epochs for name, version in one.epoch.versions.items()}
+        definitions = self._reader.definitions()
+        nothing = HeldChanges(self._settings.spill_rows, self._scratch)
+        work = [
+            _Work(
+                definitions[version],
+                self._table(name, version, pending.last),
+                pending.tables.get(name, nothing),
+            )
+            for name, version in versions.items()
+        ]
+        return [one for one in work if one.held.rows or one.table.is_outdated]
+
+    def _apply(self, work: _Work, stamp: Stamp) -> None:
         """Carries the changes that the table does not have yet into it; its stamp tells which it has."""
-        definition = self._reader.definitions()[target.versions[name]]
+        definition, table, held = work.definition, work.table, work.held
+        name = definition.table
         nets = held.folded(definition, table.stamp.epoch if table.stamp else 0)
         if held.parts > 1:
             self._log.info("many rows are written in pieces", table=name, epoch=stamp.epoch, rows=held.rows)
@@ -204,7 +232,7 @@ class LakeWriter:
             applied = BoundedCommit(definition, table, stamp, self._policy, self._scratch).apply(nets, held.parts)
         else:
             net = next(nets)
-            if net.is_empty:
+            if net.is_empty and not table.is_outdated:
                 return
             table.refresh()
             applied = self._applied(definition, table, net, stamp)
@@ -219,6 +247,14 @@ class LakeWriter:
             files_added=applied.files_added,
             files_removed=applied.files_removed,
         )
+
+    def _leave(self, target: Epoch, stamp: Stamp) -> None:
+        """Marks the tables that left the stream since the last commit."""
+        for name in sorted(self._committed - target.versions.keys()):
+            known = self._reader.definitions()
+            self._lake.leave(next(one for _, one in sorted(known.items()) if one.table == name), stamp)
+            self._tables.pop(name, None)
+            self._log.warning("table left the stream; the lake keeps its rows", table=name, epoch=target.number)
 
     def _applied(self, definition: TableSchema, table: LakeTable, net: NetChange, stamp: Stamp) -> Applied:
         """In memory when the rows of the files that are written anew fit there, else in pieces, one table at a time."""

@@ -467,15 +467,6 @@ def test_a_view_gives_every_snapshot_its_own_files(lake: IcebergLake, view: Iceb
     }
 
 
-def test_an_existing_table_with_other_columns_is_refused(lake: IcebergLake) -> None:
-    lake.table(table_of())
-    other = table_of(columns=[(name, "int(11)" if name == "name" else kind) for name, kind in COLUMNS])
-    with pytest.raises(LakeError, match=r"column 12 is name string in the lake, name int is wanted.*drop the lake"):
-        lake.table(other)
-    with pytest.raises(LakeError, match="column 13 is bytes binary in the lake, nothing is wanted"):
-        lake.table(table_of(columns=COLUMNS[:-1]))
-
-
 def test_an_existing_table_with_other_partition_fields_is_refused(lake: IcebergLake) -> None:
     lake.table(table_of("year(date)"))
     with pytest.raises(LakeError, match=r"partition field 1 is year\(date\) in the lake, month\(date\) is wanted"):

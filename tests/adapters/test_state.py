@@ -289,6 +289,30 @@ def test_partitions_without_a_verdict_are_forgotten_of_judged_tables_only(store:
         assert view.judged_tables()[TABLE].epoch == 3
 
 
+def test_of_a_table_that_left_nothing_is_known_and_the_others_stay(store: SqlStateStore) -> None:
+    verdict = Verdict(Outcome.MATCH, "", ONE, ONE)
+    other = replace(LAKE, table="a.z")
+    definitions = {
+        name: (number, TableSchema(*name.split("."), (column("id", "int(11)", nullable=True, charset=None),)))
+        for number, name in enumerate((TABLE, "a.z"), start=1)
+    }
+    store.advance(store.progress(), replace(step(range(1, 2), {}), definitions=definitions))
+    store.save_verdicts(Progress(), [Judged(name, 1, {"-": verdict}) for name in (TABLE, "a.z")], 1.0)
+    for state in (LAKE, other):
+        store.save_lake(state, files("x"), [])
+    for _ in range(2):
+        store.forget([TABLE], definitions=[])
+    assert set(store.definitions()) == {TABLE, "a.z"}
+    assert store.lake_tables() == {"a.z": other}
+    assert store.files(TABLE) == {}
+    assert set(store.lake_sums("a.z")) == {"a=1", "a=2"}
+    assert [one.table for one in store.verdicts()] == ["a.z"]
+    with store.reading() as view:
+        assert set(view.judged_tables()) == {"a.z"}
+    store.forget([], definitions=[TABLE])
+    assert set(store.definitions()) == {"a.z"}
+
+
 def test_fold_keeps_what_the_given_epoch_stands_on_and_works_in_bounded_steps(
     store: SqlStateStore, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,7 +240,7 @@ class Flow:
             client.delete_object(Bucket=bucket, Key=key)
 
     def lake_rows(self, table: str) -> Rows:
-        """All rows of a table's live files, read by plain DuckDB."""
+        """All rows of a table's live files, read by plain DuckDB; a column that a file lacks is NULL in it."""
         folder = self.directory / "fetched"
         folder.mkdir(exist_ok=True)
         rows: Rows = Counter()
@@ -252,11 +252,12 @@ class Flow:
                 (self.schema, table),
             )
         ]
-        names = ", ".join(f'"{name}"' for name in columns)
         for path in self.live_files(table):
             local = folder / "file.parquet"
             local.write_bytes(self.get_object(path))
             with contextlib.closing(duckdb.connect()) as connection:
+                found = connection.execute("SELECT name FROM parquet_schema(?)", [str(local)]).fetchall()
+                names = ", ".join(f'"{name}"' if (name,) in found else "NULL" for name in columns)
                 rows.update(
                     connection.execute(
                         f"SELECT {names} FROM read_parquet(?, hive_partitioning = false)", [str(local)]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from datafingerprint import wire
 from datafingerprint.changes import Changes
 from datafingerprint.digests import partition_names
-from datafingerprint.epochs import Epoch, OffsetRange, require_successor
+from datafingerprint.epochs import Epoch, OffsetRange, SourcePosition, require_successor
 from datafingerprint.errors import ConflictError, LakeError
 from datafingerprint.messages import Message, MessageReader, consecutive, messages_of
 from datafingerprint.partitions import partitioning
@@ -130,6 +130,15 @@ class MemoryLakeCommits:
         """Nobody watches."""
 
 
+def _read(octets: bytes, table: TableSchema) -> pa.Table:
+    """A file's rows; columns that it lacks are null."""
+    rows = pq.read_table(io.BytesIO(octets))
+    found = [
+        rows.column(one.name) if one.name in rows.column_names else pa.nulls(len(rows), one.type) for one in table.arrow
+    ]
+    return pa.table(found, names=table.arrow.names).cast(table.arrow)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A state of a table."""
@@ -146,12 +155,13 @@ class Store:
     objects: dict[str, bytes] = field(default_factory=dict)
     snapshots: dict[str, list[Snapshot]] = field(default_factory=dict)
     names: Any = field(default_factory=itertools.count)
+    left: dict[str, SourcePosition] = field(default_factory=dict)
 
     def rows(self, table: TableSchema) -> pa.Table:
         """All rows of the present snapshot."""
         history = self.snapshots.get(table.table, [])
-        parts = [pq.read_table(io.BytesIO(self.objects[file.path])) for file in (history[-1].files if history else ())]
-        return pa.concat_tables([table.arrow.empty_table(), *(part.cast(table.arrow) for part in parts)])
+        parts = [_read(self.objects[file.path], table) for file in (history[-1].files if history else ())]
+        return pa.concat_tables([table.arrow.empty_table(), *parts])
 
 
 class MemoryLakeTable:
@@ -178,11 +188,15 @@ class MemoryLakeTable:
     def stamp(self) -> Stamp | None:
         return self._present.stamp if self._present else None
 
+    @property
+    def is_outdated(self) -> bool:
+        return False  # Parquet has its own columns
+
     def files(self) -> Sequence[DataFile]:
         return self._present.files if self._present else ()
 
     def read(self, file: DataFile) -> pa.Table:
-        return pq.read_table(io.BytesIO(self._store.objects[file.path])).cast(self._table.arrow)
+        return _read(self._store.objects[file.path], self._table)
 
     def read_pieces(self, file: DataFile, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         rows = self.read(file)
@@ -222,6 +236,9 @@ class MemoryLake:
 
     def table(self, table: TableSchema) -> Any:  # noqa: ANN401 - the table, or what it was wrapped in
         return self._wrap(MemoryLakeTable(self._store, table))
+
+    def leave(self, table: TableSchema, stamp: Stamp) -> None:
+        self._store.left[table.table] = stamp.position
 
     def has_tables(self, tables: Sequence[TableSchema]) -> bool:
         return any(self._store.snapshots.get(table.table) for table in tables)

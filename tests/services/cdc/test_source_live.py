@@ -14,7 +14,7 @@ from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.config import Settings
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import ConfigError, SourceError
+from datafingerprint.errors import ConfigError, SourceError, Unavailable
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.gtid import has_reached
 from datafingerprint.ledger import net_sums
@@ -82,8 +82,31 @@ def test_a_pattern_without_a_table_is_refused(source: pymysql.Connection, stack_
     schema = stack_settings.generator.schema_name
     reader = reader_of(stack_settings, tables=(f"{schema}.nothing*",))
     with pytest.raises(SourceError, match=rf"no table matches {schema}.nothing\*") as refusal:
-        reader.tables()
+        reader.require_chosen()
     assert f"{schema}.a" in str(refusal.value)
+    assert reader.tables() == []
+
+
+@pytest.mark.only("mariadb")
+def test_a_sequence_is_no_table(source: pymysql.Connection, stack_settings: Settings) -> None:
+    execute(source, "CREATE TABLE a (id INT)", "CREATE SEQUENCE s")
+    assert [table.name for table in BinlogSource(stack_settings).tables()] == ["a"]
+
+
+def test_a_table_that_was_altered_before_it_is_read_asks_for_another_view(
+    source: pymysql.Connection, stack_settings: Settings
+) -> None:
+    """Its definition was asked for first; in the view it would lack what the new column holds."""
+    execute(source, "CREATE TABLE a (id INT PRIMARY KEY)", "INSERT INTO a VALUES (1)")
+    reader = BinlogSource(stack_settings)
+    (table,) = reader.tables()
+    execute(source, "ALTER TABLE a ADD n INT", "UPDATE a SET n = 5")
+    with pytest.raises(Unavailable, match="altered before it could be read"):
+        snapshot_of(reader, [table])
+    assert snapshot_of(reader, reader.tables())[1][table.table].to_pylist() == [{"id": 1, "n": 5}]
+    execute(source, "DROP TABLE a")
+    with pytest.raises(Unavailable, match="a table changed while it was looked at"):
+        snapshot_of(reader, [table])
 
 
 def test_an_excluded_table_is_not_looked_at(source: pymysql.Connection, stack_settings: Settings) -> None:
@@ -137,7 +160,8 @@ def test_settings_of_a_table_that_does_not_exist_are_refused(
     assert BinlogSource(fit).tables()[0].partition == ("year(d)",)
     wrong = Settings.model_validate({"tables": {f"{schema}.b": partition}}).tables
     with pytest.raises(ConfigError, match=f"tables.{schema}.b names no table"):
-        BinlogSource(stack_settings.model_copy(update={"tables": wrong})).tables()
+        BinlogSource(stack_settings.model_copy(update={"tables": wrong})).require_chosen()
+    BinlogSource(fit).require_chosen()
 
 
 def reader_with(settings: Settings, **chosen: list[str]) -> BinlogSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafingerprint.changes import reset
+from datafingerprint.changes import Changes, conformed, reset
+from datafingerprint.errors import WireError
 from datafingerprint.fingerprint import ZERO
 from datafingerprint.ledger import SumKey, apply_changes
 from datafingerprint.partitions import partitioning
@@ -102,6 +104,37 @@ def test_folding_in_two_steps_is_folding_at_once(history: History, at: int) -> N
     assert lake_after(history.table, [rows], second) == multiset(history.final)
     together = fold(history.table, [(0, history.changes(0, at)), (0, history.changes(at))])
     assert lake_after(history.table, [history.initial], together) == multiset(history.final)
+
+
+NEW = Column("later", "int(11)", Kind.INTEGER, octets=4)
+
+
+@given(histories(), st.integers(0, 14), st.integers(1, 3), st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_a_column_that_came_in_between_is_null_in_what_was_before_it(
+    history: History, at: int, partitions: int, place: int
+) -> None:
+    """The rest of the history goes on in the new definition, and means the same rows."""
+    columns = (*history.table.columns[:place], NEW, *history.table.columns[place:])
+    table = replace(history.table, columns=columns)
+    changed = history.changes()
+    rest = conformed(Changes(history.table, 1, changed.rows.slice(at)), table)
+    parts = [*routed(Changes(history.table, 1, changed.rows.slice(0, at)), partitions), *routed(rest, partitions)]
+    wide: list[Row] = [{**row, "later": None} for row in history.final]
+    initial: list[Row] = [{**row, "later": None} for row in history.initial]
+    names = [column.name for column in columns]
+    expected = Counter(tuple(row[name] for name in names) for row in wide)
+    assert lake_after(table, [initial], fold(table, parts)) == expected
+
+
+def test_a_column_that_became_another_is_refused_unless_the_table_started_from_nothing_since() -> None:
+    text = Column("n", "text", Kind.TEXT, charset="utf8mb4")
+    table = replace(KEYED, columns=tuple(text if one.name == "n" else one for one in KEYED.columns))
+    old = (0, change_rows(KEYED, [CREATED]))
+    with pytest.raises(WireError, match=r"column n of s\.keyed is another one now"):
+        fold(table, [old])
+    assert fold(table, [old, (0, reset(table, 2))]).reset
+    assert fold(table, [old, (0, reset(table, 2))]).added.num_rows == 0
 
 
 ROW: Row = {"id": 1, "Part": "a", "n": 1}

@@ -1,0 +1,261 @@
+"""Tables are emptied, dropped, renamed and altered under load, with kills around it; all sums agree afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pymysql
+import pytest
+
+from datafingerprint.verdict import Outcome
+from deploy.embedded.waiting import await_condition
+from services.auditor.__main__ import run as audit
+
+pytestmark = pytest.mark.live
+
+STOPPED = 2
+RESNAPSHOT = "datafingerprint capture --resnapshot"
+
+
+class Writer(threading.Thread):
+    """Changes rows of a table until it is told to stop; while the table is away or another one, it tries again."""
+
+    def __init__(self, flow: Any, table: str) -> None:  # noqa: ANN401 - made by tests/flow/conftest.py
+        super().__init__()
+        self.ended = threading.Event()
+        self.written = 0
+        self._flow = flow
+        self._table = f"{flow.schema}.{table}"
+
+    def run(self) -> None:
+        connection = self._flow.stack.blueprint.warehouse.connect()
+        number = 10_000
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            while not self.ended.wait(0.005):
+                number += 1
+                with contextlib.suppress(pymysql.err.ProgrammingError):  # no such table
+                    cursor.execute(f"INSERT INTO {self._table} (player_id, league_id) VALUES ({number}, {number % 3})")
+                    cursor.execute(f"UPDATE {self._table} SET league_id = league_id + 1 WHERE player_id < 130")
+                    cursor.execute(f"DELETE FROM {self._table} WHERE player_id = {number - 20}")
+                    self.written += 1
+                connection.commit()
+
+
+@contextlib.contextmanager
+def writing(flow: Any, table: str = "players") -> Iterator[Writer]:  # noqa: ANN401 - as above
+    writer = Writer(flow, table)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        writer.ended.set()
+        writer.join()
+
+
+def await_writes(writer: Writer, more: int = 30) -> None:
+    """Waits until a table has been written so many times more."""
+    before = writer.written
+    assert await_condition(lambda: writer.written >= before + more, timeout_s=60)
+
+
+@pytest.fixture
+def flow(small_flow: Any) -> Any:  # noqa: ANN401 - as above
+    small_flow.environment |= {"DFP_CDC_EPOCH_S": "0.3", "DFP_LAKE_FLUSH_S": "0.3"}
+    small_flow.start()
+    small_flow.settle()
+    return small_flow
+
+
+def strike(flow: Any, *names: str) -> None:  # noqa: ANN401 - as above
+    """Kill -9, and up again."""
+    for name in names:
+        flow.service(name).kill()
+        flow.service(name).start()
+
+
+def require_agreement(flow: Any) -> None:  # noqa: ANN401 - as above
+    """Source, stream and lake, row for row and sum for sum."""
+    flow.settle()
+    flow.await_that("all tables are read to their ends", lambda: is_read(flow))
+    flow.settle()
+    flow.assert_all_match()
+    flow.assert_equal()
+    assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
+
+
+def is_read(flow: Any) -> bool:  # noqa: ANN401 - as above
+    """Whether every table with rows has a verdict, be it a mismatch, and none is being read any more."""
+    found = flow.verdicts()
+    judged = {table for table, _ in found}
+    filled = {f"{flow.schema}.{table}" for table in flow.tables() if flow.source_rows(table)}
+    return judged == filled and all(one.verdict.outcome is not Outcome.INCONCLUSIVE for one in found.values())
+
+
+def lake_schema(flow: Any, table: str) -> dict[str, int]:  # noqa: ANN401 - as above
+    """The columns of a lake table with their field ids."""
+    with contextlib.closing(flow.catalog()) as catalog:
+        return {field.name: field.field_id for field in catalog.load_table((flow.schema, table)).schema().fields}
+
+
+def stopped_line(service: Any) -> str:  # noqa: ANN401 - as above
+    assert service.wait(60) == STOPPED
+    assert "Traceback" not in service.text
+    return next(line for line in reversed(service.text.splitlines()) if "event=stopped" in line)
+
+
+def test_a_truncated_table_starts_from_nothing_in_the_order_of_the_rows_around_it(flow: Any) -> None:  # noqa: ANN401
+    schema = flow.schema
+    with writing(flow) as writer:
+        for _ in range(3):
+            await_writes(writer)
+            flow.sql(f"TRUNCATE TABLE {schema}.players")
+            strike(flow, "cdc")
+        flow.sql(f"TRUNCATE {schema}.notes")
+        await_writes(writer)
+        strike(flow, "lake_writer", "fingerprinter")
+    assert flow.sql(f"SELECT COUNT(*) FROM {schema}.players")[0][0] > 0
+    require_agreement(flow)
+    assert f"{schema}.notes" not in {table for table, _ in flow.verdicts()}
+    flow.sql(f"INSERT INTO {schema}.notes VALUES (1, 'again'), (1, 'again')")
+    require_agreement(flow)
+
+
+def test_dropped_tables_leave_the_stream_and_come_back_when_they_are_made_again(flow: Any) -> None:  # noqa: ANN401
+    schema = flow.schema
+    kept = flow.lake_rows("notes")
+    with writing(flow) as writer:
+        await_writes(writer)
+        flow.sql(f"DROP TABLE {schema}.notes, {schema}.players")
+        strike(flow, "cdc")
+        flow.settle()
+        assert flow.verdicts() == {}
+        with flow.state() as store:
+            assert dict(store.definitions()) == {}
+        assert flow.service("lake_writer").says(
+            f"event=table left the stream; the lake keeps its rows table={schema}.notes"
+        )
+        flow.sql(f"CREATE TABLE {schema}.players (player_id BIGINT PRIMARY KEY, league_id INT, other INT)")
+        await_writes(writer)
+        strike(flow, "cdc", "lake_writer", "fingerprinter")
+        await_writes(writer)
+    require_agreement(flow)
+    assert {table for table, _ in flow.verdicts()} == {f"{schema}.players"}
+    assert list(lake_schema(flow, "players")) == ["player_id", "league_id", "other"]
+    assert {row: count for row, count in kept.items() if count} != {}
+    flow.sql(f"CREATE TABLE {schema}.notes (league_id INT, note VARCHAR(50))")
+    assert flow.lake_rows("notes") == kept
+    require_agreement(flow)
+
+
+def test_a_dropped_schema_takes_its_tables_out_and_statements_on_others_pass(flow: Any) -> None:  # noqa: ANN401
+    schema = flow.schema
+    flow.sql("CREATE DATABASE dfp_elsewhere")
+    flow.sql("CREATE TABLE dfp_elsewhere.players (player_id INT)")
+    flow.sql("ALTER DATABASE dfp_elsewhere CHARACTER SET utf8mb4")
+    flow.sql("DROP DATABASE dfp_elsewhere")
+    require_agreement(flow)
+    flow.sql(f"DROP DATABASE {schema}")
+    flow.settle()
+    assert flow.verdicts() == {}
+    flow.sql(f"CREATE DATABASE {schema}")
+    flow.sql(f"CREATE TABLE {schema}.players (player_id INT PRIMARY KEY, league_id INT)")
+    flow.sql(f"INSERT INTO {schema}.players VALUES (1, 1)")
+    strike(flow, "cdc")
+    require_agreement(flow)
+
+
+def test_a_new_column_is_followed_and_comes_to_the_lake_without_reading_the_table_again(flow: Any) -> None:  # noqa: ANN401
+    schema = flow.schema
+    with writing(flow) as writer:
+        await_writes(writer)
+        flow.sql(f"ALTER TABLE {schema}.players ADD COLUMN nick VARCHAR(20) COMMENT 'DEFAULT 5' AFTER league_id")
+        strike(flow, "cdc")
+        await_writes(writer)
+        flow.sql(f"UPDATE {schema}.players SET nick = CONCAT('n', player_id) WHERE league_id = 2")
+        # The second is in the source's description already when the first one is met in the log.
+        flow.service("cdc").kill()
+        flow.sql(f"ALTER TABLE {schema}.players ADD (height INT NULL, weight DECIMAL(5, 1) DEFAULT NULL)")
+        await_writes(writer)
+        flow.sql(f"ALTER TABLE {schema}.players ADD first_one INT FIRST, ADD INDEX (height), COMMENT = 'more'")
+        flow.sql(f"UPDATE {schema}.players SET first_one = 7, weight = 80.5 WHERE league_id = 3")
+        flow.service("cdc").start()
+        await_writes(writer)
+        strike(flow, "lake_writer", "fingerprinter")
+    flow.sql(f"ALTER TABLE {schema}.notes ADD quiet INT")
+    require_agreement(flow)
+    assert flow.service("cdc").text.count("event=snapshot complete") == 1
+    columns = ["first_one", "player_id", "league_id", "nick", "name", "rating", "born", "height", "weight"]
+    assert list(lake_schema(flow, "players")) == columns
+    assert lake_schema(flow, "players")["born"] == 5
+    flow.await_that("the quiet table has its column", lambda: "quiet" in lake_schema(flow, "notes"))
+    with contextlib.closing(flow.catalog()) as catalog:
+        rows = catalog.load_table((schema, "players")).scan().to_arrow().num_rows
+    assert rows == flow.sql(f"SELECT COUNT(*) FROM {schema}.players")[0][0]
+
+
+ONLINE_CHANGE = (
+    "CREATE TABLE {new} LIKE {old}",
+    "ALTER TABLE {new} MODIFY player_id BIGINT NOT NULL, DROP COLUMN born, ADD seen INT NOT NULL DEFAULT 5",
+    "INSERT INTO {new} (player_id, league_id, name) SELECT player_id, league_id, name FROM {old}",
+)
+
+
+def test_a_table_that_another_took_the_name_of_is_read_again(flow: Any) -> None:  # noqa: ANN401 - as above
+    """As tools for online changes of a schema do it; here their own tables match the settings."""
+    schema = flow.schema
+    with writing(flow) as writer:
+        await_writes(writer)
+        for statement in ONLINE_CHANGE:
+            flow.sql(statement.format(new=f"{schema}._players_new", old=f"{schema}.players"))
+        flow.sql(f"RENAME TABLE {schema}.players TO {schema}._players_old, {schema}._players_new TO {schema}.players")
+        strike(flow, "cdc")
+        await_writes(writer)
+    flow.sql(f"DROP TABLE {schema}._players_old")
+    require_agreement(flow)
+    assert list(lake_schema(flow, "players")) == ["player_id", "league_id", "name", "rating", "seen"]
+    flow.sql(f"RENAME TABLE {schema}.players TO {schema}.athletes")
+    require_agreement(flow)
+    assert f"{schema}.athletes" in {table for table, _ in flow.verdicts()}
+
+
+def test_what_cannot_be_followed_stops_and_the_lake_takes_the_definition_that_is_read_again(flow: Any) -> None:  # noqa: ANN401
+    schema = flow.schema
+    cdc = flow.service("cdc")
+    with writing(flow) as writer:
+        await_writes(writer)
+        flow.sql(f"ALTER TABLE {schema}.players DROP COLUMN born, ADD n INT NOT NULL DEFAULT 5, MODIFY name TEXT")
+        flow.sql(f"ALTER TABLE {schema}.notes DROP COLUMN note, ADD id INT PRIMARY KEY AUTO_INCREMENT")
+        line = stopped_line(cdc)
+        assert f"ALTER TABLE … DROP COLUMN born … is not followed ({schema}.players)" in line
+        assert (
+            f"remedy=read it again with its present definition: datafingerprint capture --resnapshot {schema}.players"
+            in line
+        )
+        # One after the other, as one who follows the remedy would: the first table is not forgotten.
+        for table, status in (("players", STOPPED), ("notes", 0)):
+            again = flow.service("cdc", "--resnapshot", f"{schema}.{table}", "--once", label=f"again {table}")
+            again.start()
+            assert again.wait(60) == status
+        cdc.start()
+        await_writes(writer)
+    require_agreement(flow)
+    assert list(lake_schema(flow, "players")) == ["player_id", "league_id", "name", "rating", "n"]
+    assert list(lake_schema(flow, "notes")) == ["league_id", "id"]
+
+
+def test_a_table_that_the_settings_no_longer_name_leaves_and_comes_back(flow: Any) -> None:  # noqa: ANN401
+    schema = flow.schema
+    cdc = flow.service("cdc")
+    assert cdc.end() == 0
+    cdc.start(DFP_SOURCE_TABLES=f"{schema}.*,!{schema}.notes")
+    flow.sql(f"INSERT INTO {schema}.notes VALUES (9, 'unseen')")
+    flow.sql(f"ALTER TABLE {schema}.notes ADD more INT DEFAULT 5")
+    flow.settle()
+    assert {table for table, _ in flow.verdicts()} == {f"{schema}.players"}
+    assert cdc.end() == 0
+    cdc.start()
+    require_agreement(flow)
+    assert list(lake_schema(flow, "notes")) == ["league_id", "note", "more"]
