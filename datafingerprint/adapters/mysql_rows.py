@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from datafingerprint import decimals, temporal
 from datafingerprint.charsets import UTF8, texts
+from datafingerprint.errors import SourceError
 from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
 
 
@@ -38,10 +39,21 @@ def _expression(column: Column) -> str:
 
 
 def arrow_rows(table: TableSchema, fetched: Sequence[Sequence[Any]]) -> pa.Table:
-    """Fetched rows in the table's Arrow schema."""
+    """Fetched rows in the table's Arrow schema.
+
+    Raises:
+        SourceError: a key holds a date that is no day of the calendar, so that rows could not be told apart.
+    """
     columns = list(zip(*fetched, strict=True)) if fetched else [()] * len(table.columns)
     arrays = [_PARSERS[column.kind](values, column) for column, values in zip(table.columns, columns, strict=True)]
-    return pa.table(arrays, schema=table.arrow)
+    rows = pa.table(arrays, schema=table.arrow)
+    for name in table.key:
+        if rows.column(name).null_count:
+            raise SourceError(
+                f"a date that is no day of the calendar stands in key column {name} of {table.table}",
+                remedy="mend the rows on the source, or take the table out of [source] tables",
+            )
+    return rows
 
 
 def _cast(values: Sequence[str | None], column: Column) -> pa.Array:

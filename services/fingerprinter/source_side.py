@@ -22,6 +22,7 @@ class SourceSide:
         self._reader = reader
         self._store = store
         self._sums: dict[SumKey, Fingerprint] = dict(store.running_sums())
+        self._tables: frozenset[str] = frozenset()
 
     def advance(self, progress: Progress, timeout_s: float) -> tuple[Progress, int]:
         """Takes up the epochs that are there; returns how far it came now, and how many epochs that were.
@@ -68,10 +69,16 @@ class SourceSide:
             found = apply_changes(self._sums, kafka_partition, changes)
             self._sums.update(found)
             altered.update(found)
-        # Of a table that is not in the stream any more nothing is said: should it come back, it starts from nothing.
-        gone = {key: ZERO for key, value in self._sums.items() if value != ZERO and key.table not in one.epoch.versions}
+        return altered | self._emptied(frozenset(one.epoch.versions))
+
+    def _emptied(self, tables: frozenset[str]) -> dict[SumKey, Fingerprint]:
+        """Sums of tables that have left the stream: nothing is said of them, should they come back, they start so."""
+        if tables == self._tables:
+            return {}
+        gone = {key: ZERO for key, value in self._sums.items() if value != ZERO and key.table not in tables}
         self._sums.update(gone)
-        return altered | gone
+        self._tables = tables
+        return gone
 
     def _definitions(self, batch: Sequence[EpochRows]) -> dict[str, tuple[int, TableSchema]]:
         """The last definition of every table that an epoch names, also of those that have left the stream since."""

@@ -69,7 +69,7 @@ def read_again(
     """Places the request, and yields every step until the table is complete again, or it is told to stop.
 
     Raises:
-        SourceError: capture refused.
+        SourceError: capture refused, or the table was dropped.
         Unavailable: no capture runs, as it seems; the request stays where it is, and will be taken up.
     """
     records.last()
@@ -85,8 +85,10 @@ def read_again(
                 raise SourceError(f"capture refused: {reason}", where=f"request {offset}")
             taken_up = taken_up or epoch.answers.next_offset > offset
             cursor = epoch.snapshots.get(request.table)
-            if not taken_up or cursor is None:
+            if not taken_up:
                 continue
+            if cursor is None:
+                raise SourceError(f"{request.table} left the stream: it was dropped or renamed", where=request.table)
             yield Seen(epoch.number, cursor.rows, cursor.percent, cursor.complete)
             if cursor.complete:
                 return

@@ -14,7 +14,7 @@ from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.config import Settings
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import ConfigError, SourceError, Unavailable
+from datafingerprint.errors import ConfigError, DecodeError, SourceError, Unavailable
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.gtid import has_reached
 from datafingerprint.ledger import net_sums
@@ -107,6 +107,22 @@ def test_a_table_that_was_altered_before_it_is_read_asks_for_another_view(
     execute(source, "DROP TABLE a")
     with pytest.raises(Unavailable, match="a table changed while it was looked at"):
         snapshot_of(reader, [table])
+
+
+def test_an_impossible_date_in_a_key_stops_whoever_reads_it(
+    source: pymysql.Connection, stack_settings: Settings
+) -> None:
+    """It is read as NULL, as any other one: rows could not be told apart."""
+    execute(source, "SET SESSION sql_mode = ''", "CREATE TABLE a (d DATE, n INT, PRIMARY KEY (d, n))")
+    reader = BinlogSource(stack_settings)
+    tables = reader.tables()
+    start = position_of(source)
+    execute(source, "INSERT INTO a VALUES ('0000-00-00', 1)")
+    expected = r"no day of the calendar stands in key column d of .*: mend the rows on the source"
+    with pytest.raises(SourceError, match=expected):
+        snapshot_of(reader, tables)
+    with pytest.raises(DecodeError, match=expected):
+        changes_between(reader, start, position_of(source), tables)
 
 
 def test_an_excluded_table_is_not_looked_at(source: pymysql.Connection, stack_settings: Settings) -> None:
@@ -211,6 +227,7 @@ def test_settings_of_columns_are_checked(
         reader_with(stack_settings, **chosen).tables()
 
 
+WRITERS = 8
 WRITES_MAX = 4_000
 SNAPSHOTS = 20
 
@@ -245,7 +262,7 @@ def test_a_snapshots_position_is_exact_while_others_write(source: pymysql.Connec
     (table,) = reader.tables()
     start = position_of(source)
     stop = threading.Event()
-    threads = [threading.Thread(target=writer(stack_settings, number, stop)) for number in (1, 2, 3)]
+    threads = [threading.Thread(target=writer(stack_settings, number, stop)) for number in range(1, WRITERS + 1)]
     for thread in threads:
         thread.start()
     taken: list[tuple[SourcePosition, dict[str, Fingerprint]]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,12 @@ def test_a_refusal_of_this_request_is_told_and_that_of_another_is_not() -> None:
     other = epoch(1, Answers(OFFSET, {OFFSET - 1: "another's"}), COMPLETE)
     with pytest.raises(SourceError, match="capture refused: no such table"):
         seen(other, epoch(2, Answers(OFFSET + 1, {OFFSET: "no such table"}), COMPLETE))
+
+
+def test_a_table_that_is_dropped_meanwhile_is_not_waited_for() -> None:
+    begun = epoch(1, Answers(OFFSET + 1), SnapshotCursor(0, 0, complete=False))
+    with pytest.raises(SourceError, match=r"s\.t left the stream"):
+        seen(begun, replace(begun, number=2, snapshots={}))
 
 
 def test_without_epochs_it_says_that_capture_may_not_run() -> None:
