@@ -163,7 +163,7 @@ def consumer(kafka: Kafka, group: str | None) -> KafkaConsumer:
             allow_auto_create_topics=False,
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=4 * 1024 * 1024,
-            fetch_max_bytes=16 * 1024 * 1024,
+            fetch_max_bytes=8 * 1024 * 1024,
             max_poll_records=64,
             metrics_enabled=False,
             request_timeout_ms=int(kafka.timeout_s * 1000),

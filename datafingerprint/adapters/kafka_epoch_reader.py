@@ -24,10 +24,10 @@ from datafingerprint.schema import TableSchema
 _BUFFERED_MAX = 64
 """Messages of one partition that are held before the partition is paused."""
 
-_BUFFERED_OCTETS_MAX = 16 << 20
+_BUFFERED_OCTETS_MAX = 8 << 20
 """Bytes of all partitions together that are held before those that hold something are paused."""
 
-_PIECE_OCTETS = 16 << 20
+_PIECE_OCTETS = 8 << 20
 """Bytes of decoded changes that are handed on at once."""
 
 _BACK = 16

@@ -23,12 +23,12 @@ from datafingerprint.schema import TableSchema
 FIELD_ID = b"PARQUET:field_id"
 ROW_GROUP_ROWS = 262_144
 
-_ROW_GROUP_OCTETS = 24 << 20
+_ROW_GROUP_OCTETS = 16 << 20
 """Rows of this many bytes are a row group too, where they come in pieces."""
 
 _COPY_OCTETS = 4 << 20
 
-_PIECE_ROWS = 65_536
+_PIECE_ROWS = 32_768
 
 
 def sorted_rows(rows: pa.Table, table: TableSchema) -> pa.Table:

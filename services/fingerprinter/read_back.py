@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import IO
 from urllib.parse import unquote
 
@@ -20,8 +22,13 @@ from datafingerprint.scratch import Scratch
 
 _DATA_FOLDER = "/data/"
 
-_ROWS_AT_ONCE = 65_536
-"""Rows that are decoded and digested at once: about 10 MB of an ordinary table."""
+_ROWS_AT_ONCE = 32_768
+"""Rows that are decoded and digested at once: about 5 MB of an ordinary table."""
+
+_LONG_OCTETS = 4 << 20
+"""How long a file may be to be decoded while others are."""
+
+_one_long_file = threading.Lock()
 
 
 def read_back(
@@ -30,14 +37,16 @@ def read_back(
     """The sums of a file as it is now; one that cannot be read counts for nothing and says why.
 
     Its partitions are then those that it was last known to hold rows of, or the one that it is filed under. A long
-    file is copied to a temporary one first, so that its length does not matter to memory.
+    file is copied to a temporary one, so that its length does not matter to memory, and only one of them is decoded
+    at a time.
     """
     etag = ""
     try:
         with scratch.spooled() as file:
             etag = view.copy(path, file)
             octets = file.tell()
-            sums = summed(file, table)
+            with _one_long_file if octets > _LONG_OCTETS else nullcontext():
+                sums = summed(file, table)
     except LakeError as error:
         partitions = known.sums if known else [filed_under(path)]
         return FileSums(path, etag, 0, dict.fromkeys(partitions, ZERO), now, unreadable=error.what)

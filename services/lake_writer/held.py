@@ -54,9 +54,9 @@ class HeldChanges:
     _disk: _Disk | None = None
 
     def expect(self, rows: int) -> None:
-        """Says how many rows follow; when they will be too many, all go to the disk, in parts of half of `rows_max`."""
+        """Says how many rows follow; if they make too many, all go to the disk, in parts of a third of `rows_max`."""
         if self._disk is None and self.rows + rows > self.rows_max:
-            number = max(2, -(-2 * (self.rows + rows) // self.rows_max))
+            number = max(2, -(-3 * (self.rows + rows) // self.rows_max))
             self._disk = _Disk(LaidAside(self.scratch), [[] for _ in range(number)])
             memory, self._memory = self._memory, []
             for epoch, kafka_partition, changes in memory:

@@ -24,7 +24,7 @@ from services.lake_writer.laid_aside import LaidAside, Place
 _RUN_OCTETS = 8 << 20
 """Rows that are sorted at once; so long is a run."""
 
-_SLICE_OCTETS = 128 << 10
+_SLICE_OCTETS = 64 << 10
 """A piece of a run; while merging, one or two of every run are in memory."""
 
 _SLICES_MAX = 64
