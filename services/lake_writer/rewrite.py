@@ -112,20 +112,25 @@ def candidates(table: TableSchema, removed: pa.Table, files: Sequence[DataFile])
     """The files that may hold rows that leave: in their partitions, and with bounds that take in one of them."""
     if not removed.num_rows:
         return []
-    names = partition_names(removed, partitioning(table)).to_pylist()
-    rows_of: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        rows_of.setdefault(name, []).append(index)
+    rows_of = _rows_by_name(partition_names(removed, partitioning(table)).combine_chunks())
     values = {
         column.name: _ordered(removed.column(column.name))
         for column in table.identity
         if column.kind in (Kind.INTEGER, Kind.DATE) and pa.types.is_integer(_as_integer(column.arrow))
     }
-    return [
-        file
-        for file in files
-        if file.partition in rows_of and _may_hold(file, values, np.array(rows_of[file.partition]))
-    ]
+    return [file for file in files if file.partition in rows_of and _may_hold(file, values, rows_of[file.partition])]
+
+
+def _rows_by_name(names: pa.Array) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """The indexes of the rows that bear each name."""
+    coded = names.dictionary_encode()
+    codes = np.asarray(coded.indices.to_numpy())
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(coded.dictionary) + 1))
+    return {
+        name: order[start:end]
+        for name, start, end in zip(coded.dictionary.to_pylist(), starts[:-1], starts[1:], strict=True)
+    }
 
 
 def _as_integer(kind: pa.DataType) -> pa.DataType:
