@@ -30,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only(server): a live test of what one server alone has, mariadb or mysql")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The engines' tests import drivers that are installed for them only."""
+    is_of_engines = collection_path == Path(__file__).parent / "engines"
+    return True if is_of_engines and not config.getoption("--engines") else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of what the other server alone has are left out, and those of query engines unless they are asked for."""
     source, engines = config.getoption("--source"), config.getoption("--engines")
