@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pymysql
 
-from datafingerprint.adapters.audit_server import require_digests
+from datafingerprint.adapters.audit_source import AuditSource
 from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_server import log_status
 from datafingerprint.adapters.mysql_source import BinlogSource
@@ -69,8 +69,7 @@ class SourceCheckup:
             yield from PART.looked("binlog", lambda: self._binlog(connection, server, account, last))
             yield from PART.looked("binlog retention", lambda: self._retention(connection, lag_s))
             yield from PART.looked("views", lambda: _views(connection, server, account))
-            yield from PART.looked("audits", lambda: self._audits(connection))
-            yield from PART.looked("tables", lambda: self._tables(connection, account))
+            yield from PART.looked("tables", lambda: self._tables(connection, account, last))
         if lag_s is not None and lag_s > HEARTBEATS * self._settings.cdc.heartbeat_s:
             said = f"the last epoch is {duration(lag_s)} old"
             yield PART.warning("capture", said, "start `datafingerprint capture`, or see its log")
@@ -127,15 +126,7 @@ class SourceCheckup:
             yield PART.warning("binlog retention", f"binlogs are kept for {duration(kept_s)} only", remedy)
         yield PART.kept("binlog retention", "binlogs", kept_s, lag_s, remedy)
 
-    def _audits(self, connection: pymysql.Connection) -> Iterator[Finding]:
-        try:
-            with translated(self._where):
-                require_digests(connection, self._where)
-            yield PART.ok("audits", "the server can compute fingerprints")
-        except SourceError as error:
-            yield PART.warning("audits", f"{error.what}: no audit can be made", error.remedy)
-
-    def _tables(self, connection: pymysql.Connection, account: str) -> Iterator[Finding]:
+    def _tables(self, connection: pymysql.Connection, account: str, last: Epoch | None) -> Iterator[Finding]:
         tables, refused = self._source.survey()
         yield from (PART.refused("tables", error) for error in refused)
         with translated(self._where):
@@ -146,6 +137,15 @@ class SourceCheckup:
         without = sum(not table.key for table in tables)
         if not refused:
             yield PART.ok("tables", f"{len(tables)} under watch can be carried, {without} of them without a key")
+        yield self._audits([table for table in tables if table not in unreadable], last)
+
+    def _audits(self, tables: Sequence[TableSchema], last: Epoch | None) -> Finding:
+        """Whether the server that audits ask, which may be a replica, can be asked exactly."""
+        try:
+            AuditSource(self._settings).preflight(tables, [last.position] if last else [])
+        except (SourceError, Unavailable) as error:
+            return PART.warning("audits", f"no audit can be made: {error.what}", error.remedy or "see [audit]")
+        return PART.ok("audits", "the server can compute fingerprints")
 
 
 def _views(connection: pymysql.Connection, server: Server, account: str) -> Iterator[Finding]:
