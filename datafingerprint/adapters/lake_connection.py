@@ -54,6 +54,8 @@ class LakeFileIO(PyArrowFileIO):
             request_timeout=READ_TIMEOUT_S,
             retry_strategy=pa_fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
             allow_delayed_open=True,
+            # Else a long file is held in memory as a queue of parts: the disk is faster than the store.
+            background_writes=False,
         )
 
 

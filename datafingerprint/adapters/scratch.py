@@ -13,7 +13,7 @@ from datafingerprint.errors import Unavailable
 
 _BUFFER_OCTETS = 1 << 20
 
-_SPOOLED_OCTETS = 8 << 20
+_SPOOLED_OCTETS = 1 << 20
 """How long a spooled file may become in memory."""
 
 

@@ -78,7 +78,7 @@ class Fingerprinter:
         schedule = _Schedule(now, now + self._settings.etag_check_s, now + FOLD_EVERY_S)
         self._waiting = None
         while not stop.is_set():
-            progress, _ = source.advance(progress, POLL_S)
+            progress, _ = source.advance(progress, POLL_S, stop)
             progress = self._judge_next(lake, progress)
             self._look_around(lake, progress, schedule)
 

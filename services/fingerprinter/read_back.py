@@ -25,7 +25,7 @@ _DATA_FOLDER = "/data/"
 _ROWS_AT_ONCE = 32_768
 """Rows that are decoded and digested at once: about 5 MB of an ordinary table."""
 
-_LONG_OCTETS = 4 << 20
+_LONG_OCTETS = 1 << 20
 """How long a file may be to be decoded while others are."""
 
 _one_long_file = threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,14 +25,16 @@ class SourceSide:
         self._sums: dict[SumKey, Fingerprint] = dict(store.running_sums())
         self._tables: frozenset[str] = frozenset()
 
-    def advance(self, progress: Progress, timeout_s: float) -> tuple[Progress, int]:
+    def advance(self, progress: Progress, timeout_s: float, stop: threading.Event) -> tuple[Progress, int]:
         """Takes up the epochs that are there; returns how far it came now, and how many epochs that were.
+
+        Told to stop in the middle of an epoch it stores nothing, and is not to be asked again.
 
         Raises:
             ConflictError: another fingerprinter was first.
             WireError: the stream is not the one whose sums are stored.
         """
-        batch, sums = self._batch(progress, timeout_s)
+        batch, sums = self._batch(progress, timeout_s, stop)
         if not batch:
             return progress, 0
         last = batch[-1].epoch
@@ -43,7 +46,7 @@ class SourceSide:
         return after, len(batch)
 
     def _batch(
-        self, progress: Progress, timeout_s: float
+        self, progress: Progress, timeout_s: float, stop: threading.Event
     ) -> tuple[Sequence[EpochRows], list[tuple[int, SumKey, Fingerprint]]]:
         """Epochs that were read, and the sums that they alter; every epoch is summed up while it is read."""
         batch: list[EpochRows] = []
@@ -54,18 +57,23 @@ class SourceSide:
             if found is None:
                 break
             _require_stream(progress, found)
-            sums += [(found.epoch.number, key, value) for key, value in self._altered(found).items()]
+            altered = self._altered(found, stop)
+            if altered is None:
+                return [], []
+            sums += [(found.epoch.number, key, value) for key, value in altered.items()]
             batch.append(found)
             rows += found.epoch.rows
         return batch, sums
 
-    def _altered(self, one: EpochRows) -> dict[SumKey, Fingerprint]:
-        """The sums that an epoch alters, at their new values; the running sums are moved on.
+    def _altered(self, one: EpochRows, stop: threading.Event) -> dict[SumKey, Fingerprint] | None:
+        """The sums that an epoch alters, at their new values; the running sums are moved on. None when told to stop.
 
         What fails in the middle of an epoch is not stored: the next run begins with the sums that are.
         """
         altered: dict[SumKey, Fingerprint] = {}
         for kafka_partition, changes in one.changes:
+            if stop.is_set():
+                return None
             found = apply_changes(self._sums, kafka_partition, changes)
             self._sums.update(found)
             altered.update(found)

@@ -238,8 +238,8 @@ def test_whoever_crashes_wherever_the_lake_is_the_source_and_all_matches(
                 world.write(6, detail)
             else:
                 world.fingerprint(4, detail)
-        world.write(30)
-        world.fingerprint(30)
+        world.write(120)
+        world.fingerprint(120)
         assert world.lake_rows(KEYED) == Counter(world.keyed.values())
         assert world.lake_rows(LOOSE) == +world.loose
 
