@@ -17,7 +17,8 @@ from datafingerprint.adapters.server import Replica, Server
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import DecodeError, Unavailable
 
-_CHECKSUM_OCTETS = 4
+_STATUS_OCTETS, _CHECKSUM_OCTETS = 1, 4
+"""What stands in front of an event in its packet, and behind it."""
 
 
 def dump(
@@ -30,20 +31,20 @@ def dump(
         SourceError: the server does not have the position.
         DecodeError: a checksum is wrong.
     """
+    # Entered once: with an event for each row of a small transaction, entering it each time took a third of this.
     with translated(where):
         checksums = server.request_dump(connection, position, replica, where)
-    while True:
-        with translated(where):
+        while True:
             packet = connection._read_packet()  # type: ignore[no-untyped-call]  # noqa: SLF001 - the library has no name for it
-        octets = packet.get_all_data()
-        if packet.is_eof_packet():
-            raise Unavailable("the source ended the binlog dump", where=where)
-        yield _checked(octets[1:], where) if checksums else octets[1:]
+            octets = packet.get_all_data()
+            if packet.is_eof_packet():
+                raise Unavailable("the source ended the binlog dump", where=where)
+            yield _checked(octets, where) if checksums else octets[_STATUS_OCTETS:]
 
 
 def _checked(octets: bytes, where: str) -> bytes:
-    content, checksum = octets[:-_CHECKSUM_OCTETS], octets[-_CHECKSUM_OCTETS:]
-    if zlib.crc32(content) != int.from_bytes(checksum, "little"):
+    content = octets[_STATUS_OCTETS:-_CHECKSUM_OCTETS]
+    if zlib.crc32(content) != int.from_bytes(octets[-_CHECKSUM_OCTETS:], "little"):
         raise DecodeError(
             "a binlog event's checksum is wrong",
             where=where,
