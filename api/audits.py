@@ -74,7 +74,7 @@ def add_audits(app: FastAPI, store: Store, clock: Callable[[], float]) -> None:
 
     @app.delete("/v1/audits/{id}", tags=["audits"], summary="Cancel an audit", responses={**NOT_FOUND, **_CONFLICT})
     def cancel(id: AuditId) -> AuditAnswer:  # noqa: A002 - as above
-        """Ends an audit that waits or runs; a statement that runs on the source is let come to its end."""
+        """Ends an audit that waits or runs, within seconds; the statement at hand is ended on the source too."""
         with store.reading() as view:
             _found(view, id)
         is_cancelled = store.cancel_audit(id, clock())

@@ -106,11 +106,14 @@ class AuditSource:
             with translated(self._where):
                 dialect = Dialect.MARIADB if server.is_mariadb else Dialect.MYSQL
                 _limit(connection, dialect, self._audit.statement_s)
-                position = server.open_view(connection, tables, lambda: self._source.connect()[0], self._where)
+                position = server.open_view(connection, tables, self._another, self._where)
                 _set_up(connection)
-            yield SourceView(connection, dialect, position, self._where, fetch=self._audit.fetch)
+            yield SourceView(connection, dialect, position, self._where, self._another, fetch=self._audit.fetch)
         finally:
             connection.close()
+
+    def _another(self) -> pymysql.Connection:
+        return self._source.connect()[0]
 
 
 def _limit(connection: pymysql.Connection, dialect: Dialect, seconds: float) -> None:

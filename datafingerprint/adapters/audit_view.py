@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,6 +38,7 @@ class SourceView:
         dialect: Which server it is.
         position: Everything up to it is in the view, and nothing else.
         where: What errors name.
+        connect: Makes another connection to the same server.
         fetch: Whether rows are fetched and digested here.
     """
 
@@ -47,9 +48,11 @@ class SourceView:
         dialect: Dialect,
         position: SourcePosition,
         where: str,
+        connect: Callable[[], pymysql.Connection],
         *,
         fetch: bool = False,
     ) -> None:
+        self._connect = connect
         self._connection = connection
         self._dialect = dialect
         self._where = where
@@ -61,6 +64,16 @@ class SourceView:
     def age_s(self) -> float:
         """For how many seconds it has been open."""
         return time.monotonic() - self._opened
+
+    def abort(self) -> None:
+        """Ends the statement at hand, if there is one, from another thread; it raises `UnmeasuredError` there.
+
+        Raises:
+            Unavailable: the server is away.
+        """
+        with translated(self._where), self._connect() as killer, killer.cursor() as cursor:
+            number = self._connection.thread_id()  # type: ignore[no-untyped-call]
+            cursor.execute(f"KILL QUERY {number}")
 
     def rows(self, table: TableSchema) -> dict[str, int]:
         """The rows of every partition that has any.

@@ -6,6 +6,7 @@ import getpass
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from deploy.embedded.part import HOST, PartError, find_program
 from deploy.embedded.private import make_private
@@ -26,11 +27,22 @@ class MariaDB(Warehouse):
         """See `Warehouse`."""
         return "gtid_binlog_pos"
 
+    @property
+    def temporary(self) -> Path:
+        """For files of the moment: a server that starts removes those of others in the machine's own folder."""
+        return self.directory / "tmp"
+
+    def prepare(self) -> None:
+        """See `Warehouse`."""
+        make_private(self.temporary)
+        super().prepare()
+
     def command(self) -> list[str]:
         """See `Part`."""
         command = [
             find_program("mariadbd"),
             "--no-defaults",
+            f"--tmpdir={self.temporary}",
             f"--datadir={self.data}",
             f"--socket={self.socket}",
             f"--pid-file={self.directory / 'mariadb.pid'}",
@@ -81,10 +93,7 @@ class MariaDB(Warehouse):
             "--skip-name-resolve",
             f"--user={getpass.getuser()}",
         ]
-        # Two installations at once in containers that share a /tmp would remove each other's tables.
-        environment = {**os.environ, "TMPDIR": str(make_private(self.directory / "tmp"))}
-        done = subprocess.run(  # noqa: S603 - no input of others
-            command, capture_output=True, text=True, check=False, env=environment
-        )
+        environment = {**os.environ, "TMPDIR": str(self.temporary)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - no input of others
         if done.returncode != 0:
             raise PartError(f"mariadb-install-db failed: {(done.stderr or done.stdout).strip()}")

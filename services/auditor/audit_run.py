@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -159,7 +160,7 @@ class AuditRun:
             self._wait_while_busy(None)
             attempt += 1
             try:
-                with self._source.view(left) as view:
+                with self._source.view(left) as view, self._interruptible(view):
                     aligned = self._stream.at(view.position, left, self._halt)
                     self._require_going_on()
                     again, why = self._audit_in(view, aligned, left)
@@ -177,6 +178,15 @@ class AuditRun:
             if why:
                 self._log.info("the audit tries again", why=next(iter(why.values())))
             left = again
+
+    @contextmanager
+    def _interruptible(self, view: View) -> Iterator[None]:
+        """Lets whoever halts the audit end its statement too."""
+        self._halt.interrupt = view.abort  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            self._halt.interrupt = Halt.interrupt  # type: ignore[method-assign]
 
     def _audit_in(
         self, view: View, aligned: Aligned, tables: Sequence[TableSchema]
@@ -299,6 +309,7 @@ class AuditRun:
         self._record(table.table, found)
 
     def _record_undecided(self, table: str, partition: str | None, reason: str) -> None:
+        self._require_going_on()
         self._log.warning("inconclusive", table=table, partition=partition, why=reason)
         self._record(table, [Finding(table, partition, Outcome.INCONCLUSIVE, reason=reason)])
 

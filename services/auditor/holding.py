@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +12,20 @@ from datafingerprint.audits import HEARTBEAT_S, AuditStore
 from datafingerprint.errors import ConflictError, DataFingerprintError
 
 _LOOK_S = 0.2
+_INTERRUPT_AGAIN_S = 1.0
 
 
 class Halt(threading.Event):
-    """Set when an audit is to end: it was cancelled or taken over (`is_lost`), or the process is to stop."""
+    """Set when an audit is to end: it was cancelled or taken over (`is_lost`), or the process is to stop.
+
+    `interrupt` ends the statement at hand, which may have minutes to go.
+    """
 
     is_lost = False
+
+    @staticmethod
+    def interrupt() -> None:
+        """Nothing is at hand yet."""
 
 
 @contextmanager
@@ -31,6 +40,12 @@ def holding(
         while not ended.wait(_LOOK_S):
             if stop.is_set():
                 halt.set()
+            if halt.is_set():
+                # Again and again: one more statement may just have begun.
+                with contextlib.suppress(DataFingerprintError):
+                    halt.interrupt()
+                ended.wait(_INTERRUPT_AGAIN_S)
+                continue
             if time.monotonic() < next_at:
                 continue
             next_at = time.monotonic() + HEARTBEAT_S
@@ -39,7 +54,6 @@ def holding(
             except ConflictError:
                 halt.is_lost = True
                 halt.set()
-                return
             except DataFingerprintError:
                 continue  # a store that is away stops the audit itself, at its next finding
 

@@ -26,6 +26,9 @@ class View(Protocol):
     def age_s(self) -> float:
         """For how many seconds it has been open."""
 
+    def abort(self) -> None:
+        """Ends the statement at hand, from another thread; it raises `UnmeasuredError` there."""
+
     def rows(self, table: TableSchema) -> dict[str, int]:
         """The rows of every partition that has any."""
 

@@ -265,6 +265,27 @@ def test_ranges_of_any_fit_key_add_up_to_the_whole(flow: Any) -> None:  # noqa: 
         administer(flow.stack.blueprint.warehouse, "SET SESSION sql_log_bin = 0", f"DROP DATABASE IF EXISTS {schema}")
 
 
+def test_a_statement_that_runs_is_ended_from_another_thread(flow: Any) -> None:  # noqa: ANN401 - as above
+    tables = [one for one in BinlogSource(flow.settings).tables() if one.name == "notes"]
+    with AuditSource(flow.settings).view(tables) as view:
+        told: list[Exception | None] = []
+
+        def ask() -> None:
+            try:
+                # Rows without end, as far as anybody will wait.
+                numbers = "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+                view._all(f"{numbers} SELECT COUNT(*) FROM n a, n b, n c, n d WHERE a.i + b.i * c.i <> d.i - 7")
+                told.append(None)
+            except UnmeasuredError as error:
+                told.append(error)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        await_condition(lambda: bool(view.abort() or told), timeout_s=60, pause_s=0.5)
+        asking.join(60)
+    assert "ended the statement" in str(told[0])
+
+
 def cut(view: Any, table: Any, partition: str, rows: int) -> Iterator[KeyRange]:  # noqa: ANN401 - a view, a table
     after = None
     while True:

@@ -47,6 +47,9 @@ class MemoryView:
     position: SourcePosition = POSITION
     age_s: float = 0.0
 
+    def abort(self) -> None:
+        self.source.aborted.set()
+
     def rows(self, table: TableSchema) -> dict[str, int]:
         self.source.asked.append(("rows", table.name, None))
         return dict(self.source.tables[table.table])
@@ -81,6 +84,7 @@ class MemorySource:
     refusal: Exception | None = None
     asked: list[tuple[str, str, tuple[str, ...] | None]] = field(default_factory=list)
     views: int = 0
+    aborted: threading.Event = field(default_factory=threading.Event)
 
     def preflight(self, _tables: Sequence[TableSchema], _stream: Sequence[SourcePosition]) -> None:
         if self.refusal is not None:
@@ -298,6 +302,19 @@ def test_an_audit_that_is_cancelled_ends_with_the_statement_at_hand(make: Callab
     world = make({GAMES: {"n=1": 9, "n=2": 8}}, range_rows=10)
     world.watch = lambda seen: None if seen.paused else world.store.cancel_audit(seen.number, 1.0) and None
     assert list(world.audit(Scope(GAMES))) == ["n=1"]
+    assert world.last.state is AuditState.CANCELLED
+
+
+def test_a_long_statement_is_ended_when_the_audit_is(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 9, "n=2": 8}}, range_rows=10)
+
+    def take_long(_: MemoryView, __: Sequence[str] | None) -> None:
+        world.stop.set()
+        assert world.source.aborted.wait(30)
+        raise UnmeasuredError("the source ended the statement", where="db")
+
+    world.source.before_sums = take_long
+    assert world.audit(Scope(GAMES)) == {}
     assert world.last.state is AuditState.CANCELLED
 
 
