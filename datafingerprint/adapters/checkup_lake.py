@@ -118,7 +118,9 @@ class LakeCheckup:
                 remedy = "give [lake] another path and catalog, or [kafka] the prefix that the lake was written from"
                 yield CATALOG.problem("tables", f"{name} belongs to stream {stamp.stream_id}, not {stream_id}", remedy)
         if not wrong:
-            yield CATALOG.ok("tables", f"{there} of {len(definitions)} tables are there, as the stream defines them")
+            yield CATALOG.ok(
+                "tables", f"{there} of {len(definitions)} tables are there, split as the stream splits them"
+            )
 
 
 def _missing_file(url: str) -> str:

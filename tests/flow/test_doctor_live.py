@@ -64,7 +64,7 @@ def test_of_a_system_that_works_it_finds_no_problem_and_disturbs_nobody(flow: An
     assert {one["part"] for one in found} == {"source", "broker", "bucket", "catalog", "state store"}
     # One broker can hold one copy; nothing else is to be said of the embedded parts.
     assert [one["check"] for one in found if one["severity"] != "ok"] == ["copies"]
-    assert {"2 of 2 tables are there, as the stream defines them"} == {
+    assert {"2 of 2 tables are there, split as the stream splits them"} == {
         one["said"] for one in found if (one["part"], one["check"]) == ("catalog", "tables")
     }
     flow.sql(f"DELETE FROM {flow.schema}.notes")
