@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import weakref
 from collections.abc import Iterator
 from typing import IO
 
@@ -27,6 +28,12 @@ def _translated(directory: str) -> Iterator[None]:
             where=directory,
             remedy="make room there, or set [scratch] directory to a disk that has more",
         ) from error
+
+
+def _close(file: IO[bytes]) -> None:
+    # What is left in the buffer may not fit on the disk any more; it is not wanted either.
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 class TemporaryScratch:
@@ -55,6 +62,8 @@ class TemporaryScratchFile:
         self._directory = directory
         self._end = 0
         self._is_at_end = True
+        # Also when whoever held it failed before: at once, not when Python comes to think of it.
+        self._closing = weakref.finalize(self, _close, file)
 
     def append(self, octets: bytes | pa.Buffer) -> int:
         """See `scratch.ScratchFile.append`."""
@@ -83,6 +92,4 @@ class TemporaryScratchFile:
 
     def close(self) -> None:
         """See `scratch.ScratchFile.close`."""
-        # What is left in the buffer may not fit on the disk any more; it is not wanted either.
-        with contextlib.suppress(OSError):
-            self._file.close()
+        self._closing()

@@ -101,12 +101,14 @@ class LakeWriter:
         self._log.info("writing", epoch=last.epoch if last else 0)
         pending = _Pending()
         with ThreadPoolExecutor(COMMITS_AT_ONCE, thread_name_prefix="commit") as pool:
-            while not stop.is_set():
-                if self._collect(pending, stop) and self._is_due(pending):
-                    self._flush(pending, pool)
-                    pending.close()
-                    pending = _Pending()
-        pending.close()
+            try:
+                while not stop.is_set():
+                    if self._collect(pending, stop) and self._is_due(pending):
+                        self._flush(pending, pool)
+                        pending.close()
+                        pending = _Pending()
+            finally:
+                pending.close()
 
     def _collect(self, pending: _Pending, stop: threading.Event) -> bool:
         """Takes the next epoch, if there is one; False when it was told to stop in the middle of it."""
