@@ -165,6 +165,21 @@ def test_a_temporal_column_in_an_old_format_is_refused_by_name(
         BinlogSource(stack_settings).tables()
 
 
+def test_a_table_that_was_altered_since_it_was_looked_at_is_not_read(
+    source: pymysql.Connection, stack_settings: Settings
+) -> None:
+    execute(source, "CREATE TABLE words (id INT PRIMARY KEY, w VARCHAR(9) CHARACTER SET latin1)")
+    execute(source, "INSERT INTO words VALUES (1, 'é')")
+    reader = BinlogSource(stack_settings)
+    before = reader.tables()
+    execute(source, "ALTER TABLE words MODIFY w VARCHAR(9) CHARACTER SET utf8mb4")
+    with pytest.raises(Unavailable, match=r"\.words was altered before it could be read"):
+        snapshot_of(reader, before)
+    _, found = snapshot_of(reader, reader.tables())
+    ((rows),) = found.values()
+    assert rows.to_pylist() == [{"id": 1, "w": "é"}]
+
+
 def test_settings_of_a_table_that_does_not_exist_are_refused(
     source: pymysql.Connection, stack_settings: Settings
 ) -> None:
