@@ -9,9 +9,9 @@ gives it back: where two codes have one character, or a code has none, the value
 from __future__ import annotations
 
 from datafingerprint.charsets.decoding import texts
-from datafingerprint.charsets.tables import IN_CODE_UNITS, TABLES, UTF8, table_of
+from datafingerprint.charsets.tables import IN_CODE_UNITS, TABLES, UTF8, charset_of, table_of
 
 KNOWN = UTF8 | IN_CODE_UNITS.keys() | TABLES
 """Every character set whose texts can be carried."""
 
-__all__ = ["IN_CODE_UNITS", "KNOWN", "TABLES", "UTF8", "table_of", "texts"]
+__all__ = ["IN_CODE_UNITS", "KNOWN", "TABLES", "UTF8", "charset_of", "table_of", "texts"]

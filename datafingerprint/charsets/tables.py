@@ -28,6 +28,19 @@ TABLES = frozenset(
 """Those of one octet, then those of up to four."""
 
 
+def charset_of(collation: int) -> str:
+    """The character set of a collation, by the servers' number of it; empty when it is not known."""
+    return _collations().get(collation, "")
+
+
+@lru_cache
+def _collations() -> dict[int, str]:
+    runs = json.loads(files("datafingerprint.charsets").joinpath("collations.json").read_text(encoding="utf-8"))
+    return {
+        number: charset for charset, found in runs.items() for first, last in found for number in range(first, last + 1)
+    }
+
+
 @lru_cache(maxsize=len(TABLES))
 def table_of(charset: str) -> dict[bytes, str]:
     """The character of every code; a file holds, for the first code of each run, the characters of the run."""

@@ -54,6 +54,28 @@ def read_gb18030(cursor: Any) -> Iterator[tuple[str, bytes, str]]:  # noqa: ANN4
             yield block, bytes.fromhex(octets), bytes.fromhex(again).decode()
 
 
+def read_collations(cursor: Any) -> dict[int, str]:  # noqa: ANN401 - a pymysql cursor
+    """The character set of every collation that has a number."""
+    cursor.execute("SELECT VERSION()")
+    if "mariadb" in str(cursor.fetchall()).lower():
+        cursor.execute("SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY")
+    else:
+        cursor.execute("SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS")
+    return {int(number): str(charset) for number, charset in cursor.fetchall() if number}
+
+
+def spans(collations: dict[int, str]) -> dict[str, list[list[int]]]:
+    """As the file holds them: for each character set the first and last number of each run."""
+    found: dict[str, list[list[int]]] = {}
+    for number in sorted(collations):
+        of_one = found.setdefault(collations[number], [])
+        if of_one and of_one[-1][1] == number - 1:
+            of_one[-1][1] = number
+        else:
+            of_one.append([number, number])
+    return dict(sorted(found.items()))
+
+
 def runs(table: dict[bytes, str]) -> dict[str, str]:
     """As a file holds a table: for the first code of each run of consecutive ones, the characters of the run."""
     found: dict[str, str] = {}

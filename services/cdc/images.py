@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, TableSchema
-from services.cdc.log_types import agrees, extent
+from services.cdc.log_types import agrees, extent, in_same_charset
 from services.cdc.table_map import LoggedColumn, TableMap
 from services.cdc.values import Cut, Integers, Octets, decoded, little, windows
 
@@ -63,6 +63,8 @@ def _field(table: TableSchema, column: Column | None, logged: LoggedColumn, wher
     found = extent(logged)
     if column is not None and (found is None or not agrees(column, logged)):
         raise _changed(table, where, f"column {column.name} is no longer a {column.type}")
+    if column is not None and not in_same_charset(column, logged):
+        raise _changed(table, where, f"column {column.name} is no longer stored in {column.charset}")
     if found is None:
         raise _changed(table, where, f"column {logged.name} is of a type that is not known, {logged.type}")
     return Field(column, logged, found.width, found.prefix)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from datafingerprint.charsets import charset_of
 from datafingerprint.schema import Column, Kind
 from services.cdc.table_map import LoggedColumn
 
@@ -22,6 +23,7 @@ INTEGER_OCTETS = {TINY: 1, SHORT: 2, INT24: 3, LONG: 4, LONGLONG: 8}
 _WIDTHS = {**INTEGER_OCTETS, FLOAT: 4, DOUBLE: 8, DATE: 3, YEAR: 1}
 _WITH_FRACTION = {TIMESTAMP2: 4, DATETIME2: 5, TIME2: 3}
 _ONE_OCTET_LENGTH_MAX = 255
+_SAME_CHARSET = {"utf8", "utf8mb3"}
 _UUID_OCTETS, _INET4_OCTETS = 16, 4
 DECIMAL_OCTETS = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 """Bytes of a group of so many digits in a packed DECIMAL; a whole group has nine digits in four bytes."""
@@ -84,6 +86,12 @@ def agrees(column: Column, logged: LoggedColumn) -> bool:
     if column.kind in _STRINGS:
         return _is_string(column, logged)
     return logged.type == _code(column) and _MEASURES.get(column.kind, _anything)(column, logged)
+
+
+def in_same_charset(column: Column, logged: LoggedColumn) -> bool:
+    """Whether the log says that a text is stored in the character set of its definition, or does not say which."""
+    found = charset_of(logged.collation) if column.charset else ""
+    return found in ("", column.charset) or {found, column.charset} == _SAME_CHARSET
 
 
 def _is_string(column: Column, logged: LoggedColumn) -> bool:

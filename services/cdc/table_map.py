@@ -13,7 +13,8 @@ from services.cdc.binlog import Cursor, Event
 class LoggedColumn:
     """A column as the table map describes it: name, type code, the type's metadata, signedness, labels.
 
-    Labels are those of an ENUM or SET, in the column's character set; other types have none.
+    Labels are those of an ENUM or SET, in the column's character set; other types have none. The collation is the
+    server's number of it, 0 where the log does not say.
     """
 
     name: str
@@ -21,6 +22,7 @@ class LoggedColumn:
     metadata: int
     unsigned: bool
     labels: tuple[bytes, ...] = ()
+    collation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,12 @@ _METADATA_OCTETS = {
 }
 _NUMERIC = frozenset({1, 2, 3, 4, 5, 8, 9, 246, 13})
 _SIGNEDNESS, _COLUMN_NAME, _SET_LABELS, _ENUM_LABELS = 1, 4, 5, 6
+_TEXTS_COLLATION, _TEXTS_COLLATIONS, _LABELS_COLLATION, _LABELS_COLLATIONS = 2, 3, 10, 11
 _STRING, _ENUM, _SET = 254, 247, 248
+_GEOMETRY = 255
+_TEXTS = frozenset({15, 140, 141, 242, 252, 253, _STRING})
+"""Types of columns whose collations are logged: VARCHAR, BLOB, VAR_STRING and STRING, octets among them, MariaDB's
+compressed ones and MySQL's VECTOR. MariaDB counts a GEOMETRY among them, and MySQL does not."""
 
 _KEPT = 256
 """Table maps that are kept: the same one stands before the rows of every transaction."""
@@ -83,7 +90,8 @@ def _parsed(octets: bytes) -> TableMap:
     names = _names(Cursor(options[_COLUMN_NAME]))
     unsigned = _signedness(types, options.get(_SIGNEDNESS, b""))
     labels = _labels(types, metadata, options)
-    described = zip(names, types, metadata, unsigned, labels, strict=True)
+    collations = _collations(types, metadata, options)
+    described = zip(names, types, metadata, unsigned, labels, collations, strict=True)
     columns = tuple(LoggedColumn(*column) for column in described)
     return TableMap(table_id, schema, name, columns)
 
@@ -117,6 +125,48 @@ def _labels(types: bytes, metadata: list[int], options: dict[int, bytes]) -> lis
         count = cursor.lenenc() if cursor and cursor.left else 0
         labels.append(tuple(cursor.take(cursor.lenenc()) for _ in range(count)) if cursor else ())
     return labels
+
+
+def _collations(types: bytes, metadata: list[int], options: dict[int, bytes]) -> list[int]:
+    """The collation of each column; the log counts texts and octets by themselves, and ENUM and SET."""
+    is_label = [kind == _STRING and about & 0xFF in (_ENUM, _SET) for kind, about in zip(types, metadata, strict=True)]
+    is_text = [kind in _TEXTS and not label for kind, label in zip(types, is_label, strict=True)]
+    common, each = options.get(_TEXTS_COLLATION), options.get(_TEXTS_COLLATIONS)
+    if _GEOMETRY in types:
+        # Only where every column is listed does their number tell which server counted.
+        common = None
+        if each is not None and len(_lenencs(Cursor(each))) > sum(is_text):
+            is_text = [text or kind == _GEOMETRY for kind, text in zip(types, is_text, strict=True)]
+    texts = iter(_of_each(sum(is_text), common, each))
+    labels = iter(_of_each(sum(is_label), options.get(_LABELS_COLLATION), options.get(_LABELS_COLLATIONS)))
+    return [
+        next(texts) if text else next(labels) if label else 0 for text, label in zip(is_text, is_label, strict=True)
+    ]
+
+
+def _lenencs(cursor: Cursor) -> list[int]:
+    found = []
+    while cursor.left:
+        found.append(cursor.lenenc())
+    return found
+
+
+def _of_each(count: int, common: bytes | None, each: bytes | None) -> list[int]:
+    """Either all of them, or the most frequent one and those that differ from it; 0 where they are not so many."""
+    unknown = [0] * count
+    if each is not None:
+        found = _lenencs(Cursor(each))
+        return found if len(found) == count else unknown
+    if common is None:
+        return unknown
+    cursor = Cursor(common)
+    found = [cursor.lenenc()] * count
+    while cursor.left:
+        index, collation = cursor.lenenc(), cursor.lenenc()
+        if index >= count:
+            return unknown
+        found[index] = collation
+    return found
 
 
 def _signedness(types: bytes, bits: bytes) -> list[bool]:

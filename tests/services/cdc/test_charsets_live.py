@@ -11,13 +11,13 @@ import pytest
 from pymysql.cursors import Cursor
 
 from datafingerprint.adapters.mysql_source import BinlogSource
-from datafingerprint.charsets import IN_CODE_UNITS, KNOWN, TABLES, table_of, texts
+from datafingerprint.charsets import IN_CODE_UNITS, KNOWN, TABLES, charset_of, table_of, texts
 from datafingerprint.config import Settings
 from datafingerprint.errors import DecodeError, SourceError
-from deploy.charset_tables.reading import fill_codes, read_gb18030, read_table
+from deploy.charset_tables.reading import fill_codes, read_collations, read_gb18030, read_table
 from tests.fuzz.documents import text
 from tests.fuzz.running import compare
-from tests.services.cdc.following import changes_between, execute, position_of, snapshot_of
+from tests.services.cdc.following import changes_between, committed_between, execute, position_of, snapshot_of
 
 pytestmark = pytest.mark.live
 
@@ -147,6 +147,58 @@ def columns_of(charset: str, chooser: random.Random) -> dict[str, tuple[str, Cal
             ("s", f"SET({quoted})", lambda: text(",".join(one for one in labels if chooser.random() < 0.3))),
         )
     }
+
+
+OF_ALL_KINDS = {
+    "both": "i INT, d DOUBLE, b BINARY(3), vb VARBINARY(9), y BLOB, n DECIMAL(9), m DATETIME(3), t BIT(3)",
+    "mysql": "j JSON, v VECTOR(3)",
+    "mariadb": "u UUID, a INET6, z TEXT COMPRESSED, k VARCHAR(9) COMPRESSED CHARACTER SET greek",
+}
+
+
+@pytest.mark.parametrize(("usual", "more"), [("utf8mb4", ""), ("latin1", ""), ("latin1", "g GEOMETRY, ")])
+def test_the_log_names_the_character_set_of_every_column(
+    source: pymysql.Connection, reader: BinlogSource, usual: str, more: str, request: pytest.FixtureRequest
+) -> None:
+    """Columns of all kinds stand between texts and labels in many character sets, which differ now and then."""
+    others = f"{more}{OF_ALL_KINDS['both']}, {OF_ALL_KINDS[request.config.getoption('--source')]}".split(", ")
+    charsets = ["cp1251", usual, "utf8mb4", "gbk", usual, "utf16", usual]
+    words = ("VARCHAR(9)", "CHAR(9)", "TEXT", "ENUM(%s)", "SET(%s)")
+    texts_between = [
+        f"{one}, c{number} {words[number % 5]} CHARACTER SET {charset}"
+        for number, (one, charset) in enumerate(zip(others, charsets * 9, strict=False))
+    ]
+    described = ", ".join(texts_between).replace("%s", "'x', 'y'")
+    execute(source, f"CREATE TABLE kinds (id INT PRIMARY KEY, {described}) CHARACTER SET {usual}")
+    (table,) = reader.tables()
+    start = position_of(source)
+    execute(source, "INSERT INTO kinds (id, c0) VALUES (1, 'x')")
+    (committed,) = committed_between(reader, start, position_of(source), [table.table])
+    logged = next(iter(committed.rows)).table_map.columns
+    found = {one.name: charset_of(one.collation) for one in logged}
+    told = {column.name: column.charset for column in table.columns if column.charset}
+    assert len(set(told.values())) > 3
+    # Where only exceptions from the most frequent collation are logged, a GEOMETRY makes their places unsure.
+    assert {name: found[name] or (charset if more else "") for name, charset in told.items()} == told
+
+
+def test_every_collation_of_the_server_is_known(source: pymysql.Connection) -> None:
+    with source.cursor() as cursor:
+        found = read_collations(cursor)
+    assert len(found) > 250
+    assert {number: charset_of(number) for number in found} == found
+
+
+def test_rows_in_another_character_set_than_the_definitions_stop_capture(
+    source: pymysql.Connection, reader: BinlogSource
+) -> None:
+    execute(source, "CREATE TABLE words (id INT PRIMARY KEY, w VARCHAR(9) CHARACTER SET latin1)")
+    (table,) = reader.tables()
+    execute(source, "ALTER TABLE words MODIFY w VARCHAR(9) CHARACTER SET cp1251")
+    start = position_of(source)
+    execute(source, "INSERT INTO words VALUES (1, 'я')")
+    with pytest.raises(DecodeError, match="column w is no longer stored in latin1"):
+        changes_between(reader, start, position_of(source), [table])
 
 
 NO_CHARACTER = {"cp1251": "98", "gbk": "a2ab", "cp932": "8790", "geostd8": "41ff", "ujis": "8fa2b7", "sjis": "5c"}
