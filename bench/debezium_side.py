@@ -93,7 +93,8 @@ class DebeziumSide:
         command = [*end_with_parent("KILL"), str(ENVIRONMENT / "bin" / "python"), str(PROGRAM), str(points)]
         asked = {"properties": self._properties(backlog, place), "rows": rows, "every_record": False}
         with (place / "log").open("ab") as log:
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            # There, because the package makes a folder of logs where it runs.
+            child = subprocess.Popen(command, cwd=place, stdin=subprocess.PIPE, stdout=log, stderr=log)
         if child.stdin is None:
             raise RuntimeError("no pipe to the engine")
         child.stdin.write(json.dumps(asked).encode())
