@@ -109,10 +109,11 @@ class SortedRuns:
             if pool is None or not pool.num_rows:
                 return
             order = np.asarray(self._order(pool).to_numpy(), dtype=np.int64)
-            pool, origin = pool.take(pa.array(order)), origin[order]
+            origin = origin[order]
             end = self._safe(cursors, origin)
-            yield pool.slice(0, end)
-            pool, origin = pool.slice(end), origin[end:]
+            # Not slices of one table: what goes out would hold on to what stays.
+            yield pool.take(pa.array(order[:end]))
+            pool, origin = pool.take(pa.array(order[end:])), origin[end:]
 
     def _topped_up(
         self, cursors: list[_Cursor], pool: pa.Table | None, origin: Numbers
