@@ -57,6 +57,7 @@ class Assembler:
         self._gtids = parse_gtids(position.gtid)
         self._is_watched = is_watched
         self._tables: dict[int, TableMap] = {}
+        self._followed: dict[int, bool] = {}
         self._open: _Open | None = None
 
     @property
@@ -81,6 +82,7 @@ class Assembler:
             file, offset = binlog.parse_rotate(event)
             self._position = SourcePosition(self._position.gtid, file, offset)
             self._tables.clear()
+            self._followed.clear()
             return None
         if event.type in binlog.GTIDS:
             self._begin(event)
@@ -122,7 +124,7 @@ class Assembler:
         table_map = self._tables.get(images.table_id)
         if table_map is None:
             raise self._refusal("rows of a table that no table map describes", event)
-        if not self._is_watched(table_map.table):
+        if not self._is_followed(table_map):
             return
         if not images.is_full:
             raise DecodeError(
@@ -132,6 +134,13 @@ class Assembler:
                 "then capture again under another prefix",
             )
         opened.rows.append(LoggedRows(table_map, _op(event.type), images.octets))
+
+    def _is_followed(self, table_map: TableMap) -> bool:
+        """Whether a table's rows are; asked once for each number, which another table of the name does not have."""
+        known = self._followed.get(table_map.table_id)
+        if known is None:
+            known = self._followed[table_map.table_id] = self._is_watched(table_map.table)
+        return known
 
     def _statement(self, event: Event, opened: _Open) -> Committed | None:
         query = binlog.parse_query(event)
@@ -147,6 +156,8 @@ class Assembler:
             return None
         if statement.meaning is Meaning.UNKNOWN:
             raise self._refusal("a statement that is not known to leave the rows as they are", event)
+        if statement.meaning in (Meaning.TABLES, Meaning.DROP_SCHEMA):
+            self._followed.clear()
         is_told = self._is_told(statement)
         if statement.meaning is Meaning.TABLES and opened.begun and (opened.rows.length or is_told):
             raise self._refusal("a table is defined in the middle of a transaction", event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pymysql
@@ -11,8 +12,11 @@ from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import DecodeError, SourceError
+from datafingerprint.gtid import has_reached
 from datafingerprint.schema import TableSchema
 from deploy.embedded.stack import EmbeddedStack
+from services.cdc.binlog import parse_event
+from services.cdc.transactions import Assembler
 from tests.datafingerprint.drawn import Row
 from tests.services.cdc.following import changes_between, committed_between, execute, position_of, snapshot_of
 
@@ -358,3 +362,22 @@ def test_tagged_gtids_are_followed_and_resumed_from(
     execute(session, "SET SESSION gtid_next = 'AUTOMATIC'", "DELETE FROM b")
     found, _ = changes_between(reader, middle, position_of(session), tables)
     assert {name.rpartition(".")[2]: part.rows.num_rows for name, part in found.items()} == {"a": 1, "b": 1}
+
+
+def test_whether_a_table_is_watched_is_asked_once_until_a_statement_is_about_tables(
+    session: pymysql.Connection, reader: BinlogSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    """The answer may cost a look at the whole dictionary, and sequences on MariaDB have rows in the log too."""
+    assert tables
+    for number in range(3):
+        execute(session, f"INSERT INTO a VALUES ({number}, 'x')")
+    execute(session, "CREATE TABLE more (id INT)", "INSERT INTO a VALUES (9, 'x')", "DELETE FROM a")
+    asked: list[str] = []
+    assembler = Assembler(begun, lambda table: bool(asked.append(table)))
+    end = position_of(session)
+    with contextlib.closing(reader.events(begun)) as events:  # type: ignore[type-var] - a generator
+        for octets in events:
+            assembler.feed(parse_event(octets, "the test"))
+            if has_reached(assembler.position.gtid, end.gtid):
+                break
+    assert [table.rpartition(".")[2] for table in asked] == ["a", "more", "more", "a"]
