@@ -190,8 +190,14 @@ class Scanner:
         settings = self._settings(scan.engine)
         dialect = LAKE_ENGINES[settings.kind or scan.engine]
 
+        stored, stored_at = "", self.clock()
+
         def progress(text: str) -> None:
-            self.store.tell(scan.number, text)
+            nonlocal stored, stored_at
+            # Twice a second would be many writes beside the fingerprinter's; silence would look like death.
+            if text != stored or self.clock() - stored_at > LEASE_S / 6:
+                stored, stored_at = text, self.clock()
+                self.store.tell(scan.number, text)
             tell(text)
 
         try:

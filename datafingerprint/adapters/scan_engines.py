@@ -19,6 +19,9 @@ from datafingerprint.scans import ScanEngine
 
 USUAL_PORTS = {"trino": 8080, "presto": 8080, "redshift": 5439}
 DRIVERS = {"trino": "trino", "presto": "prestodb", "spark": "pyspark.sql", "redshift": "redshift_connector"}
+AWAY = frozenset({"TrinoConnectionError", "Http502Error", "Http503Error", "Http504Error"})
+"""Errors of the drivers' own that mean a server that is away."""
+
 SOURCE = "datafingerprint"
 """What the engines' own lists of queries show as their origin."""
 
@@ -124,7 +127,7 @@ class ClientEngine:
     def _translated(self, error: Exception) -> DataFingerprintError | None:
         said = first_line(error)
         module = type(error).__module__.split(".")[0]
-        if module in ("requests", "urllib3") or isinstance(error, OSError):
+        if module in ("requests", "urllib3") or isinstance(error, OSError) or type(error).__name__ in AWAY:
             where = f"{self._settings.host}:{self._settings.port}"
             return Unavailable(f"engine {self._name} cannot be reached ({said[:120]})", where=where)
         if module == self._driver.__name__.split(".")[0]:
