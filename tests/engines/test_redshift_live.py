@@ -28,7 +28,11 @@ from tests.engines import redshift_stand_in
 from tests.engines.asking import lake_rows, rendered_columns
 from tests.engines.conftest import Warehouse
 
-pytestmark = pytest.mark.engines
+pytestmark = [
+    pytest.mark.engines,
+    # The clients of Presto and Spark leave sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 TABLES = ("every_type", "instants", "by_moment", "copies", "empty", "plain")
 

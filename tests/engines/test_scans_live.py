@@ -22,7 +22,11 @@ from services.scanner.__main__ import run
 from tests.engines.asking import Engine
 from tests.engines.conftest import Warehouse
 
-pytestmark = pytest.mark.engines
+pytestmark = [
+    pytest.mark.engines,
+    # The clients of Presto and Spark leave sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 LONG = "SELECT count(*) FROM TABLE(sequence(1, 1000000000)) a WHERE random() > 2"
 

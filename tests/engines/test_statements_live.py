@@ -12,7 +12,11 @@ from tests.engines.asking import Engine, lake_rows, rendered_columns
 from tests.engines.conftest import Warehouse, settle
 from tests.engines.rows import MILLION
 
-pytestmark = pytest.mark.engines
+pytestmark = [
+    pytest.mark.engines,
+    # The clients of Presto and Spark leave sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 NAMES = ("duckdb", "trino", "presto", "spark")
 TABLES = ("every_type", "instants", "by_text", "by_moment", "copies", "empty", "plain", "million")

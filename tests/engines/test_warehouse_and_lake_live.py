@@ -15,7 +15,11 @@ from datafingerprint.sql.mysql import Dialect
 from tests.engines.asking import Engine
 from tests.engines.conftest import Warehouse
 
-pytestmark = pytest.mark.engines
+pytestmark = [
+    pytest.mark.engines,
+    # The clients of Presto and Spark leave sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def compared(engine: Engine, table: TableSchema, server: str, partition: str | None = None) -> list[list[object]]:
