@@ -51,7 +51,9 @@ class DuckDB(LakeDialect):
 
     def literal(self, text: str) -> str:
         """See `LakeDialect`."""
-        return duckdb.literal(text)
+        # A statement ends at a character 0.
+        parts = " || chr(0) || ".join(duckdb.literal(part) for part in text.split("\0"))
+        return f"({parts})" if "\0" in text else parts
 
     def relation(self, table: TableSchema, place: Place) -> str:
         """See `LakeDialect`."""

@@ -135,3 +135,8 @@ def test_a_table_without_files_has_no_partition() -> None:
     with duckdb.connect() as connection:
         statement = lake.sums_by_partition(DuckDB(), table, partitioning(table), Place())
         assert connection.execute(statement).fetchall() == []
+
+
+def test_a_partition_named_by_a_character_0_is_asked_for_in_duckdb() -> None:
+    with duckdb.connect() as connection:
+        assert connection.execute(f"SELECT {DuckDB().literal(chr(0))} = chr(0)").fetchall() == [(True,)]
