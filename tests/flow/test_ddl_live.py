@@ -36,12 +36,42 @@ class Writer(threading.Thread):
         with contextlib.closing(connection), connection.cursor() as cursor:
             while not self.ended.wait(0.005):
                 number += 1
-                with contextlib.suppress(pymysql.err.ProgrammingError):  # no such table
-                    cursor.execute(f"INSERT INTO {self._table} (player_id, league_id) VALUES ({number}, {number % 3})")
-                    cursor.execute(f"UPDATE {self._table} SET league_id = league_id + 1 WHERE player_id < 130")
-                    cursor.execute(f"DELETE FROM {self._table} WHERE player_id = {number - 20}")
+                try:
+                    self._write(cursor, number)
+                except pymysql.err.ProgrammingError:  # no such table
+                    connection.rollback()
+                except pymysql.err.OperationalError as error:
+                    if not is_deadlock(error):
+                        raise
+                    connection.rollback()
+                else:
+                    connection.commit()
                     self.written += 1
-                connection.commit()
+
+    def _write(self, cursor: pymysql.cursors.Cursor, number: int) -> None:
+        cursor.execute(f"INSERT INTO {self._table} (player_id, league_id) VALUES ({number}, {number % 3})")
+        cursor.execute(f"UPDATE {self._table} SET league_id = league_id + 1 WHERE player_id < 130")
+        cursor.execute(f"DELETE FROM {self._table} WHERE player_id = {number - 20}")
+
+
+def is_deadlock(error: pymysql.err.OperationalError) -> bool:
+    """Whether the server chose a transaction as the victim: any program would try it again."""
+    return bool(error.args) and error.args[0] == pymysql.constants.ER.LOCK_DEADLOCK
+
+
+def insist(flow: Any, statement: str) -> None:  # noqa: ANN401 - as above
+    """Runs a statement that may meet the writer in a deadlock, until it was not the victim."""
+
+    def is_done() -> bool:
+        try:
+            flow.sql(statement)
+        except pymysql.err.OperationalError as error:
+            if not is_deadlock(error):
+                raise
+            return False
+        return True
+
+    assert await_condition(is_done, timeout_s=60)
 
 
 @contextlib.contextmanager
@@ -209,7 +239,7 @@ def test_a_table_that_another_took_the_name_of_is_read_again(flow: Any) -> None:
     with writing(flow) as writer:
         await_writes(writer)
         for statement in ONLINE_CHANGE:
-            flow.sql(statement.format(new=f"{schema}._players_new", old=f"{schema}.players"))
+            insist(flow, statement.format(new=f"{schema}._players_new", old=f"{schema}.players"))
         flow.sql(f"RENAME TABLE {schema}.players TO {schema}._players_old, {schema}._players_new TO {schema}.players")
         strike(flow, "cdc")
         await_writes(writer)
