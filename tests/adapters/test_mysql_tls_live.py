@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +95,7 @@ def used(settings: Settings) -> None:
         assert step.rows.num_rows == 2
         with contextlib.closing(source.events(snapshot.position)) as events:
             assert next(events)
-    with AuditSource(settings).view(table, threading.Event()) as view:
+    with AuditSource(settings).view([table]) as view:
         assert view.count(table, None) == 2
     generator = MysqlWarehouse(settings.source, "ootp")
     generator.connect()

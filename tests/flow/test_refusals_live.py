@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,8 @@ from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from datafingerprint import wire
-from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
+from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog, _Ranges
+from datafingerprint.changes import Changes
 from datafingerprint.epochs import Epoch, OffsetRange
 from datafingerprint.ports import EpochDraft
 from deploy.embedded.waiting import await_condition
@@ -150,16 +151,16 @@ class GarbageLog(KafkaEpochLog):
 
     place = ""
 
-    def _send_changes(self, producer: KafkaProducer, draft: EpochDraft) -> dict[str, dict[int, OffsetRange]]:
-        definitions = self.definitions()
-        table, version = next((name, one) for name, one in (draft.versions or {}).items() if name.endswith("players"))
-        topic = self._topics.of(definitions[version])
-        headers = [(wire.HEADER_EPOCH, str(draft.number).encode()), (wire.HEADER_SCHEMA, str(version).encode())]
+    def _send_changes(self, producer: KafkaProducer, number: int, parts: Sequence[Changes]) -> _Ranges:
+        assert not parts
+        version, table = next((version, one) for version, one in self.definitions().items() if one.name == "players")
+        topic = self._topics.of(table)
+        headers = [(wire.HEADER_EPOCH, str(number).encode()), (wire.HEADER_SCHEMA, str(version).encode())]
         sent = producer.send(topic, b"no record batch", partition=0, headers=headers)
         producer.flush(timeout=WITHIN_S)
         offset = sent.get(timeout=WITHIN_S).offset
         self.place = f"{topic}:0:{offset}"
-        return {table: {0: OffsetRange(offset, offset + 1, 1, 1)}}
+        return _Ranges({table.table: {0: OffsetRange(offset, offset + 1, 1, 1)}})
 
 
 def following(last: Epoch) -> EpochDraft:
