@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,9 @@ def connect(catalog_url: str, warehouse: str, where: str, properties: dict[str, 
     io = f"{LakeFileIO.__module__}.{LakeFileIO.__qualname__}"
     given = {"uri": url, "warehouse": warehouse, "py-io-impl": io, **(properties or {})}
     with translated("opening the catalog", where=where):
-        return LakeConnection(_open_catalog(given), warehouse, where)
+        catalog = _open_catalog(given)
+        _let_others_read(catalog)
+        return LakeConnection(catalog, warehouse, where)
 
 
 def _open_catalog(properties: dict[str, str]) -> SqlCatalog:
@@ -145,6 +148,18 @@ def _open_catalog(properties: dict[str, str]) -> SqlCatalog:
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         remedy = "install the database's driver, or write the URL with one that is installed"
         raise ConfigError(f"setting lake.catalog cannot be used ({said(error)})", remedy=remedy) from error
+
+
+def _let_others_read(catalog: SqlCatalog) -> None:
+    """SQLite: gives the catalog a write-ahead log, which its file then keeps.
+
+    Without one a query engine that leaves a statement open on the catalog keeps every commit out for as long.
+    """
+    if catalog.engine.dialect.name != "sqlite":
+        return
+    # Whoever is reading just now puts it off until the next start; one that has it already asks for no lock.
+    with contextlib.suppress(DBAPIError), catalog.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def _prepared_url(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -281,6 +282,19 @@ def test_rows_written_in_pieces_are_read_in_pieces_as_they_were(
     assert pa.concat_tables([lake_table.read(file) for file in files]) == rows
     keys = pa.concat_tables(list(lake_table.read_pieces(files[2], ("id", "whole"))))
     assert keys == rows.select(["id", "whole"]).slice(10)
+
+
+def test_whoever_reads_the_catalog_keeps_no_commit_out(
+    open_folder: Callable[[], LakeConnection], tmp_path: Path
+) -> None:
+    table = table_of()
+    lake_table = IcebergLake(Settings(), open_folder()).table(table)
+    (place,) = tmp_path.rglob("*.db")
+    with closing(sqlite3.connect(place, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT * FROM iceberg_tables").fetchall()
+        added = lake_table.write({"-": rows_of(table, ORDINARY)}, stamp(1))
+        assert lake_table.commit(added, [], stamp(1)) == lake_table.snapshot_id
 
 
 def test_pieces_of_another_partition_are_refused(lake: IcebergLake) -> None:
