@@ -157,6 +157,8 @@ def spark_run(system: System) -> Iterator[Run]:
         "spark.driver.memory": "1g",
         "spark.sql.shuffle.partitions": "2",
         prefix: "org.apache.iceberg.spark.SparkCatalog",
+        # Else a session goes on reading the snapshot that it saw first.
+        f"{prefix}.cache-enabled": "false",
         f"{prefix}.catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
         f"{prefix}.uri": system.catalog["url"],
         f"{prefix}.jdbc.schema-version": "V0",
