@@ -157,8 +157,8 @@ def spark_run(system: System) -> Iterator[Run]:
         "spark.driver.memory": "1g",
         "spark.sql.shuffle.partitions": "2",
         prefix: "org.apache.iceberg.spark.SparkCatalog",
-        # Else a session goes on reading the snapshot that it saw first.
-        f"{prefix}.cache-enabled": "false",
+        # Its look for the catalog's tables is left open, and with it a session reads the catalog as it was then.
+        f"{prefix}.jdbc.init-catalog-tables": "false",
         f"{prefix}.catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
         f"{prefix}.uri": system.catalog["url"],
         f"{prefix}.jdbc.schema-version": "V0",
