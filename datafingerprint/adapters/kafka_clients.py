@@ -12,6 +12,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import (
     CorruptRecordError,
     InvalidProducerEpochError,
+    InvalidReceiveError,
     KafkaConfigurationError,
     KafkaError,
     MessageSizeTooLargeError,
@@ -95,9 +96,10 @@ def connecting(kafka: Kafka) -> Iterator[dict[str, Any]]:
                 raise
             refused = refusal(noticed.error, kafka.bootstrap)
             text = said_by(noticed.error)
-            # A broker that cannot read what it is sent, or does not like a login, may just hang up.
-            is_hung_up = "disconnected" in text or "EOF" in text
-            remedy = "check [kafka] security, user, password" if is_hung_up else ""
+            # A broker that cannot read what it is sent, or does not like a login, may just hang up. One that is spoken
+            # to without TLS where it expects it may have answered in TLS before, which has no length of a message.
+            is_strange = isinstance(noticed.error, InvalidReceiveError) or "disconnected" in text or "EOF" in text
+            remedy = "check [kafka] security, user, password" if is_strange else ""
             raise refused or Unavailable(
                 f"the broker is away ({text})", where=kafka.bootstrap, remedy=remedy
             ) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socketserver
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -158,3 +160,26 @@ def test_another_way_to_talk_than_the_listener_s_is_told(broker: SecureKafka) ->
     ):
         with pytest.raises(Unavailable, match=r"check \[kafka\] security"):
             used(hung_up)
+
+
+class AlertInTls(socketserver.BaseRequestHandler):
+    """What a listener with TLS says to one who begins without: a fatal alert, which is no message of Kafka's."""
+
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.request.sendall(bytes.fromhex("15030300020228"))
+        while self.request.recv(1000):  # it is the client that hangs up
+            pass
+
+
+def test_an_answer_in_tls_to_one_who_speaks_none_names_the_setting(broker: SecureKafka) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), AlertInTls) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            bootstrap = f"127.0.0.1:{server.server_address[1]}"
+            with pytest.raises(Unavailable, match=r"check \[kafka\] security"):
+                used(settings(broker, "plaintext", bootstrap=bootstrap))
+        finally:
+            server.shutdown()
+            thread.join()
