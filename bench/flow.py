@@ -7,11 +7,12 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bench.backlogs import Backlog
 from bench.processes import Service, cpu_s, environment, peak_mib
@@ -115,20 +116,54 @@ class Flow:
         """How many transactions the source has committed in its life."""
         return moment_of(self.stack.blueprint.warehouse.gtid())
 
-    def writer(self, *, seconds: float, rows_per_s: int, first: int) -> subprocess.Popen[str]:
+    def writer(self, *, seconds: float, rows_per_s: int, first: int) -> Writer:
         """Starts the program that writes."""
         warehouse = self.stack.blueprint.warehouse
         asked: dict[str, Any] = {"host": "127.0.0.1", "port": warehouse.port, "user": warehouse.user}
         asked |= {"password": warehouse.password, "table": self.backlog.table, "seconds": seconds}
         asked |= {"rows_per_s": rows_per_s, "first": first}
+        return Writer.start(asked)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """The program that writes to the source.
+
+    What it says goes to a file: a pipe that nobody reads before the end holds no more than 64 KiB of it.
+    """
+
+    process: subprocess.Popen[str]
+    said: IO[str]
+
+    @classmethod
+    def start(cls, asked: dict[str, Any]) -> Writer:
+        """Starts it; `asked` is what `bench.writer` reads."""
+        said = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - `told` closes it
         command = [*end_with_parent("KILL"), sys.executable, "-m", "bench.writer"]
-        child = subprocess.Popen(command, env=environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(command, env=environment({}), stdin=subprocess.PIPE, stdout=said, text=True)
         if child.stdin is None:
             raise RuntimeError("no pipe to the writer")
         child.stdin.write(json.dumps(asked))
         child.stdin.close()
-        child.stdin = None  # so that `communicate` does not flush it
-        return child
+        return cls(child, said)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether everything is written."""
+        return self.process.poll() is not None
+
+    def told(self) -> dict[str, Any]:
+        """What it says at its end, which is awaited.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        if self.process.wait():
+            raise RuntimeError("the program that writes failed")
+        with self.said:
+            self.said.seek(0)
+            told: dict[str, Any] = json.load(self.said)
+        return told
 
 
 def moment_of(gtid: str) -> int:

@@ -8,7 +8,6 @@ Server, Kafka, S3, capture, lake writer, fingerprinter, the program that writes 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -79,10 +78,10 @@ def freshness(flow: Flow, seconds: float) -> float:
             moment = judged_moment(store) - first_moment
             if not seen or moment > seen[-1][1]:
                 seen.append((time.time(), moment))
-            return writer.poll() is not None and judged_moment(store) >= flow.moment()
+            return writer.has_ended and judged_moment(store) >= flow.moment()
 
         flow.await_that(is_through)
-    told = json.loads(writer.communicate()[0])
+    told = writer.told()
     flow.require_matches()
     ages, at = [], 0
     for number, committed in enumerate(told["commits"], start=1):
@@ -114,7 +113,7 @@ def cost(flow: Flow, rounds: int, *, nice: int) -> float:
                     _ = capture.pid
                     time.sleep(0.1)
             first = 2 * 10**7 + 10**6 * (2 * number + watched) + (5 * 10**7 if nice else 0)
-            told = json.loads(flow.writer(seconds=_LOAD_S, rows_per_s=0, first=first).communicate()[0])
+            told = flow.writer(seconds=_LOAD_S, rows_per_s=0, first=first).told()
             rates[watched] = told["rows"] / told["seconds"]
             capture.stop()
         losses.append(100 * (1 - rates[True] / rates[False]))
