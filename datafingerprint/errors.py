@@ -13,6 +13,7 @@
         ├── DecodeError      an event or message cannot be understood
         ├── WireError        Kafka holds something other than whole, consecutive epochs of one stream
         ├── LakeError        the lake is not what the writer left or may write
+        │   └── FileDamageError  one of its files is gone or unreadable: its rows count as missing, and all goes on
         └── StateError       the state store is another one's, or of another version
 """
 
@@ -80,6 +81,10 @@ class WireError(Stop):
 
 class LakeError(Stop):
     """The lake is not what the writer left, or what it may write."""
+
+
+class FileDamageError(LakeError):
+    """A file of the lake is gone, or is not what it must be: a finding, not a failure of whoever reads it."""
 
 
 class StateError(Stop):

@@ -27,7 +27,7 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        part: Source, broker, bucket, catalog or state store.
+        part: Source, broker, bucket, catalog, state store or temporary files.
         check: What was looked at.
         severity: How bad it is.
         said: What was found, in one sentence.

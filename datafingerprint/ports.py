@@ -352,7 +352,9 @@ class LakeView(Protocol):
         """Writes the bytes of an object into a file; returns the ETag of these very bytes.
 
         Raises:
-            LakeError: the object is gone.
+            FileDamageError: the object is gone.
+            LakeError: the store refuses whoever reads it.
+            Unavailable: the store, or the file's disk, is away.
         """
 
     def etags(self, paths: Sequence[str]) -> Mapping[str, tuple[str, int]]:

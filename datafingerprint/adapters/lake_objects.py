@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from datafingerprint.adapters.lake_connection import CONNECTIONS, s3_client, store_name
 from datafingerprint.adapters.lake_errors import translated
 from datafingerprint.config import S3
-from datafingerprint.errors import LakeError
+from datafingerprint.errors import FileDamageError
 
 HEADS_MAX = 8
 """Objects below one prefix that are asked for one by one; more are listed, a thousand an answer."""
@@ -29,7 +29,7 @@ class Objects(Protocol):
         """Writes the bytes of an object into a file; returns the ETag of these very bytes.
 
         Raises:
-            LakeError: the object is gone.
+            FileDamageError: the object is gone.
         """
 
     def etags(self, paths: Sequence[str]) -> Mapping[str, tuple[str, int]]:
@@ -50,7 +50,9 @@ class S3Objects:
         """Writes the bytes of an object into a file; returns the ETag of the same answer.
 
         Raises:
-            LakeError: the object is gone.
+            FileDamageError: the object is gone.
+            LakeError: the store refuses.
+            Unavailable: the store is away.
         """
         bucket, key = _bucket_and_key(path)
         with translated(f"reading {path}", where=self._where):
@@ -58,7 +60,7 @@ class S3Objects:
                 answer = self._client.get_object(Bucket=bucket, Key=key)
             except self._client.exceptions.NoSuchKey as error:
                 remedy = "restore it, or resync its partition"
-                raise LakeError(f"file {path} is gone", where=self._where, remedy=remedy) from error
+                raise FileDamageError(f"file {path} is gone", where=self._where, remedy=remedy) from error
             with closing(answer["Body"]) as body:
                 for piece in body.iter_chunks(_PIECE_OCTETS):
                     into.write(piece)

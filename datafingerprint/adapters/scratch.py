@@ -6,11 +6,14 @@ import contextlib
 import tempfile
 import weakref
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 
-from datafingerprint.errors import Unavailable
+from datafingerprint.errors import ConfigError, Unavailable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _BUFFER_OCTETS = 1 << 20
 
@@ -36,21 +39,62 @@ def _close(file: IO[bytes]) -> None:
         file.close()
 
 
-class TemporaryScratch:
-    """Implements the port `Scratch` in one directory; empty is the system's own for temporary files."""
+class _SpooledFile(tempfile.SpooledTemporaryFile[bytes]):
+    """A file in memory until it is long; only then the directory is used at all, and may fail."""
 
     def __init__(self, directory: str) -> None:
-        self._directory = directory or tempfile.gettempdir()
+        super().__init__(_SPOOLED_OCTETS, dir=directory)
+        self._directory = directory
+
+    def write(self, octets: ReadableBuffer) -> int:
+        with _translated(self._directory):
+            return super().write(octets)
+
+    def read(self, *size: int) -> bytes:
+        with _translated(self._directory):
+            return super().read(*size)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        # As above; and what fails here would hide what failed before.
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+class TemporaryScratch:
+    """Implements the port `Scratch` in one directory; empty is the system's own for temporary files.
+
+    Raises:
+        ConfigError: files cannot be made there, and no waiting will mend it.
+
+    Attributes:
+        directory: Where they are made.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory or tempfile.gettempdir()
+        try:
+            tempfile.TemporaryFile(dir=self.directory).close()
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise ConfigError(
+                f"temporary files cannot be made ({error.strerror})",
+                where=self.directory,
+                remedy="make the directory, or set [scratch] directory to one that may be written",
+            ) from error
+        except OSError:
+            return  # a full disk may have room again
 
     def spooled(self) -> IO[bytes]:
         """See `scratch.Scratch.spooled`."""
-        return tempfile.SpooledTemporaryFile(_SPOOLED_OCTETS, dir=self._directory)
+        return _SpooledFile(self.directory)
 
     def open(self) -> TemporaryScratchFile:
         """See `scratch.Scratch.open`."""
-        with _translated(self._directory):
+        with _translated(self.directory):
             return TemporaryScratchFile(
-                tempfile.TemporaryFile(buffering=_BUFFER_OCTETS, dir=self._directory), self._directory
+                tempfile.TemporaryFile(buffering=_BUFFER_OCTETS, dir=self.directory), self.directory
             )
 
 

@@ -1,4 +1,4 @@
-"""`datafingerprint doctor`: whether source, broker, bucket, catalog and state store are fit, and what mends them."""
+"""`datafingerprint doctor`: whether all that the services stand on is fit, and what mends it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.text import Text
 from datafingerprint.adapters.checkup_kafka import PART as BROKER
 from datafingerprint.adapters.checkup_kafka import KafkaCheckup, Stream, read_stream
 from datafingerprint.adapters.checkup_lake import LakeCheckup
+from datafingerprint.adapters.checkup_scratch import ScratchCheckup
 from datafingerprint.adapters.checkup_source import SourceCheckup
 from datafingerprint.adapters.checkup_state import StateCheckup
 from datafingerprint.adapters.settings import read_settings
@@ -30,7 +31,9 @@ PIPE_WIDTH = 200
 _STYLES = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.PROBLEM: "bold red"}
 
 
-@click.command(help="Looks whether source, broker, bucket, catalog and state store are fit, and says what mends them.")
+@click.command(
+    help="Looks whether source, broker, bucket, catalog, state store and temporary files are fit; says what mends them."
+)
 @click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def main(config: str | None, *, as_json: bool) -> None:
@@ -70,6 +73,7 @@ def examined(settings: Settings, now: float) -> Iterator[Finding]:
     stream_id = stream.last.stream_id if stream.last else None
     yield from LakeCheckup(settings).findings(stream.definitions, stream_id)
     yield from StateCheckup(settings.state).findings(stream_id)
+    yield from ScratchCheckup(settings.scratch).findings()
 
 
 def _behind(stream: Stream, now: float) -> float | None:

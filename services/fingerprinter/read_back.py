@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datafingerprint.digests import sums_by_partition
-from datafingerprint.errors import LakeError
+from datafingerprint.errors import FileDamageError
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import FileSums
 from datafingerprint.partitions import WHOLE, partitioning
@@ -34,11 +34,15 @@ _one_long_file = threading.Lock()
 def read_back(
     view: LakeView, scratch: Scratch, table: TableSchema, path: str, now: float, known: FileSums | None = None
 ) -> FileSums:
-    """The sums of a file as it is now; one that cannot be read counts for nothing and says why.
+    """The sums of a file as it is now; one that is gone or damaged counts for nothing and says why.
 
     Its partitions are then those that it was last known to hold rows of, or the one that it is filed under. A long
     file is copied to a temporary one, so that its length does not matter to memory, and only one of them is decoded
     at a time.
+
+    Raises:
+        Unavailable: the store is away, or the temporary file cannot be used.
+        LakeError: the store refuses the reader, which says nothing of the file.
     """
     etag = ""
     try:
@@ -47,7 +51,7 @@ def read_back(
             octets = file.tell()
             with _one_long_file if octets > _LONG_OCTETS else nullcontext():
                 sums = summed(file, table)
-    except LakeError as error:
+    except FileDamageError as error:
         partitions = known.sums if known else [filed_under(path)]
         return FileSums(path, etag, 0, dict.fromkeys(partitions, ZERO), now, unreadable=error.what)
     return FileSums(path, etag, octets, sums, now)
@@ -57,7 +61,7 @@ def summed(file: IO[bytes], table: TableSchema) -> dict[str, Fingerprint]:
     """The sums of the rows in a Parquet file, by partition.
 
     Raises:
-        LakeError: it is no Parquet, or its columns do not hold the table's values.
+        FileDamageError: it is no Parquet, or its columns do not hold the table's values.
     """
     sums: dict[str, Fingerprint] = {}
     for rows in parsed(file, table):
@@ -70,14 +74,14 @@ def parsed(file: IO[bytes], table: TableSchema) -> Iterator[pa.Table]:
     """The rows in a Parquet file in pieces, in the table's Arrow schema; a column that the file lacks is NULL.
 
     Raises:
-        LakeError: it is no Parquet, or its columns do not hold the table's values.
+        FileDamageError: it is no Parquet, or its columns do not hold the table's values.
     """
     try:
         found = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
         for batch in found.iter_batches(_ROWS_AT_ONCE):
             yield _as_table(pa.Table.from_batches([batch]), table)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise LakeError(f"a file cannot be read as rows of the table ({type(error).__name__})") from error
+        raise FileDamageError(f"a file cannot be read as rows of the table ({type(error).__name__})") from error
 
 
 def _as_table(found: pa.Table, table: TableSchema) -> pa.Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +49,10 @@ def test_what_is_read_back_is_what_was_logged_less_what_was_rolled_back(
     found.close()
 
 
-def test_a_directory_that_is_not_there_is_named_with_the_setting() -> None:
-    rows = TransactionRows(SpillLimit(0, TemporaryScratch("/nowhere/at/all")))
-    with pytest.raises(Unavailable, match=r"/nowhere/at/all: make room there, or set \[scratch\] directory"):
+def test_a_directory_that_is_lost_is_named_with_the_setting(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    rows = TransactionRows(SpillLimit(0, TemporaryScratch(str(folder))))
+    folder.rmdir()
+    with pytest.raises(Unavailable, match=r"scratch: make room there, or set \[scratch\] directory"):
         rows.append(LoggedRows(MAPS[0], Op.CREATED, b"x"))
