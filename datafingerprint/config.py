@@ -217,6 +217,14 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level shown.")
 
 
+class Health(Section):
+    """How others tell that a service works."""
+
+    file: str = Field(
+        "", description="A file that the service touches as often as its loop turns, for health checks; empty: none."
+    )
+
+
 class TableSettings(Section):
     """What differs for one table."""
 
@@ -251,6 +259,7 @@ class Settings(Section):
     generator: Generator = Generator()
     api: Api = Api()
     log: Log = Log()
+    health: Health = Health()
     tables: Mapping[str, TableSettings] = Field(
         LEAGUE_PARTITIONS, description="Per table, by `schema.table`: its partition fields."
     )

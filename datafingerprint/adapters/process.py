@@ -16,6 +16,7 @@ import pyarrow as pa
 import structlog
 
 from datafingerprint.adapters.logging import configure_logging
+from datafingerprint.adapters.pulse import Pulse
 from datafingerprint.adapters.settings import read_settings
 from datafingerprint.config import Settings
 from datafingerprint.errors import ConfigError, Stop, Unavailable
@@ -51,8 +52,14 @@ def run_service(name: str, body: Body, config: str | None = None) -> int:
     _give_memory_back()
     log = configure_logging(settings.log, name)
     stop = threading.Event()
-    _stop_on_signals(stop)
-    return _run(body, settings, log, stop)
+    pulse = Pulse(settings.health.file)
+
+    def end() -> None:
+        stop.set()
+        pulse.set()
+
+    _on_signals(end)
+    return _run(lambda given, bound, _: body(given, bound, pulse), settings, log, stop)
 
 
 def _give_memory_back() -> None:
@@ -64,10 +71,10 @@ def _give_memory_back() -> None:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def _on_signals(end: Callable[[], None]) -> None:
     def handle(_number: int, _frame: FrameType | None) -> None:
         # From a thread of its own: the handler runs inside the main one, which may hold the event's lock.
-        threading.Thread(target=stop.set, daemon=True).start()
+        threading.Thread(target=end, daemon=True).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)

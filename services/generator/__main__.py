@@ -11,6 +11,7 @@ import click
 import structlog
 
 from datafingerprint.adapters.logging import configure_logging
+from datafingerprint.adapters.pulse import Pulse
 from datafingerprint.adapters.settings import read_settings
 from datafingerprint.adapters.warehouse import MysqlWarehouse
 from datafingerprint.config import Settings
@@ -73,7 +74,7 @@ def main(
 
 
 def _run(settings: Settings, orders: Orders, seed_dir: Path, scale: int, *, seed_only: bool) -> None:
-    stopping = threading.Event()
+    stopping = Pulse(settings.health.file)
     for number in (signal.SIGTERM, signal.SIGINT):
         # From a thread of its own: the handler runs inside the main one, which may hold the event's lock.
         signal.signal(number, lambda *_: threading.Thread(target=stopping.set, daemon=True).start())

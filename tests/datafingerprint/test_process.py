@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from datafingerprint.adapters.process import BACKOFF_S, EXIT_STOPPED, _run, run_service
+from datafingerprint.adapters.pulse import Pulse
 from datafingerprint.config import Settings, load_settings
 from datafingerprint.errors import ConflictError, DecodeError, Unavailable
 
@@ -116,3 +117,31 @@ def test_it_is_not_started_again_once_it_was_told_to_end() -> None:
     log: structlog.stdlib.BoundLogger = structlog.get_logger()
     assert _run(body, load_settings({}, {}), log, stop) == 0
     assert len(runs) == 1
+
+
+def test_a_service_that_works_gives_signs_of_life_and_one_that_is_retrying_gives_none(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "alive"
+    monkeypatch.setenv("DFP_HEALTH_FILE", str(file))
+    seen: list[bool] = []
+
+    def body(_settings: Settings, _log: object, stop: threading.Event) -> None:
+        seen.append(file.exists())
+        if len(seen) < 3:
+            raise Unavailable("the broker is away")
+        assert not stop.is_set()
+        seen.append(file.exists())
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(LONG_S)
+
+    assert run_service("service", body, config) == 0
+    assert seen == [False, False, False, True]
+
+
+def test_a_sign_of_life_that_cannot_be_given_keeps_nobody_from_working(tmp_path: Path) -> None:
+    pulse = Pulse(str(tmp_path / "nowhere" / "alive"))
+    assert not pulse.is_set()
+    pulse.set()
+    assert pulse.is_set()
+    assert pulse.wait()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import yaml
 
 from api.server import require_token
+from datafingerprint.adapters.pulse import Pulse
 from datafingerprint.config import environment_names, load_settings
 from deploy.compose.bucket import is_made
 from deploy.compose.bucket import main as make_bucket
@@ -141,6 +144,29 @@ def test_it_is_written_in_what_version_1_29_knows() -> None:
         r"^COPY (?!--)(.+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE
     ):
         assert all((ROOT / source).exists() for source in folder.split())
+
+
+def test_every_container_that_stays_has_a_health_check() -> None:
+    assert [name for name, one in compose()["services"].items() if "healthcheck" not in one] == []
+
+
+def test_a_service_is_healthy_while_its_sign_of_life_is_young(tmp_path: Path) -> None:
+    one = services(ours=True)["capture"]
+    file, name = tmp_path / "alive", one["environment"]["DFP_HEALTH_FILE"]
+    kind, command = one["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    assert name in command
+    check = ["sh", "-c", command.replace(name, str(file))]
+
+    def is_healthy() -> bool:
+        return subprocess.run(check, check=False, capture_output=True).returncode == 0
+
+    assert not is_healthy()
+    Pulse(str(file)).is_set()
+    assert is_healthy()
+    old = time.time() - 400
+    os.utime(file, (old, old))
+    assert not is_healthy()
 
 
 def test_no_secret_has_a_default() -> None:
