@@ -222,10 +222,13 @@ def abandon(made: KafkaProducer) -> None:
 
 
 def ensure_topics(kafka: Kafka, control: Sequence[str], data: Sequence[str]) -> None:
-    """Creates the topics that are missing; control topics never expire."""
+    """Creates the topics that are missing; control topics never expire.
+
+    They are compressed, by the broker: every epoch's record names all tables, and repeats most of the one before it.
+    """
     with translated(kafka), contextlib.closing(admin(kafka)) as client:
         present = set(client.list_topics())
-        forever = dict(CONTROL_TOPIC)
+        forever = {**CONTROL_TOPIC, "compression.type": "gzip"}
         wanted = [
             NewTopic(name, num_partitions=1, replication_factor=kafka.replication_factor, topic_configs=forever)
             for name in control

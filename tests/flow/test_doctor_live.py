@@ -61,7 +61,8 @@ def test_of_a_system_that_works_it_finds_no_problem_and_disturbs_nobody(flow: An
     answer = doctor(flow, "--json")
     assert answer.returncode == 0, answer.stdout
     found = json.loads(answer.stdout)
-    assert {one["part"] for one in found} == {"source", "broker", "bucket", "catalog", "state store"}
+    parts = {"source", "broker", "bucket", "catalog", "state store", "temporary files"}
+    assert {one["part"] for one in found} == parts
     # One broker can hold one copy; nothing else is to be said of the embedded parts.
     assert [one["check"] for one in found if one["severity"] != "ok"] == ["copies"]
     assert {"2 of 2 tables are there, split as the stream splits them"} == {
@@ -178,11 +179,12 @@ def test_parts_that_are_away_or_refuse_are_each_named_and_the_others_looked_at(f
         DFP_KAFKA_BOOTSTRAP="127.0.0.1:1",
         DFP_S3_ENDPOINT="http://127.0.0.1:1",
         DFP_STATE_URL="sqlite:////dev/null/state.db",
+        DFP_SCRATCH_DIRECTORY="/nowhere/at/all",
     )
     assert away.returncode == 1
     assert "Traceback" not in away.stderr
     lines = [line for line in away.stdout.splitlines() if " problem " in line]
-    assert [line.split("  ")[0] for line in lines] == ["source", "broker", "bucket", "state store"]
+    assert [line.split("  ")[0] for line in lines] == ["source", "broker", "bucket", "state store", "temporary files"]
     refusing = doctor(flow, "--json", DFP_S3_SECRET_KEY="notthisone", DFP_SOURCE_PASSWORD="notthisone")
     assert "notthisone" not in refusing.stdout
     problems = [one for one in json.loads(refusing.stdout) if one["severity"] == "problem"]
