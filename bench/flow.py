@@ -107,10 +107,16 @@ class Flow:
             raise RuntimeError(f"not everything matches: {wrong}")
 
     def usage(self) -> dict[str, tuple[float, float]]:
-        """By process: CPU seconds so far, and the most memory in MiB."""
-        pids = {name: service.pid for name, service in self.services.items()}
-        pids |= {"(server)": self.stack.pid("source"), "(kafka)": self.stack.pid("kafka"), "(s3)": self.stack.pid("s3")}
-        return {name: (cpu_s(pid), peak_mib(pid)) for name, pid in pids.items()}
+        """By process: CPU seconds so far, and the most memory in MiB; demands that the services run."""
+        for service in self.services.values():
+            _ = service.pid
+        return {name: (cpu_s(pid), peak_mib(pid)) for name, pid in self.pids().items()}
+
+    def pids(self) -> dict[str, int]:
+        """The processes that run, by name."""
+        running = {name: service.pid for name, service in self.services.items() if service.child is not None}
+        parts = {"(server)": "source", "(kafka)": "kafka", "(s3)": "s3"}
+        return running | {name: self.stack.pid(part) for name, part in parts.items()}
 
     def moment(self) -> int:
         """How many transactions the source has committed in its life."""

@@ -11,16 +11,18 @@ import argparse
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.backlogs import make_numbers, narrow
 from bench.flow import Flow, judged_moment, judged_rows
+from bench.processes import cpu_s
 from bench.progress import Point, Run
 from bench.writer import INSERTED, UPDATED
 from deploy.embedded.stack import EmbeddedStack
 
 FRESH_ROWS_PER_S = 2_000
-_LOAD_S = 6.0
+_LOAD_S = 5.0
 _BEHIND = 19
 """As far behind other processes as the system lets one stand: a stand-in for capture on a machine of its own."""
 
@@ -30,7 +32,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench pipeline", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=500_000, help="rows of the backlog, beside its warm-up")
     parser.add_argument("--fresh-s", type=float, default=60.0, help="seconds of steady writing, for the freshness")
-    parser.add_argument("--rounds", type=int, default=6, help="rounds with and without capture, for what it costs")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds with and without capture, for what it costs")
     parser.add_argument("--source", choices=["mysql", "mariadb"], default="mariadb", help="the server")
     return parser.parse_args()
 
@@ -98,32 +100,73 @@ def freshness(flow: Flow, seconds: float) -> float:
     return p99
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a writer at full speed did: rows a second, and CPU seconds of processes for a million rows."""
+
+    rate: float
+    cpu_s: dict[str, float]
+
+
+def load(flow: Flow, first: int) -> Load:
+    """Writes as fast as it goes for some seconds."""
+    pids = {name: pid for name, pid in flow.pids().items() if name != "(s3)"}
+    before = {name: cpu_s(pid) for name, pid in pids.items()}
+    told = flow.writer(seconds=_LOAD_S, rows_per_s=0, first=first).told()
+    used = {name: (cpu_s(pid) - before[name]) * 1e6 / told["rows"] for name, pid in pids.items()}
+    return Load(told["rows"] / told["seconds"], used)
+
+
 def cost(flow: Flow, rounds: int, *, nice: int) -> float:
-    """Prints what a writer at full speed loses while capture follows it; the median loss of a round, in percent."""
+    """Prints what a writer at full speed loses while capture follows it; the median loss of a round, in percent.
+
+    A round writes four times: alone, twice beside capture, and alone again, so that what drifts meanwhile is as much
+    on either side; the two times alone also say how much such rates differ by themselves.
+    """
     capture = flow.services["cdc"]
     capture.nice = nice
-    losses = []
-    for number in range(rounds):
-        rates: dict[bool, float] = {}
-        for watched in (True, False) if number % 2 else (False, True):
-            if watched:
-                said = capture.log.read_text().count("stream resumed")
-                capture.start()
-                while capture.log.read_text().count("stream resumed") == said or _is_behind(flow):
-                    _ = capture.pid
-                    time.sleep(0.1)
-            first = 2 * 10**7 + 10**6 * (2 * number + watched) + (5 * 10**7 if nice else 0)
-            told = flow.writer(seconds=_LOAD_S, rows_per_s=0, first=first).told()
-            rates[watched] = told["rows"] / told["seconds"]
-            capture.stop()
-        losses.append(100 * (1 - rates[True] / rates[False]))
+    losses, noise = [], []
+    loads: dict[bool, list[Load]] = {True: [], False: []}
+    first = (7 if nice else 2) * 10**7
+    for _ in range(rounds):
+        this: dict[bool, list[Load]] = {True: [], False: []}
+        for watched in (False, True, True, False):
+            if watched and capture.child is None:
+                _start_following(flow)
+            if not watched:
+                capture.stop()
+            this[watched].append(load(flow, first))
+            first += 10**6
+            while watched and _is_behind(flow):
+                _ = capture.pid
+                time.sleep(0.1)
+        rates = {watched: [one.rate for one in these] for watched, these in this.items()}
+        losses.append(100 * (1 - sum(rates[True]) / sum(rates[False])))
+        noise.append(100 * abs(1 - rates[False][1] / rates[False][0]))
+        for watched, these in this.items():
+            loads[watched] += these
     loss = statistics.median(losses)
     shown = ", ".join(f"{one:.1f}" for one in sorted(losses))
     print(
-        f"cost: {loss:.1f} % of the rows/s of a writer at full speed, capture at nice {nice} "
-        f"(rounds: {shown}; {INSERTED} inserts and {UPDATED} updates a transaction)"
+        f"cost: {loss:.1f} % of the rows/s of a writer at full speed, capture at nice {nice} (rounds: {shown}; two times "
+        f"alone differ by {statistics.median(noise):.1f} %; {INSERTED} inserts and {UPDATED} updates a transaction)"
     )
+    for watched, these in loads.items():
+        used = {name: statistics.median(one.cpu_s[name] for one in these) for name in these[0].cpu_s}
+        told = ", ".join(f"{name} {seconds:.1f}" for name, seconds in used.items())
+        rate = statistics.median(one.rate for one in these)
+        print(f"cost: {'watched' if watched else 'alone'}: {rate:,.0f} rows/s; CPU s per million rows: {told}")
     return loss
+
+
+def _start_following(flow: Flow) -> None:
+    """Starts capture, and waits until it has followed the source to where it stands."""
+    capture = flow.services["cdc"]
+    said = capture.log.read_text().count("stream resumed")
+    capture.start()
+    while capture.log.read_text().count("stream resumed") == said or _is_behind(flow):
+        _ = capture.pid
+        time.sleep(0.1)
 
 
 def _is_behind(flow: Flow) -> bool:
