@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from datafingerprint.schema import BYTES_KINDS, Kind, TableSchema
 from datafingerprint.sql.redshift import Redshift
-from deploy.embedded.part import HOST, accepts_connections
+from deploy.embedded.part import HOST
 from deploy.embedded.ports import free_ports
 from deploy.embedded.process import Process
 from deploy.embedded.waiting import await_condition
@@ -65,12 +65,18 @@ def postgres(bin_folder: Path) -> Iterator[int]:
         options = ["-p", str(port), "-h", HOST, "-k", str(folder), "-c", "password_encryption=md5"]
         process = Process([*as_somebody, str(bin_folder / "postgres"), "-D", str(data), *options], folder / "log")
         try:
-            assert await_condition(lambda: accepts_connections(port), timeout_s=60)
+            assert await_condition(lambda: _answers(bin_folder, port), timeout_s=60)
             psql(bin_folder, port, f"CREATE DATABASE {DATABASE}", database="postgres")
             psql(bin_folder, port, FUNCTIONS)
             yield port
         finally:
             process.stop()
+
+
+def _answers(bin_folder: Path, port: int) -> bool:
+    """Whether it takes queries: the port is open a moment before."""
+    command = [str(bin_folder / "pg_isready"), "-q", "-h", HOST, "-p", str(port)]
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def psql(bin_folder: Path, port: int, text: str, database: str = DATABASE) -> None:

@@ -161,7 +161,7 @@ def fill(connection: pymysql.Connection, schema: str, server: str, million: int 
         cursor.execute("SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'")
         _fill_typed(cursor, "every_type", columns_of(server))
         _fill_typed(cursor, "instants", OF_INSTANTS)
-        cursor.execute("CREATE TABLE empty (id INT PRIMARY KEY, name VARCHAR(9)) DEFAULT CHARSET utf8mb4")
+        cursor.execute("CREATE TABLE `empty` (id INT PRIMARY KEY, name VARCHAR(9)) DEFAULT CHARSET utf8mb4")
         cursor.execute("CREATE TABLE copies (a INT, b VARCHAR(9)) DEFAULT CHARSET utf8mb4")
         cursor.execute("INSERT INTO copies VALUES (1, 'x'), (1, 'x'), (NULL, NULL), (NULL, NULL), (2, '')")
         cursor.execute(
