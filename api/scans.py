@@ -30,8 +30,8 @@ class Scans(Protocol):
             Unavailable: state store or lake are away.
         """
 
-    def cancel(self, number: int) -> bool:
-        """Asks a scan to end; False when it does not run here."""
+    def cancel(self, number: int) -> None:
+        """Asks a scan of whatever process to end."""
 
     def scan(self, number: int) -> Scan | None:
         """One scan."""
@@ -70,7 +70,7 @@ def add_scans(app: FastAPI, scans: Scans) -> None:
 
     @app.delete("/v1/scans/{id}", tags=["scans"], summary="Cancel a scan", status_code=202, responses=NOT_FOUND)
     def cancelled(number: Annotated[int, Path(alias="id", ge=1)]) -> ScanAnswer:
-        """Ends its statement at the engine; harmless when it has ended. A scan of a command is ended by its Ctrl-C."""
+        """Ends its statement at the engine; harmless when it has ended. A scan of a command hears of it within seconds."""
         found = _known(scans, number)
         scans.cancel(number)
         return answer(found)

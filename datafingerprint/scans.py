@@ -25,6 +25,9 @@ from datafingerprint.sql.engines import LAKE_ENGINES
 from datafingerprint.sql.lake import LakeDialect, Place
 from datafingerprint.verdict import Outcome, Verdict, judge_table, overall
 
+CANCELLED_LOOK_S = 2.0
+"""Seconds between two looks whether somebody else has cancelled a scan."""
+
 LEASE_S = 60.0
 """Seconds without a sign of life after which a scan counts as failed."""
 
@@ -113,6 +116,12 @@ class ScanStore(Protocol):
     def end(self, scan: Scan) -> None:
         """Stores a scan's end with all that it found, in one transaction."""
 
+    def cancel(self, number: int) -> None:
+        """Asks whoever runs a scan to end it; harmless when it has ended."""
+
+    def is_cancelled(self, number: int) -> bool:
+        """Whether somebody has asked for that."""
+
     def scan(self, number: int) -> Scan | None:
         """One scan."""
 
@@ -131,6 +140,9 @@ class Sums(Protocol):
 
     def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
         """A table's sums at an epoch."""
+
+    def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
+        """The sums of a lake table's files."""
 
 
 class Snapshots(Protocol):
@@ -178,6 +190,7 @@ class Scanner:
             raise ConfigError(f"the lake table of {table} was not counted yet", remedy="wait for its first verdict")
         self._require_size(settings, engine, table, state)
         statement = self._statement(dialect, definition, settings, state, partition)
+        self._require_partition(table, state, partition)
         scan = Scan(0, engine, table, partition, state.snapshot_id, state.epoch, self.clock())
         return self.store.begin(scan, settings.scans_max), statement
 
@@ -190,10 +203,14 @@ class Scanner:
         settings = self._settings(scan.engine)
         dialect = LAKE_ENGINES[settings.kind or scan.engine]
 
-        stored, stored_at = "", self.clock()
+        stored, stored_at, looked_at = "", self.clock(), self.clock()
 
         def progress(text: str) -> None:
-            nonlocal stored, stored_at
+            nonlocal stored, stored_at, looked_at
+            if self.clock() - looked_at >= CANCELLED_LOOK_S:
+                looked_at = self.clock()
+                if self.store.is_cancelled(scan.number):
+                    stop.set()
             # Twice a second would be many writes beside the fingerprinter's; silence would look like death.
             if text != stored or self.clock() - stored_at > LEASE_S / 6:
                 stored, stored_at = text, self.clock()
@@ -245,6 +262,15 @@ class Scanner:
                 f"{table} has {rows} rows, and a scan on {engine} may read {settings.rows_max}",
                 remedy=f"raise engines.{engine}.rows_max",
             )
+
+    def _require_partition(self, table: str, state: LakeTableState, partition: str | None) -> None:
+        if partition is None:
+            return
+        known = {name for name, part in self.sums.source_sums(table, state.epoch).items() if part.rows}
+        known |= set(self.sums.lake_sums(table))
+        if partition not in known:
+            there = ", ".join(sorted(known)[:10]) or "none"
+            raise ConfigError(f"{table} has no partition {partition} on either side", remedy=f"there are: {there}")
 
     def _statement(
         self,

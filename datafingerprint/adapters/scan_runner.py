@@ -55,14 +55,18 @@ class ScanRunner:
         thread.start()
         return scan
 
-    def cancel(self, number: int) -> bool:
-        """Asks a scan of this process to end, at the engine too; False when it does not run here."""
+    def cancel(self, number: int) -> None:
+        """Asks a scan to end, at the engine too; one that another process runs hears of it within seconds.
+
+        Raises:
+            Unavailable: the state store is away.
+        """
         with self._lock:
             running = self._running.get(number)
         if running is None:
-            return False
-        running[1].set()
-        return True
+            self._store.cancel(number)
+        else:
+            running[1].set()
 
     def scan(self, number: int) -> Scan | None:
         """One scan, of whatever process."""

@@ -52,6 +52,11 @@ _PARTS = sa.Table(
     *_sums("running_"),
     *_sums("counted_"),
 )
+_CANCELLED = sa.Table(
+    "scan_cancellations",
+    _TABLES,
+    sa.Column("scan_id", sa.Integer, sa.ForeignKey(_SCANS.c.id, ondelete="CASCADE"), primary_key=True),
+)
 
 
 class SqlScanStore:
@@ -141,6 +146,24 @@ class SqlScanStore:
             )
             if parts:
                 connection.execute(sa.insert(_PARTS), parts)
+
+    def cancel(self, number: int) -> None:
+        """See the port."""
+        with self._writing() as connection:
+            running = sa.select(_SCANS.c.id).where(
+                _SCANS.c.id == number,
+                _SCANS.c.state == ScanState.RUNNING.value,
+                _SCANS.c.id.not_in(sa.select(_CANCELLED.c.scan_id)),
+            )
+            connection.execute(sa.insert(_CANCELLED).from_select(["scan_id"], running))
+
+    def is_cancelled(self, number: int) -> bool:
+        """See the port."""
+        with translated(self._where):
+            self._prepare()
+            with self._engine.begin() as connection:
+                asked = connection.scalar(sa.select(_CANCELLED.c.scan_id).where(_CANCELLED.c.scan_id == number))
+        return asked is not None
 
     def scan(self, number: int) -> Scan | None:
         """See the port."""

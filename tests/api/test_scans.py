@@ -43,9 +43,8 @@ class FakeScans:
             raise self.failure
         return RUNNING
 
-    def cancel(self, number: int) -> bool:
+    def cancel(self, number: int) -> None:
         self.cancelled.append(number)
-        return True
 
     def scan(self, number: int) -> Scan | None:
         return self.known.get(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailabl
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import LakeTableState, Progress
 from datafingerprint.ports import LakeFile, SnapshotView
-from datafingerprint.scans import LEASE_S, Cancelled, Scan, Scanner, ScanState
+from datafingerprint.scans import CANCELLED_LOOK_S, LEASE_S, Cancelled, Scan, Scanner, ScanState
 from datafingerprint.schema import Column, Kind, TableSchema
 from datafingerprint.verdict import Outcome
 
@@ -46,6 +46,10 @@ class Sums:
     def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
         assert (table, epoch) == ("s.t", 5)
         return SUMS
+
+    def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
+        assert table == "s.t"
+        return {**SUMS, "n=3": Fingerprint(1, 1, 1)}
 
 
 @dataclass
@@ -183,6 +187,37 @@ def test_a_cancelled_scan_has_no_result(store: SqlScanStore) -> None:
     assert found.outcome is Outcome.INCONCLUSIVE
 
 
+def test_a_scan_is_cancelled_by_another_process_through_the_store(store: SqlScanStore, tmp_path: Path) -> None:
+    now = [100.0]
+
+    class Waiting(Engine):
+        def run(
+            self, session: Sequence[str], statement: str, stop: threading.Event, progress: Callable[[str], None]
+        ) -> list[Sequence[Any]]:
+            progress("1 %")
+            assert not stop.is_set()
+            with contextlib.closing(SqlScanStore(f"sqlite:///{tmp_path}/state.db")) as other:
+                other.cancel(scan.number)
+                other.cancel(scan.number)
+            now[0] += CANCELLED_LOOK_S
+            progress("2 %")
+            assert stop.is_set()
+            raise Cancelled
+
+    bench = Bench(store, Waiting([]))
+    scanner = replace(bench.scanner(), clock=lambda: now[0])
+    scan, statement = scanner.begin("trino", "s.t", None)
+    found = scanner.run(scan, statement, threading.Event(), lambda _text: None)
+    assert found.state is ScanState.CANCELLED
+    store.cancel(found.number + 1)
+    assert not store.is_cancelled(found.number + 1)
+
+
+def test_a_partition_that_only_the_lake_has_is_scanned(store: SqlScanStore) -> None:
+    found = Bench(store, Engine([("n=3", 1, 1, 1)])).scan(partition="n=3")
+    assert [(name, one.outcome) for name, one in (found.verdicts or {}).items()] == [("n=3", Outcome.MISMATCH)]
+
+
 def test_no_more_scans_run_at_once_than_the_engine_may(store: SqlScanStore) -> None:
     bench = Bench(store, Engine(list(ROWS)))
     bench.scanner().begin("trino", "s.t", None)
@@ -209,6 +244,7 @@ def test_a_scan_whose_runner_is_gone_has_failed_and_holds_nobody_up(tmp_path: Pa
         ("nobody", "s.t", None, r"no engine nobody is in the settings"),
         ("trino", "s.x", None, r"no table s\.x is under watch: there are: s\.t"),
         ("trino", "s.t", "x=1", r"s\.t has no partition x=1: its partitions are named n=\.\.\."),
+        ("trino", "s.t", "n=9", r"s\.t has no partition n=9 on either side: there are: n=1, n=2, n=3"),
     ],
 )
 def test_what_is_not_there_is_refused_before_anything_is_stored(
