@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
+from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import EngineSettings
 from datafingerprint.errors import ConfigError, DataFingerprintError
 from datafingerprint.fingerprint import Fingerprint, of_words
@@ -27,6 +28,8 @@ from datafingerprint.verdict import Outcome, Verdict, judge_table, overall
 
 CANCELLED_LOOK_S = 2.0
 """Seconds between two looks whether somebody else has cancelled a scan."""
+
+_AGAIN = "scan again"
 
 LEASE_S = 60.0
 """Seconds without a sign of life after which a scan counts as failed."""
@@ -98,6 +101,22 @@ class ScanEngine(Protocol):
             ConfigError: it refuses the login or the statement; the first line of what it says is in the error.
             Cancelled: `stop` was set, and the statement was ended at the engine too.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A scan that has begun.
+
+    Attributes:
+        scan: The scan as it is stored.
+        statement: What the engine is to be asked.
+        running: The running sums of its epoch, by partition. They are read before the engine is asked, because the
+            store folds away what is far behind the lake, and a statement may take hours.
+    """
+
+    scan: Scan
+    statement: str
+    running: Mapping[str, Fingerprint]
 
 
 class ScanStore(Protocol):
@@ -175,8 +194,8 @@ class Scanner:
     open_engine: Callable[[str, EngineSettings], AbstractContextManager[ScanEngine]]
     clock: Callable[[], float]
 
-    def begin(self, engine: str, table: str, partition: str | None) -> tuple[Scan, str]:
-        """Stores a scan that begins; gives it and its statement.
+    def begin(self, engine: str, table: str, partition: str | None) -> Begun:
+        """Stores a scan that begins; gives it with what it needs to go on.
 
         Raises:
             ConfigError: engine, table or partition are unknown, a column is refused, the table is larger than the
@@ -188,18 +207,20 @@ class Scanner:
         state = self.sums.lake_tables().get(table)
         if state is None:
             raise ConfigError(f"the lake table of {table} was not counted yet", remedy="wait for its first verdict")
-        self._require_size(settings, engine, table, state)
+        running = self._running(table, state)
+        _require_size(settings, engine, table, running)
         statement = self._statement(dialect, definition, settings, state, partition)
-        self._require_partition(table, state, partition)
+        self._require_partition(table, running, partition)
         scan = Scan(0, engine, table, partition, state.snapshot_id, state.epoch, self.clock())
-        return self.store.begin(scan, settings.scans_max), statement
+        return Begun(self.store.begin(scan, settings.scans_max), statement, running)
 
-    def run(self, scan: Scan, statement: str, stop: threading.Event, tell: Callable[[str], None]) -> Scan:
+    def run(self, begun: Begun, stop: threading.Event, tell: Callable[[str], None]) -> Scan:
         """Runs a scan that has begun, to its stored end; a failure is stored too, and raised.
 
         Raises:
             DataFingerprintError: what kept it from its end.
         """
+        scan = begun.scan
         settings = self._settings(scan.engine)
         dialect = LAKE_ENGINES[settings.kind or scan.engine]
 
@@ -219,9 +240,9 @@ class Scanner:
 
         try:
             with self.open_engine(scan.engine, settings) as engine:
-                found = counted(dialect, engine.run(dialect.session, statement, stop, progress))
+                found = counted(dialect, engine.run(dialect.session, begun.statement, stop, progress))
             self._require_still(dialect, scan)
-            ended = replace(scan, state=ScanState.DONE, verdicts=self._judged(scan, found))
+            ended = replace(scan, state=ScanState.DONE, verdicts=_judged(begun, found))
         except Cancelled:
             ended = replace(scan, state=ScanState.CANCELLED)
         except DataFingerprintError as error:
@@ -255,18 +276,18 @@ class Scanner:
             raise ConfigError(f"no table {table} is under watch", remedy=f"there are: {there}")
         return known[table][1]
 
-    def _require_size(self, settings: EngineSettings, engine: str, table: str, state: LakeTableState) -> None:
-        rows = sum(part.rows for part in self.sums.source_sums(table, state.epoch).values())
-        if rows > settings.rows_max:
-            raise ConfigError(
-                f"{table} has {rows} rows, and a scan on {engine} may read {settings.rows_max}",
-                remedy=f"raise engines.{engine}.rows_max",
-            )
+    def _running(self, table: str, state: LakeTableState) -> Mapping[str, Fingerprint]:
+        """The running sums of the epoch that the lake's table is counted at."""
+        sums = self.sums.source_sums(table, state.epoch)
+        # Afterwards: what was folded meanwhile is found out.
+        if state.epoch < self.sums.progress().lake_epoch - EPOCHS_KEPT:
+            raise ConfigError(f"the running sums of {table} at epoch {state.epoch} are no longer kept", remedy=_AGAIN)
+        return sums
 
-    def _require_partition(self, table: str, state: LakeTableState, partition: str | None) -> None:
+    def _require_partition(self, table: str, running: Mapping[str, Fingerprint], partition: str | None) -> None:
         if partition is None:
             return
-        known = {name for name, part in self.sums.source_sums(table, state.epoch).items() if part.rows}
+        known = {name for name, part in running.items() if part.rows}
         known |= set(self.sums.lake_sums(table))
         if partition not in known:
             there = ", ".join(sorted(known)[:10]) or "none"
@@ -286,7 +307,7 @@ class Scanner:
         if dialect.needs_files and state.snapshot_id is not None:
             view = self.lake.snapshot(table, state.snapshot_id)
             if view is None:
-                raise ConfigError(f"snapshot {state.snapshot_id} of {table.table} has expired", remedy="scan again")
+                raise ConfigError(f"snapshot {state.snapshot_id} of {table.table} has expired", remedy=_AGAIN)
             files = tuple(sorted(file.path for file in view.files))
         place = Place(settings.catalog, state.snapshot_id if dialect.travels else None, files)
         return lake.sums_by_partition(dialect, table, partitioning(table), place, partition)
@@ -302,11 +323,21 @@ class Scanner:
                 remedy="scan again while the table is at rest",
             )
 
-    def _judged(self, scan: Scan, found: Mapping[str, Fingerprint]) -> dict[str, Verdict]:
-        known = self.sums.source_sums(scan.table, scan.epoch)
-        if scan.partition is not None:
-            known = {name: part for name, part in known.items() if name == scan.partition}
-        return judge_table(known, found)
+
+def _require_size(settings: EngineSettings, engine: str, table: str, running: Mapping[str, Fingerprint]) -> None:
+    rows = sum(part.rows for part in running.values())
+    if rows > settings.rows_max:
+        raise ConfigError(
+            f"{table} has {rows} rows, and a scan on {engine} may read {settings.rows_max}",
+            remedy=f"raise engines.{engine}.rows_max",
+        )
+
+
+def _judged(begun: Begun, found: Mapping[str, Fingerprint]) -> dict[str, Verdict]:
+    known, wanted = begun.running, begun.scan.partition
+    if wanted is not None:
+        known = {name: part for name, part in known.items() if name == wanted}
+    return judge_table(known, found)
 
 
 def counted(dialect: LakeDialect, rows: Iterable[Sequence[Any]]) -> dict[str, Fingerprint]:

@@ -13,7 +13,7 @@ from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.adapters.state_scans import SqlScanStore
 from datafingerprint.config import Settings
 from datafingerprint.errors import DataFingerprintError
-from datafingerprint.scans import Scan, Scanner
+from datafingerprint.scans import Begun, Scan, Scanner
 
 END_WITHIN_S = 30.0
 
@@ -47,13 +47,13 @@ class ScanRunner:
             Unavailable: state store or lake are away.
         """
         scanner = self._scanner()
-        scan, statement = scanner.begin(engine, table, partition)
+        begun = scanner.begin(engine, table, partition)
         stop = threading.Event()
-        thread = threading.Thread(target=self._run, args=(scanner, scan, statement, stop), daemon=True)
+        thread = threading.Thread(target=self._run, args=(scanner, begun, stop), daemon=True)
         with self._lock:
-            self._running[scan.number] = (thread, stop)
+            self._running[begun.scan.number] = (thread, stop)
         thread.start()
-        return scan
+        return begun.scan
 
     def cancel(self, number: int) -> None:
         """Asks a scan to end, at the engine too; one that another process runs hears of it within seconds.
@@ -100,10 +100,11 @@ class ScanRunner:
             lake = self._lake
         return Scanner(self._settings.engines, self._store, self._sums, lake, engine_opener(self._settings), time.time)
 
-    def _run(self, scanner: Scanner, scan: Scan, statement: str, stop: threading.Event) -> None:
+    def _run(self, scanner: Scanner, begun: Begun, stop: threading.Event) -> None:
+        scan = begun.scan
         log = self._log.bind(scan=scan.number, engine=scan.engine, table=scan.table, epoch=scan.epoch)
         try:
-            ended = scanner.run(scan, statement, stop, lambda _text: None)
+            ended = scanner.run(begun, stop, lambda _text: None)
             log.info("scan ended", state=ended.state.value, verdict=ended.outcome.value)
         except DataFingerprintError as error:
             log.warning("scan failed", error=str(error))

@@ -71,9 +71,7 @@ def run(settings: Settings, engine: str, table: str, partition: str | None, stop
         contextlib.closing(IcebergLakeView(settings)) as lake,
     ):
         scanner = Scanner(settings.engines, store, sums, lake, engine_opener(settings), time.time)
-        scan, statement = scanner.begin(engine, table, partition)
-        told = _Told()
-        return scanner.run(scan, statement, stop, told)
+        return scanner.run(scanner.begin(engine, table, partition), stop, _Told())
 
 
 class _Told:

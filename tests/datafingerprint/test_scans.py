@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from datafingerprint import scans
+from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.adapters.state_scans import SqlScanStore
+from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import EngineSettings
+from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
 from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.ledger import LakeTableState, Progress
+from datafingerprint.ledger import Advance, LakeTableState, Progress, SumKey
 from datafingerprint.ports import LakeFile, SnapshotView
 from datafingerprint.scans import CANCELLED_LOOK_S, LEASE_S, Cancelled, Scan, Scanner, ScanState
 from datafingerprint.schema import Column, Kind, TableSchema
@@ -28,20 +32,24 @@ ROWS = [("n=1", 2, BIG, 7), ("n=2", 1, 3, BIG)]
 SNAPSHOT = 77
 
 
+COUNTED = LakeTableState("s.t", SNAPSHOT, 5, is_foreign=False, unreadable="")
+
+
+@dataclass
 class Sums:
     """The state store."""
 
-    def __init__(self, state: LakeTableState | None) -> None:
-        self._state = state
+    state: LakeTableState | None = COUNTED
+    lake_epoch: int = 5
 
     def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
         return {"s.t": (1, TABLE)}
 
     def lake_tables(self) -> Mapping[str, LakeTableState]:
-        return {"s.t": self._state} if self._state else {}
+        return {"s.t": self.state} if self.state else {}
 
     def progress(self) -> Progress:
-        return Progress()
+        return Progress(lake_epoch=self.lake_epoch)
 
     def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
         assert (table, epoch) == ("s.t", 5)
@@ -75,6 +83,7 @@ class Engine:
     """An engine that answers, fails, or hears that it is to stop."""
 
     answer: list[Sequence[Any]] | Exception
+    meanwhile: Callable[[], None] = lambda: None
     statements: list[str] = field(default_factory=list)
 
     def run(
@@ -84,6 +93,7 @@ class Engine:
         assert not stop.is_set()
         self.statements.append(statement)
         progress("50 %")
+        self.meanwhile()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -97,9 +107,7 @@ class Bench:
     engine: Engine
     lake: Lake = field(default_factory=Lake)
     settings: EngineSettings = field(default_factory=lambda: EngineSettings.model_validate({}))
-    state: LakeTableState | None = field(
-        default_factory=lambda: LakeTableState("s.t", SNAPSHOT, 5, is_foreign=False, unreadable="")
-    )
+    sums: scans.Sums = field(default_factory=Sums)
 
     def scanner(self) -> Scanner:
         @contextlib.contextmanager
@@ -107,11 +115,11 @@ class Bench:
             yield self.engine
 
         engines = {"trino": self.settings, "redshift": self.settings, "duckdb": self.settings}
-        return Scanner(engines, self.store, Sums(self.state), self.lake, opened, lambda: 100.0)
+        return Scanner(engines, self.store, self.sums, self.lake, opened, lambda: 100.0)
 
     def scan(self, engine: str = "trino", partition: str | None = None) -> Scan:
-        scan, statement = self.scanner().begin(engine, "s.t", partition)
-        return self.scanner().run(scan, statement, threading.Event(), lambda _text: None)
+        begun = self.scanner().begin(engine, "s.t", partition)
+        return self.scanner().run(begun, threading.Event(), lambda _text: None)
 
 
 @pytest.fixture
@@ -197,8 +205,8 @@ def test_a_scan_is_cancelled_by_another_process_through_the_store(store: SqlScan
             progress("1 %")
             assert not stop.is_set()
             with contextlib.closing(SqlScanStore(f"sqlite:///{tmp_path}/state.db")) as other:
-                other.cancel(scan.number)
-                other.cancel(scan.number)
+                other.cancel(begun.scan.number)
+                other.cancel(begun.scan.number)
             now[0] += CANCELLED_LOOK_S
             progress("2 %")
             assert stop.is_set()
@@ -206,8 +214,8 @@ def test_a_scan_is_cancelled_by_another_process_through_the_store(store: SqlScan
 
     bench = Bench(store, Waiting([]))
     scanner = replace(bench.scanner(), clock=lambda: now[0])
-    scan, statement = scanner.begin("trino", "s.t", None)
-    found = scanner.run(scan, statement, threading.Event(), lambda _text: None)
+    begun = scanner.begin("trino", "s.t", None)
+    found = scanner.run(begun, threading.Event(), lambda _text: None)
     assert found.state is ScanState.CANCELLED
     store.cancel(found.number + 1)
     assert not store.is_cancelled(found.number + 1)
@@ -230,7 +238,7 @@ def test_a_scan_whose_runner_is_gone_has_failed_and_holds_nobody_up(tmp_path: Pa
     now = [100.0]
     with contextlib.closing(SqlScanStore(f"sqlite:///{tmp_path}/state.db", lambda: now[0])) as store:
         bench = Bench(store, Engine(list(ROWS)))
-        scan, _ = bench.scanner().begin("trino", "s.t", None)
+        scan = bench.scanner().begin("trino", "s.t", None).scan
         now[0] += LEASE_S + 1
         stored = store.scan(scan.number)
         assert stored is not None
@@ -260,7 +268,39 @@ def test_a_table_beyond_the_limit_or_not_counted_yet_is_refused(store: SqlScanSt
     with pytest.raises(ConfigError, match=r"s\.t has 3 rows, and a scan on trino may read 2"):
         Bench(store, Engine([]), settings=small).scan()
     with pytest.raises(ConfigError, match=r"the lake table of s\.t was not counted yet"):
-        Bench(store, Engine([]), state=None).scan()
+        Bench(store, Engine([]), sums=Sums(None)).scan()
     unreadable = LakeTableState("s.t", SNAPSHOT, 5, is_foreign=True, unreadable="2 delete files")
     with pytest.raises(ConfigError, match=r"the lake table of s\.t cannot be told: 2 delete files"):
-        Bench(store, Engine([]), state=unreadable).scan()
+        Bench(store, Engine([]), sums=Sums(unreadable)).scan()
+
+
+def test_a_statement_may_take_longer_than_the_sums_of_its_epoch_are_kept(store: SqlScanStore, tmp_path: Path) -> None:
+    with contextlib.closing(SqlStateStore(f"sqlite:///{tmp_path}/sums.db")) as sums:
+        advance(sums, 5, SUMS)
+        sums.save_lake(COUNTED, [], [])
+
+        def go_on() -> None:
+            advance(sums, EPOCHS_KEPT + 10, {name: part + part for name, part in SUMS.items()})
+            sums.fold(EPOCHS_KEPT + 10)
+            assert sums.source_sums("s.t", 5) == {}
+
+        found = Bench(store, Engine(list(ROWS), go_on), sums=sums).scan()
+    assert found.outcome is Outcome.MATCH
+
+
+def advance(store: SqlStateStore, last: int, sums: Mapping[str, Fingerprint]) -> None:
+    """Epochs up to `last`, the last of which alters these sums."""
+    before = store.progress()
+    epochs = [
+        Epoch("stream", number, SourcePosition(f"0-1-{number}", "log", 4), 100.0, versions={"s.t": 1})
+        for number in range(before.epoch + 1, last + 1)
+    ]
+    changed = [(last, SumKey("s.t", name, 0), part) for name, part in sums.items()]
+    after = Progress("stream", last, last)
+    store.advance(before, Advance(after, epochs, changed, {"s.t": (1, TABLE)}))
+
+
+def test_sums_that_are_no_longer_kept_are_not_held_against_anything(store: SqlScanStore) -> None:
+    with pytest.raises(ConfigError, match=r"the running sums of s\.t at epoch 5 are no longer kept: scan again"):
+        Bench(store, Engine([]), sums=Sums(lake_epoch=5 + EPOCHS_KEPT + 1)).scan()
+    assert store.scans(limit=9) == []
