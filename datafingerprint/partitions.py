@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from datafingerprint.errors import ConfigError
-from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.schema import TEXT_KINDS, Column, Kind, TableSchema
 
 WHOLE = "-"
 """Name of the only partition of a table without partition fields."""
@@ -38,6 +38,10 @@ class Transform(StrEnum):
     DAY = "day"
 
 
+_DAY_LENGTH = len("2031-04-02")
+_DAY_LENGTHS = {Transform.YEAR: 4, Transform.MONTH: 7, Transform.DAY: _DAY_LENGTH, Transform.IDENTITY: _DAY_LENGTH}
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionField:
     """One field of a partition."""
@@ -59,9 +63,29 @@ class PartitionField:
             return _shortened(value, self.transform)
         return _encoded(value) if isinstance(value, str) else str(value)
 
+    def decoded(self, text: str) -> str | None:
+        """The value that `text` has written so, itself as a text; None for NULL.
+
+        Raises:
+            ValueError: it writes no value so.
+        """
+        if text == NULL_VALUE:
+            return None
+        if self.transform is not Transform.IDENTITY or self.column.kind is Kind.DATE:
+            # A year or a month is told by its first day.
+            day = f"{text}-01-01"[: max(_DAY_LENGTH, len(text))]
+            canonical = _shortened(dt.date.fromisoformat(day), self.transform)
+        elif self.column.kind in TEXT_KINDS:
+            canonical = _encoded(_decoded(text))
+        else:
+            canonical = str(int(text))
+        if text != canonical:
+            raise ValueError(text)
+        return _decoded(text)
+
 
 def _shortened(value: dt.date, transform: Transform) -> str:
-    length = {Transform.YEAR: 4, Transform.MONTH: 7, Transform.DAY: 10}[transform]
+    length = _DAY_LENGTHS[transform]
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         value = value.astimezone(dt.UTC)
     return value.isoformat()[:length]
@@ -73,9 +97,7 @@ def _encoded(value: str) -> str:
     return "".join(ENCODED.get(character, character) for character in value)
 
 
-def _decoded(text: str) -> str | None:
-    if text == NULL_VALUE:
-        return None
+def _decoded(text: str) -> str:
     if text == NULL_WORD_ENCODED:
         return NULL_VALUE
     # `%` last, as it was encoded first.
@@ -114,10 +136,23 @@ class Partitioning:
                 raise ValueError(name)
             text, slash, behind = rest[len(prefix) :].partition("/")
             rest = slash + behind
-            found.append(_decoded(text))
+            found.append(field.decoded(text))
         if rest:
             raise ValueError(name)
         return tuple(found)
+
+
+def required_values(table: TableSchema, parts: Partitioning, name: str) -> tuple[str | None, ...]:
+    """The texts of the fields in the name of a partition that somebody asks for; None for NULL.
+
+    Raises:
+        ConfigError: the table has no partition of such a name.
+    """
+    try:
+        return parts.values(name)
+    except ValueError:
+        form = "/".join(f"{field.name}=..." for field in parts.fields) or "-"
+        raise ConfigError(f"{table.table} has no partition {name}", remedy=f"its partitions are named {form}") from None
 
 
 def partitioning(table: TableSchema) -> Partitioning:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import EngineSettings
 from datafingerprint.errors import ConfigError, DataFingerprintError
-from datafingerprint.fingerprint import Fingerprint, of_words
+from datafingerprint.fingerprint import ZERO, Fingerprint, of_words
 from datafingerprint.ledger import LakeTableState, Progress
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import SnapshotView
@@ -24,7 +24,7 @@ from datafingerprint.schema import TableSchema
 from datafingerprint.sql import lake
 from datafingerprint.sql.engines import LAKE_ENGINES
 from datafingerprint.sql.lake import LakeDialect, Place
-from datafingerprint.verdict import Outcome, Verdict, judge_table, overall
+from datafingerprint.verdict import Outcome, Verdict, judge_partition, judge_table, overall
 
 CANCELLED_LOOK_S = 2.0
 """Seconds between two looks whether somebody else has cancelled a scan."""
@@ -161,7 +161,7 @@ class Sums(Protocol):
         """A table's sums at an epoch."""
 
     def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
-        """The sums of a lake table's files."""
+        """What was read back from the files of a lake table."""
 
 
 class Snapshots(Protocol):
@@ -210,7 +210,8 @@ class Scanner:
         running = self._running(table, state)
         _require_size(settings, engine, table, running)
         statement = self._statement(dialect, definition, settings, state, partition)
-        self._require_partition(table, running, partition)
+        if partition is not None:
+            self._require_partition(table, partition, running)
         scan = Scan(0, engine, table, partition, state.snapshot_id, state.epoch, self.clock())
         return Begun(self.store.begin(scan, settings.scans_max), statement, running)
 
@@ -284,13 +285,11 @@ class Scanner:
             raise ConfigError(f"the running sums of {table} at epoch {state.epoch} are no longer kept", remedy=_AGAIN)
         return sums
 
-    def _require_partition(self, table: str, running: Mapping[str, Fingerprint], partition: str | None) -> None:
-        if partition is None:
-            return
-        known = {name for name, part in running.items() if part.rows}
-        known |= set(self.sums.lake_sums(table))
+    def _require_partition(self, table: str, partition: str, running: Mapping[str, Fingerprint]) -> None:
+        """Demands that a partition is there, or was: of one that never was, any engine finds no row."""
+        known = sorted(running.keys() | self.sums.lake_sums(table).keys())
         if partition not in known:
-            there = ", ".join(sorted(known)[:10]) or "none"
+            there = ", ".join(known[:10]) or "none yet"
             raise ConfigError(f"{table} has no partition {partition} on either side", remedy=f"there are: {there}")
 
     def _statement(
@@ -334,10 +333,12 @@ def _require_size(settings: EngineSettings, engine: str, table: str, running: Ma
 
 
 def _judged(begun: Begun, found: Mapping[str, Fingerprint]) -> dict[str, Verdict]:
-    known, wanted = begun.running, begun.scan.partition
-    if wanted is not None:
-        known = {name: part for name, part in known.items() if name == wanted}
-    return judge_table(known, found)
+    wanted = begun.scan.partition
+    if wanted is None:
+        return judge_table(begun.running, found)
+    known = begun.running.get(wanted, ZERO)
+    nothing = judge_partition(known, found.get(wanted, ZERO), inconclusive="", unreadable="")
+    return {wanted: nothing, **judge_table({wanted: known}, found)}
 
 
 def counted(dialect: LakeDialect, rows: Iterable[Sequence[Any]]) -> dict[str, Fingerprint]:

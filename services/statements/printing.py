@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from datafingerprint.errors import ConfigError
-from datafingerprint.partitions import partitioning
+from datafingerprint.partitions import partitioning, required_values
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql import comparison, lake, mysql
 from datafingerprint.sql.engines import LAKE_ENGINES
@@ -89,7 +89,10 @@ def _of_source(table: TableSchema, wanted: Wanted) -> tuple[str, str]:
     if wanted.snapshot_id is not None:
         raise ConfigError(f"{wanted.engine} has no snapshots of the lake", remedy="leave out --snapshot")
     fields, dialect = partitioning(table), Dialect(wanted.engine)
-    where = mysql.in_partition(fields, wanted.partition, dialect) if wanted.partition is not None else ""
+    where = ""
+    if wanted.partition is not None:
+        required_values(table, fields, wanted.partition)
+        where = mysql.in_partition(fields, wanted.partition, dialect)
     if wanted.rows:
         return _ROWS_OF_SOURCE, mysql.digests(table, fields, dialect, where)
     return _SUMS, mysql.sums_by_partition(table, fields, dialect, where)

@@ -18,7 +18,7 @@ from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import EngineSettings
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
-from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import Advance, LakeTableState, Progress, SumKey
 from datafingerprint.ports import LakeFile, SnapshotView
 from datafingerprint.scans import CANCELLED_LOOK_S, LEASE_S, Cancelled, Scan, Scanner, ScanState
@@ -53,7 +53,7 @@ class Sums:
 
     def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
         assert (table, epoch) == ("s.t", 5)
-        return SUMS
+        return {**SUMS, "n=7": ZERO}
 
     def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
         assert table == "s.t"
@@ -160,6 +160,11 @@ def test_one_partition_is_held_against_its_own_sum(store: SqlScanStore) -> None:
     assert 'WHERE "n" = 2' in bench.engine.statements[0]
 
 
+def test_a_partition_that_has_no_row_any_more_can_be_asked_for(store: SqlScanStore) -> None:
+    emptied = Bench(store, Engine([])).scan(partition="n=7")
+    assert {name: one.outcome for name, one in (emptied.verdicts or {}).items()} == {"n=7": Outcome.MATCH}
+
+
 def test_an_engine_of_words_is_combined(store: SqlScanStore) -> None:
     half = (1 << 32) - 1
     answer: list[Sequence[Any]] = [("n=1", 2, half, half, 0, 7), ("n=2", 1, 0, 3, half, half)]
@@ -252,7 +257,8 @@ def test_a_scan_whose_runner_is_gone_has_failed_and_holds_nobody_up(tmp_path: Pa
         ("nobody", "s.t", None, r"no engine nobody is in the settings"),
         ("trino", "s.x", None, r"no table s\.x is under watch: there are: s\.t"),
         ("trino", "s.t", "x=1", r"s\.t has no partition x=1: its partitions are named n=\.\.\."),
-        ("trino", "s.t", "n=9", r"s\.t has no partition n=9 on either side: there are: n=1, n=2, n=3"),
+        ("trino", "s.t", "n=01", r"s\.t has no partition n=01: its partitions are named n=\.\.\."),
+        ("trino", "s.t", "n=9", r"s\.t has no partition n=9 on either side: there are: n=1, n=2, n=3, n=7"),
     ],
 )
 def test_what_is_not_there_is_refused_before_anything_is_stored(

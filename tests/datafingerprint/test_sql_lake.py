@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from datafingerprint.canonical import canonical, digest
 from datafingerprint.errors import ConfigError
 from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.partitions import partitioning
+from datafingerprint.partitions import partitioning, required_values
 from datafingerprint.schema import Column, Kind, TableSchema
 from datafingerprint.sql import lake
 from datafingerprint.sql.duckdb_files import DuckDB
@@ -99,6 +99,22 @@ def test_a_name_that_no_partition_has_is_refused(name: str) -> None:
     table = table_of("day", partition=("year(day)",))
     with pytest.raises(ConfigError, match=r"s\.t has no partition .*: its partitions are named day_year=\.\.\."):
         lake.sums_by_partition(Trino(), table, partitioning(table), Place(), name)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("id", "0100"), ("id", "+1"), ("id", "1_0"), ("id", "-0"), ("id", " 1"), ("id", "x"), ("id", ""), ("id", "%31"),
+        ("day", "20310402"), ("day", "2031-W01-1"), ("day", "2031-02-29"), ("day", "2031-04-02T00"), ("day", "2031"),
+        ("year(day)", "31"), ("year(day)", "2031-04"), ("month(day)", "2031-13"), ("month(day)", "2031"),
+        ("day(at)", "2031-04"), ("note", "%41"), ("note", "a=b"), ("note", "%zz"), ("note", "100%"), ("note", "%0a"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_not_written_as_the_partition_is_named_is_none(field: str, text: str) -> None:
+    table = table_of("id", "day", "at", "note", partition=(field,))
+    parts = partitioning(table)
+    with pytest.raises(ConfigError, match=r"s\.t has no partition .*: its partitions are named"):
+        required_values(table, parts, f"{parts.fields[0].name}={text}")
 
 
 @pytest.mark.parametrize(
