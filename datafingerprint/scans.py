@@ -17,7 +17,7 @@ from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import EngineSettings
 from datafingerprint.errors import ConfigError, DataFingerprintError
 from datafingerprint.fingerprint import ZERO, Fingerprint, of_words
-from datafingerprint.ledger import LakeTableState, Progress
+from datafingerprint.ledger import LakeTableState, Progress, StoredEpoch
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import SnapshotView
 from datafingerprint.schema import TableSchema
@@ -157,6 +157,9 @@ class Sums(Protocol):
     def progress(self) -> Progress:
         """How far the fingerprinter has come."""
 
+    def epoch(self, number: int) -> StoredEpoch | None:
+        """One epoch; None when it is not kept."""
+
     def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
         """A table's sums at an epoch."""
 
@@ -202,11 +205,12 @@ class Scanner:
                 engine's limit, or too many scans run on it already.
         """
         settings = self._settings(engine)
-        definition = self._definition(table)
+        number, definition = self._definition(table)
         dialect = LAKE_ENGINES[settings.kind or engine]
         state = self.sums.lake_tables().get(table)
         if state is None:
             raise ConfigError(f"the lake table of {table} was not counted yet", remedy="wait for its first verdict")
+        self._require_whole(table, number, state.epoch)
         running = self._running(table, state)
         _require_size(settings, engine, table, running)
         statement = self._statement(dialect, definition, settings, state, partition)
@@ -270,12 +274,27 @@ class Scanner:
             )
         return settings
 
-    def _definition(self, table: str) -> TableSchema:
+    def _definition(self, table: str) -> tuple[int, TableSchema]:
         known = self.sums.definitions()
         if table not in known:
             there = ", ".join(sorted(known)[:10]) or "none yet"
             raise ConfigError(f"no table {table} is under watch", remedy=f"there are: {there}")
-        return known[table][1]
+        return known[table]
+
+    def _require_whole(self, table: str, number: int, epoch: int) -> None:
+        """Demands that the lake's rows are of this definition at an epoch, and all there.
+
+        The definition in force is that of the source, which is ahead of the lake: rows written under an older one
+        would be rendered as what they are not.
+        """
+        stored = self.sums.epoch(epoch)
+        if stored is None:
+            raise ConfigError(f"epoch {epoch}, which the lake table of {table} stands at, is not kept", remedy=_AGAIN)
+        if stored.epoch.versions.get(table) != number:
+            raise ConfigError(f"{table} was redefined, and the lake has not come to that", remedy=_AGAIN)
+        cursor = stored.epoch.snapshots.get(table)
+        if cursor is not None and not cursor.complete:
+            raise ConfigError(f"the first snapshot of {table} is at {cursor.percent} %", remedy="scan when it is done")
 
     def _running(self, table: str, state: LakeTableState) -> Mapping[str, Fingerprint]:
         """The running sums of the epoch that the lake's table is counted at."""
@@ -312,14 +331,19 @@ class Scanner:
         return lake.sums_by_partition(dialect, table, partitioning(table), place, partition)
 
     def _require_still(self, dialect: LakeDialect, scan: Scan) -> None:
-        """An engine that reads the present snapshot only must have read the one that was meant."""
-        if dialect.travels:
+        """An engine that was told no snapshot and no files must have read the present one, and that the one meant."""
+        if dialect.needs_files or (dialect.travels and scan.snapshot_id is not None):
             return
-        view = self.lake.current(self._definition(scan.table))
-        if view is None or view.snapshot_id != scan.snapshot_id:
+        view = self.lake.current(self._definition(scan.table)[1])
+        if (view.snapshot_id if view else None) != scan.snapshot_id:
+            why = (
+                "while it was empty it had no snapshot to name"
+                if dialect.travels
+                else f"{scan.engine} reads the present snapshot only"
+            )
             raise ConfigError(
-                f"{scan.table} was committed to while {scan.engine} read it, and it reads the present snapshot only",
-                remedy="scan again while the table is at rest",
+                f"{scan.table} was committed to while {scan.engine} read it, and {why}",
+                remedy="scan again while the table is at rest" if not dialect.travels else _AGAIN,
             )
 
 

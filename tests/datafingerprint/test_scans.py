@@ -16,10 +16,10 @@ from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.adapters.state_scans import SqlScanStore
 from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import EngineSettings
-from datafingerprint.epochs import Epoch, SourcePosition
+from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
 from datafingerprint.fingerprint import ZERO, Fingerprint
-from datafingerprint.ledger import Advance, LakeTableState, Progress, SumKey
+from datafingerprint.ledger import Advance, LakeTableState, Progress, StoredEpoch, SumKey
 from datafingerprint.ports import LakeFile, SnapshotView
 from datafingerprint.scans import CANCELLED_LOOK_S, LEASE_S, Cancelled, Scan, Scanner, ScanState
 from datafingerprint.schema import Column, Kind, TableSchema
@@ -41,9 +41,17 @@ class Sums:
 
     state: LakeTableState | None = COUNTED
     lake_epoch: int = 5
+    version: int = 1
+    cursor: SnapshotCursor | None = None
+    kept: bool = True
 
     def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
-        return {"s.t": (1, TABLE)}
+        return {"s.t": (self.version, TABLE)}
+
+    def epoch(self, number: int) -> StoredEpoch | None:
+        cursors = {"s.t": self.cursor} if self.cursor else {}
+        found = Epoch("stream", number, SourcePosition("", "", 0), 0.0, snapshots=cursors, versions={"s.t": 1})
+        return StoredEpoch(found, 0.0) if self.kept else None
 
     def lake_tables(self) -> Mapping[str, LakeTableState]:
         return {"s.t": self.state} if self.state else {}
@@ -53,7 +61,7 @@ class Sums:
 
     def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
         assert (table, epoch) == ("s.t", 5)
-        return {**SUMS, "n=7": ZERO}
+        return {**SUMS, "n=7": ZERO} if self.state and self.state.snapshot_id else {}
 
     def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
         assert table == "s.t"
@@ -64,7 +72,7 @@ class Sums:
 class Lake:
     """The lake's snapshots."""
 
-    present: int = SNAPSHOT
+    present: int | None = SNAPSHOT
 
     def current(self, table: TableSchema) -> SnapshotView | None:
         assert table is TABLE
@@ -74,7 +82,7 @@ class Lake:
         assert table is TABLE
         return self._view(snapshot_id) if snapshot_id == SNAPSHOT else None
 
-    def _view(self, snapshot_id: int) -> SnapshotView:
+    def _view(self, snapshot_id: int | None) -> SnapshotView:
         return SnapshotView(snapshot_id, None, is_foreign=False, files=frozenset({LakeFile("s3://b/f.parquet", 9)}))
 
 
@@ -177,6 +185,33 @@ def test_an_engine_without_travel_must_have_read_the_snapshot_that_was_meant(sto
         bench.scan("redshift")
     (stored,) = store.scans(limit=9)
     assert (stored.state, stored.verdicts) == (ScanState.FAILED, {})
+
+
+def test_a_table_that_was_empty_must_be_so_still_for_no_snapshot_could_be_named(store: SqlScanStore) -> None:
+    empty = Sums(replace(COUNTED, snapshot_id=None))
+    assert Bench(store, Engine([]), Lake(present=None), sums=empty).scan().outcome is Outcome.MATCH
+    bench = Bench(store, Engine([]), sums=empty)
+    with pytest.raises(
+        ConfigError, match=r"s\.t was committed to while trino read it, and while it was empty it had no snapshot"
+    ):
+        bench.scan("trino")
+    assert bench.scan("duckdb").outcome is Outcome.MATCH
+
+
+@pytest.mark.parametrize(
+    ("sums", "complaint"),
+    [
+        (Sums(version=2), r"s\.t was redefined, and the lake has not come to that: scan again"),
+        (Sums(cursor=SnapshotCursor(1, 3, complete=False)), r"the first snapshot of s\.t is at 33 %: scan when it is"),
+        (Sums(kept=False), r"epoch 5, which the lake table of s\.t stands at, is not kept: scan again"),
+    ],
+)
+def test_rows_of_another_definition_or_not_all_there_are_not_counted(
+    store: SqlScanStore, sums: Sums, complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Bench(store, Engine(list(ROWS)), sums=sums).scan()
+    assert store.scans(limit=9) == []
 
 
 def test_duckdb_is_given_the_files_of_the_snapshot(store: SqlScanStore) -> None:
