@@ -57,11 +57,16 @@ class DuckDB(LakeDialect):
 
     def relation(self, table: TableSchema, place: Place) -> str:
         """See `LakeDialect`."""
+        columns = ", ".join(f"NULL::{_type(one)} AS {self.identifier(one.name)}" for one in table.columns)
+        nothing = f"SELECT {columns} LIMIT 0"
         if not place.files:
-            columns = ", ".join(f"NULL::{_type(one)} AS {self.identifier(one.name)}" for one in table.columns)
-            return f"(SELECT {columns} LIMIT 0)"
+            return f"({nothing})"
         files = ",\n    ".join(self.literal(path) for path in place.files)
-        return f"read_parquet([\n    {files}\n  ], hive_partitioning = false, union_by_name = true)"
+        # Files from before a column was added lack it, perhaps all of them: there it is NULL.
+        return (
+            f"(\n    ({nothing})\n    UNION ALL BY NAME\n    SELECT * FROM read_parquet([\n    {files}\n    ], "
+            "hive_partitioning = false, union_by_name = true)\n  )"
+        )
 
     def value(self, column: Column) -> str:
         """See `LakeDialect`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import tempfile
 from pathlib import Path
 
@@ -151,6 +153,21 @@ def test_a_table_without_files_has_no_partition() -> None:
     with duckdb.connect() as connection:
         statement = lake.sums_by_partition(DuckDB(), table, partitioning(table), Place())
         assert connection.execute(statement).fetchall() == []
+
+
+def test_a_column_that_no_file_has_yet_is_null_in_duckdb(tmp_path: Path) -> None:
+    old = table_of("id", "day", partition=("year(day)",))
+    rows: list[Row] = [{"id": number, "day": dt.date(2029 + number, 4, 1)} for number in (1, 2)]
+    pq.write_table(arrow(old, rows), tmp_path / "old.parquet")
+    new = table_of("id", "day", "at", "big", "note", partition=("year(day)",))
+    with duckdb.connect() as connection:
+        place = Place(files=(str(tmp_path / "old.parquet"),))
+        statement = lake.sums_by_partition(DuckDB(), new, partitioning(new), place, "day_year=2031")
+        found = connection.execute(statement).fetchall()
+        plan = str(connection.execute(f"EXPLAIN {statement}").fetchall())
+    assert {name: Fingerprint(*sums) for name, *sums in found} == slow_sums(old, rows[1:])
+    # The condition reaches the files, so that whole row groups are passed over.
+    assert re.search(r"READ_PARQUET.*Filters:.*day", plan, re.DOTALL)
 
 
 def test_a_partition_named_by_a_character_0_is_asked_for_in_duckdb() -> None:

@@ -9,10 +9,14 @@ WITH canonical_rows AS (
       'id=' || "id"::VARCHAR,
       'name=' || strlen("name") || ':' || "name",
       'rating=' || CASE WHEN "rating" = 0 THEN '0' ELSE "rating"::DOUBLE::BIT::BIGINT::VARCHAR END) AS canonical
-  FROM read_parquet([
+  FROM (
+    (SELECT NULL::INTEGER AS "id", NULL::DATE AS "date", NULL::VARCHAR AS "name", NULL::DOUBLE AS "rating", NULL::DECIMAL(10, 2) AS "fee" LIMIT 0)
+    UNION ALL BY NAME
+    SELECT * FROM read_parquet([
     's3://dfp-lake/lake/ootp/players/data/date_year=2031/a.parquet',
     's3://dfp-lake/it''s.parquet'
-  ], hive_partitioning = false, union_by_name = true)
+    ], hive_partitioning = false, union_by_name = true)
+  )
   WHERE "date" >= DATE '2031-01-01' AND "date" < DATE '2032-01-01'
 ), digests AS (
   SELECT "partition", md5(canonical) AS digest FROM canonical_rows
