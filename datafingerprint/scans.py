@@ -6,6 +6,7 @@ engine's count is an independent one, by other people's code, of exactly the row
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 from datafingerprint.audit import EPOCHS_KEPT
 from datafingerprint.config import EngineSettings
-from datafingerprint.errors import ConfigError, DataFingerprintError
+from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
 from datafingerprint.fingerprint import ZERO, Fingerprint, of_words
 from datafingerprint.ledger import LakeTableState, Progress, StoredEpoch
 from datafingerprint.partitions import partitioning
@@ -59,7 +60,7 @@ class Scan:
         ended_at: Likewise; None while it runs.
         state: What has become of it.
         progress: What the engine says of its work, such as `70 %`; empty when it says nothing.
-        error: Why it failed; empty when it did not.
+        error: Why it failed, or that a cancelled one's engine may work on; empty when all is well.
         verdicts: By partition: the running sum as `source`, the engine's count as `lake`.
     """
 
@@ -85,7 +86,10 @@ class Scan:
 
 
 class Cancelled(Exception):  # noqa: N818 - it is what happened, and no error
-    """The statement was ended at the engine, because that was asked for."""
+    """The statement was ended, because that was asked for.
+
+    Its text says why the engine may work on all the same; it is empty when the engine has ended too.
+    """
 
 
 class ScanEngine(Protocol):
@@ -99,7 +103,7 @@ class ScanEngine(Protocol):
         Raises:
             Unavailable: the engine is away.
             ConfigError: it refuses the login or the statement; the first line of what it says is in the error.
-            Cancelled: `stop` was set, and the statement was ended at the engine too.
+            Cancelled: `stop` was set, and the statement was ended, or at least the engine told to.
         """
 
 
@@ -233,14 +237,16 @@ class Scanner:
 
         def progress(text: str) -> None:
             nonlocal stored, stored_at, looked_at
-            if self.clock() - looked_at >= CANCELLED_LOOK_S:
-                looked_at = self.clock()
-                if self.store.is_cancelled(scan.number):
-                    stop.set()
-            # Twice a second would be many writes beside the fingerprinter's; silence would look like death.
-            if text != stored or self.clock() - stored_at > LEASE_S / 6:
-                stored, stored_at = text, self.clock()
-                self.store.tell(scan.number, text)
+            # A store that is busy for a while is no reason to throw the engine's work away.
+            with contextlib.suppress(Unavailable):
+                if self.clock() - looked_at >= CANCELLED_LOOK_S:
+                    looked_at = self.clock()
+                    if self.store.is_cancelled(scan.number):
+                        stop.set()
+                # Twice a second would be many writes beside the fingerprinter's; silence would look like death.
+                if text != stored or self.clock() - stored_at > LEASE_S / 6:
+                    stored, stored_at = text, self.clock()
+                    self.store.tell(scan.number, text)
             tell(text)
 
         try:
@@ -248,8 +254,8 @@ class Scanner:
                 found = counted(dialect, engine.run(dialect.session, begun.statement, stop, progress))
             self._require_still(dialect, scan)
             ended = replace(scan, state=ScanState.DONE, verdicts=_judged(begun, found))
-        except Cancelled:
-            ended = replace(scan, state=ScanState.CANCELLED)
+        except Cancelled as cancelled:
+            ended = replace(scan, state=ScanState.CANCELLED, error=str(cancelled))
         except DataFingerprintError as error:
             self.store.end(replace(scan, state=ScanState.FAILED, error=str(error), ended_at=self.clock()))
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,12 +24,13 @@ def watched(
     timeout_s: float,
     translate: Callable[[Exception], DataFingerprintError | None],
 ) -> list[Sequence[Any]]:
-    """The rows that `work` gives.
+    """The rows that `work` gives. However this ends, the statement does not go on: it was told to end, at least.
 
     Args:
         work: Runs the statement; blocks.
         stop: Set when the statement is not wanted any more.
-        cancel: Ends the statement at the engine; called from this thread while `work` runs.
+        cancel: Ends the statement at the engine, and raises what kept it from that; called from this thread while
+            `work` runs, and again until that is over: the engine may not have had the statement yet.
         told: How far the engine says it is.
         progress: Gets that, about twice a second.
         timeout_s: Seconds after which the statement is ended.
@@ -53,21 +55,44 @@ def watched(
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    waited = 0.0
-    while not done.wait(LOOK_S):
-        waited += LOOK_S
-        progress(told())
-        if stop.is_set() or waited >= timeout_s:
-            cancel()
-            done.wait(GONE_WITHIN_S)
-            if stop.is_set():
-                raise Cancelled
-            raise ConfigError(f"the engine was not done after {timeout_s:g} s", remedy="raise its timeout_s")
-    if failed:
-        raise translate(failed[0]) or failed[0]
+    ends_at = time.monotonic() + timeout_s
+    try:
+        while not done.wait(LOOK_S):
+            if stop.is_set() or time.monotonic() >= ends_at:
+                break
+            progress(told())
+    except BaseException:
+        # Nobody waits for the rows any more.
+        _ended(cancel, done)
+        raise
+    if not done.is_set():
+        goes_on = _ended(cancel, done)
+        if not stop.is_set():
+            raise ConfigError(
+                f"the engine was not done after {timeout_s:g} s" + (f", and {goes_on}" if goes_on else ""),
+                remedy="raise its timeout_s",
+            )
+        raise Cancelled(goes_on)
     if stop.is_set():
         raise Cancelled
+    if failed:
+        raise translate(failed[0]) or failed[0]
     return rows
+
+
+def _ended(cancel: Callable[[], None], done: threading.Event) -> str:
+    """Ends the statement; gives why the engine may work on, empty when it does not."""
+    ends_at = time.monotonic() + GONE_WITHIN_S
+    while True:
+        try:
+            cancel()
+            refused = ""
+        except Exception as error:  # noqa: BLE001 - told to whoever cancels
+            refused = f" ({first_line(error)})"
+        if done.wait(LOOK_S) and not refused:
+            return ""
+        if done.is_set() or time.monotonic() >= ends_at:
+            return f"the engine may work on{refused}"
 
 
 def first_line(error: Exception) -> str:

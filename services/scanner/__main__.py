@@ -48,7 +48,8 @@ def main(table: str, engine: str, partition: str | None, config: str | None, *, 
         click.echo(f"datafingerprint: {error}", err=True)
         sys.exit(STATUS_REFUSED)
     if found.state is ScanState.CANCELLED:
-        click.echo("datafingerprint: cancelled, at the engine too; no result is stored", err=True)
+        how = f"cancelled, but {found.error}" if found.error else "cancelled, at the engine too"
+        click.echo(f"datafingerprint: {how}; no result is stored", err=True)
         sys.exit(STATUS_CANCELLED)
     if as_json:
         click.echo(json.dumps(document(found), indent=2))

@@ -242,6 +242,7 @@ def test_a_scan_is_cancelled_by_another_process_through_the_store(store: SqlScan
         def run(
             self, session: Sequence[str], statement: str, stop: threading.Event, progress: Callable[[str], None]
         ) -> list[Sequence[Any]]:
+            del session, statement
             progress("1 %")
             assert not stop.is_set()
             with contextlib.closing(SqlScanStore(f"sqlite:///{tmp_path}/state.db")) as other:
@@ -264,6 +265,24 @@ def test_a_scan_is_cancelled_by_another_process_through_the_store(store: SqlScan
 def test_a_partition_that_only_the_lake_has_is_scanned(store: SqlScanStore) -> None:
     found = Bench(store, Engine([("n=3", 1, 1, 1)])).scan(partition="n=3")
     assert [(name, one.outcome) for name, one in (found.verdicts or {}).items()] == [("n=3", Outcome.MISMATCH)]
+
+
+def test_a_cancelled_scan_tells_that_the_engine_may_work_on(store: SqlScanStore) -> None:
+    found = Bench(store, Engine(Cancelled("the engine may work on"))).scan()
+    stored = store.scan(found.number)
+    assert stored is not None
+    assert (stored.state, stored.error) == (ScanState.CANCELLED, "the engine may work on")
+
+
+def test_a_store_that_is_busy_for_a_while_does_not_end_a_scan(tmp_path: Path) -> None:
+    class Busy(SqlScanStore):
+        def tell(self, number: int, progress: str) -> None:
+            raise Unavailable(f"no sign of life for scan {number} at {progress}")
+
+    with contextlib.closing(Busy(f"sqlite:///{tmp_path}/state.db")) as busy:
+        found = Bench(busy, Engine(list(ROWS))).scan()
+        assert busy.scan(found.number) == found
+    assert found.outcome is Outcome.MATCH
 
 
 def test_no_more_scans_run_at_once_than_the_engine_may(store: SqlScanStore) -> None:
