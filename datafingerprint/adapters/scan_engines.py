@@ -7,13 +7,11 @@ import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
-import duckdb
-
+from datafingerprint.adapters import scan_duckdb
 from datafingerprint.adapters.scan_statement import first_line, watched
-from datafingerprint.config import S3, EngineSettings, Settings
+from datafingerprint.config import EngineSettings, Settings
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
 from datafingerprint.scans import ScanEngine
 
@@ -37,8 +35,8 @@ def engine_opener(settings: Settings) -> Callable[[str, EngineSettings], Abstrac
     def opened(name: str, engine: EngineSettings) -> Iterator[ScanEngine]:
         kind = engine.kind or name
         if kind == "duckdb":
-            with _duckdb(settings.s3) as connection:
-                yield DuckDBEngine(connection, engine)
+            with scan_duckdb.opened(settings.s3, engine) as there:
+                yield there
             return
         driver = _driver(kind)
         if kind == "spark":
@@ -140,77 +138,6 @@ def _splits(stats: Any) -> str:  # noqa: ANN401 - a dictionary of the driver's
         return ""
     percent = 100 * int(stats.get("completedSplits", 0)) // int(stats["totalSplits"])
     return f"{percent} %, {stats.get('processedRows', 0)} rows"
-
-
-class DuckDBEngine:
-    """DuckDB in this process, over S3."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: EngineSettings) -> None:
-        self._connection = connection
-        self._settings = settings
-
-    def run(
-        self, session: Sequence[str], statement: str, stop: threading.Event, progress: Callable[[str], None]
-    ) -> list[Sequence[Any]]:
-        """See the port."""
-
-        def work() -> list[Sequence[Any]]:
-            for one in session:
-                self._connection.execute(one)
-            return list(self._connection.execute(statement).fetchall())
-
-        def translated(error: Exception) -> DataFingerprintError | None:
-            if isinstance(error, duckdb.IOException | duckdb.HTTPException):
-                return Unavailable(f"the lake cannot be read ({first_line(error)})")
-            return ConfigError(f"duckdb refused: {first_line(error)}") if isinstance(error, duckdb.Error) else None
-
-        return watched(
-            work,
-            stop=stop,
-            cancel=self._connection.interrupt,
-            told=self._percent,
-            progress=progress,
-            timeout_s=self._settings.timeout_s,
-            translate=translated,
-        )
-
-    def _percent(self) -> str:
-        done = self._connection.query_progress()
-        return f"{done:.0f} %" if done > 0 else ""
-
-
-@contextlib.contextmanager
-def _duckdb(s3: S3) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(":memory:") as connection:
-        try:
-            module = importlib.import_module("duckdb_extension_httpfs")
-            extension = next(Path(str(module.__file__)).parent.rglob("httpfs.duckdb_extension"))
-            connection.load_extension(str(extension))
-        except (ModuleNotFoundError, StopIteration):
-            try:
-                connection.install_extension("httpfs")
-                connection.load_extension("httpfs")
-            except duckdb.Error:
-                raise ConfigError(
-                    "DuckDB's httpfs is not installed", remedy="pip install 'datafingerprint[duckdb]'"
-                ) from None
-        secure = not s3.endpoint.startswith("http://")
-        options = {
-            "KEY_ID": s3.access_key,
-            "SECRET": s3.secret_key.get_secret_value(),
-            "REGION": s3.region,
-            "ENDPOINT": s3.endpoint.partition("://")[2],
-            "URL_STYLE": "path" if s3.endpoint else "",
-        }
-        given = ", ".join(f"{name} {_quoted(value)}" for name, value in options.items() if value)
-        provider = "" if s3.access_key else ", PROVIDER credential_chain"
-        connection.execute(f"CREATE SECRET (TYPE s3{provider}, {given}, USE_SSL {str(secure).lower()})")
-        yield connection
-
-
-def _quoted(text: str) -> str:
-    doubled = text.replace("'", "''")
-    return f"'{doubled}'"
 
 
 class SparkEngine:
