@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from datafingerprint.adapters import scan_duckdb
@@ -40,12 +42,23 @@ def engine_opener(settings: Settings) -> Callable[[str, EngineSettings], Abstrac
             return
         driver = _driver(kind)
         if kind == "spark":
-            yield SparkEngine(driver.SparkSession.builder.appName(SOURCE).getOrCreate(), engine)
+            yield SparkEngine(_spark_session(driver), engine)
             return
-        with contextlib.closing(_connected(kind, name, driver, engine)) as connection:
-            yield ClientEngine(connection, engine, name, driver)
+        server = Server(kind, name, driver, engine)
+        with _closing(server.connect()) as connection:
+            yield (RedshiftEngine if kind == "redshift" else ClientEngine)(connection, server)
 
     return opened
+
+
+@contextlib.contextmanager
+def _closing(connection: Any) -> Iterator[Any]:  # noqa: ANN401 - drivers publish no types
+    try:
+        yield connection
+    finally:
+        # One that is closed or broken already must not hide what happened on it.
+        with contextlib.suppress(Exception):
+            connection.close()
 
 
 def _driver(kind: str) -> Any:  # noqa: ANN401 - a module of any driver
@@ -57,80 +70,145 @@ def _driver(kind: str) -> Any:  # noqa: ANN401 - a module of any driver
         ) from None
 
 
-def _connected(kind: str, name: str, driver: Any, engine: EngineSettings) -> Any:  # noqa: ANN401 - drivers publish no types
-    port, password = engine.port or USUAL_PORTS[kind], engine.password.get_secret_value()
-    try:
-        if kind == "redshift":
-            return driver.connect(
-                host=engine.host,
-                port=port,
-                user=engine.user,
-                password=password,
-                database=engine.database,
-                ssl=engine.tls,
-                application_name=SOURCE,
+@dataclass(frozen=True)
+class Server:
+    """Where Trino, Presto or Redshift is, and how to log in there.
+
+    Attributes:
+        kind: Which of the three.
+        name: Its name in the settings, for errors.
+        driver: The module of its driver.
+        settings: What the settings say of it.
+    """
+
+    kind: str
+    name: str
+    driver: Any
+    settings: EngineSettings
+
+    @property
+    def port(self) -> int:
+        """The port of the settings, or the usual one."""
+        return self.settings.port or USUAL_PORTS[self.kind]
+
+    @property
+    def where(self) -> str:
+        """Host and port, for errors."""
+        return f"{self.settings.host}:{self.port}"
+
+    def connect(self) -> Any:  # noqa: ANN401 - drivers publish no types
+        """A connection.
+
+        Raises:
+            ConfigError: a password would go over the wire as it is.
+            Unavailable: the server is away, or refuses the login.
+        """
+        given, password = self.settings, self.settings.password.get_secret_value()
+        if password and not given.tls and self.kind != "redshift":
+            raise ConfigError(
+                f"engine {self.name} has a password, which goes over TLS only",
+                remedy=f"set engines.{self.name}.tls = true, or leave the password out",
             )
-        scheme = "https" if engine.tls else "http"
-        more: dict[str, Any] = {"source": SOURCE}
-        if kind == "trino":
-            more["timezone"] = "UTC"
-        else:
-            more["http_headers"] = {"X-Presto-Time-Zone": "UTC"}
-        if password:
-            more["auth"] = (driver.auth.BasicAuthentication)(engine.user, password)
-        return driver.dbapi.connect(host=engine.host, port=port, user=engine.user, http_scheme=scheme, **more)
-    except Exception as error:
-        raise Unavailable(
-            f"engine {name} cannot be reached ({first_line(error)})", where=f"{engine.host}:{port}"
-        ) from error
+        try:
+            if self.kind == "redshift":
+                return self._connect_to_redshift(password)
+            more: dict[str, Any] = {"source": SOURCE, "http_scheme": "https" if given.tls else "http"}
+            if self.kind == "trino":
+                more["timezone"] = "UTC"
+            else:
+                more["http_headers"] = {"X-Presto-Time-Zone": "UTC"}
+            if password:
+                more["auth"] = (self.driver.auth.BasicAuthentication)(given.user, password)
+            return self.driver.dbapi.connect(host=given.host, port=self.port, user=given.user, **more)
+        except Exception as error:
+            raise self.away(error) from error
+
+    def _connect_to_redshift(self, password: str) -> Any:  # noqa: ANN401 - as above
+        return self.driver.connect(
+            host=self.settings.host,
+            port=self.port,
+            user=self.settings.user,
+            password=password,
+            database=self.settings.database,
+            ssl=self.settings.tls,
+            application_name=SOURCE,
+        )
+
+    def away(self, error: Exception) -> Unavailable:
+        """The error that the server cannot be reached."""
+        return Unavailable(f"engine {self.name} cannot be reached ({first_line(error)[:120]})", where=self.where)
+
+    def translated(self, error: Exception) -> DataFingerprintError | None:
+        """An error of the driver as one of ours; None for what is none of its."""
+        module = type(error).__module__.split(".")[0]
+        if module in ("requests", "urllib3") or isinstance(error, OSError) or type(error).__name__ in AWAY:
+            return self.away(error)
+        if module == self.driver.__name__.split(".")[0]:
+            return ConfigError(f"engine {self.name} refused the statement: {first_line(error)}")
+        return None
 
 
 class ClientEngine:
-    """Trino, Presto and Redshift: a connection to a server."""
+    """Trino and Presto: a connection to a server, which ends a statement when its client says so."""
 
-    def __init__(self, connection: Any, settings: EngineSettings, name: str, driver: Any) -> None:  # noqa: ANN401 - as above
+    def __init__(self, connection: Any, server: Server) -> None:  # noqa: ANN401 - drivers publish no types
         self._connection = connection
-        self._settings = settings
-        self._name = name
-        self._driver = driver
+        self._server = server
 
     def run(
         self, session: Sequence[str], statement: str, stop: threading.Event, progress: Callable[[str], None]
     ) -> list[Sequence[Any]]:
         """See the port."""
-        cursor = self._connection.cursor()
+        try:
+            cursor = self._connection.cursor()
+        except Exception as error:
+            raise self._server.translated(error) or ConfigError(
+                f"engine {self._server.name} cannot be asked: {first_line(error)}"
+            ) from error
 
         def work() -> list[Sequence[Any]]:
+            self._begin(cursor)
             for one in session:
                 cursor.execute(one)
             cursor.execute(statement)
             return list(cursor.fetchall())
 
-        def cancel() -> None:
-            # Trino and Presto end a statement whose client says so; Redshift one whose client is gone.
-            end = getattr(cursor, "cancel", None) or self._connection.close
-            with contextlib.suppress(Exception):
-                end()
-
         return watched(
             work,
             stop=stop,
-            cancel=cancel,
+            cancel=lambda: self._cancel(cursor),
             told=lambda: _splits(getattr(cursor, "stats", None)),
             progress=progress,
-            timeout_s=self._settings.timeout_s,
-            translate=self._translated,
+            timeout_s=self._server.settings.timeout_s,
+            translate=self._server.translated,
         )
 
-    def _translated(self, error: Exception) -> DataFingerprintError | None:
-        said = first_line(error)
-        module = type(error).__module__.split(".")[0]
-        if module in ("requests", "urllib3") or isinstance(error, OSError) or type(error).__name__ in AWAY:
-            where = f"{self._settings.host}:{self._settings.port}"
-            return Unavailable(f"engine {self._name} cannot be reached ({said[:120]})", where=where)
-        if module == self._driver.__name__.split(".")[0]:
-            return ConfigError(f"engine {self._name} refused the statement: {said}")
-        return None
+    def _begin(self, cursor: Any) -> None:  # noqa: ANN401 - as above
+        """What is asked before everything else."""
+
+    def _cancel(self, cursor: Any) -> None:  # noqa: ANN401 - as above
+        """Ends the statement at the server; raises what kept it from that."""
+        cursor.cancel()
+
+
+class RedshiftEngine(ClientEngine):
+    """Redshift: its driver cannot end a statement, but another connection of the same user can."""
+
+    _process: int | None = None
+
+    def _begin(self, cursor: Any) -> None:  # noqa: ANN401 - as above
+        cursor.execute("SELECT pg_backend_pid()")
+        self._process = int(cursor.fetchone()[0])
+
+    def _cancel(self, cursor: Any) -> None:  # noqa: ANN401 - as above
+        del cursor
+        if self._process is None:
+            raise Unavailable("the statement has not begun")
+        with _closing(self._server.connect()) as second:
+            asked = second.cursor()
+            asked.execute(f"SELECT pg_cancel_backend({self._process})")
+            if not asked.fetchone()[0]:
+                raise Unavailable("pg_cancel_backend did not end it")
 
 
 def _splits(stats: Any) -> str:  # noqa: ANN401 - a dictionary of the driver's
@@ -140,10 +218,17 @@ def _splits(stats: Any) -> str:  # noqa: ANN401 - a dictionary of the driver's
     return f"{percent} %, {stats.get('processedRows', 0)} rows"
 
 
+def _spark_session(driver: Any) -> Any:  # noqa: ANN401 - no types are published
+    try:
+        return driver.SparkSession.builder.appName(SOURCE).getOrCreate()
+    except Exception as error:
+        raise ConfigError(
+            f"spark cannot be started: {first_line(error)}", remedy="check SPARK_CONF_DIR, and that there is a Java"
+        ) from error
+
+
 class SparkEngine:
     """Spark, as its own settings (`SPARK_CONF_DIR`) say where it runs and what its catalogs are."""
-
-    GROUP = "datafingerprint-scan"
 
     def __init__(self, session: Any, settings: EngineSettings) -> None:  # noqa: ANN401 - no types are published
         self._session = session
@@ -153,10 +238,16 @@ class SparkEngine:
         self, session: Sequence[str], statement: str, stop: threading.Event, progress: Callable[[str], None]
     ) -> list[Sequence[Any]]:
         """See the port."""
-        context = self._session.sparkContext
+        # A process has one session: each scan has a group of its own, so that one alone can be ended.
+        group = f"{SOURCE}-{uuid.uuid4()}"
+        try:
+            context = self._session.sparkContext
+            tracker = context.statusTracker()
+        except Exception as error:
+            raise ConfigError(f"spark cannot be asked: {first_line(error)}") from error
 
         def work() -> list[Sequence[Any]]:
-            context.setJobGroup(self.GROUP, "datafingerprint scan", interruptOnCancel=True)
+            context.setJobGroup(group, "datafingerprint scan", interruptOnCancel=True)
             for one in session:
                 self._session.sql(one)
             return [tuple(row) for row in self._session.sql(statement).collect()]
@@ -168,9 +259,18 @@ class SparkEngine:
         return watched(
             work,
             stop=stop,
-            cancel=lambda: context.cancelJobGroup(self.GROUP),
-            told=lambda: "",
+            cancel=lambda: context.cancelJobGroup(group),
+            told=lambda: _tasks(tracker, group),
             progress=progress,
             timeout_s=self._settings.timeout_s,
             translate=translated,
         )
+
+
+def _tasks(tracker: Any, group: str) -> str:  # noqa: ANN401 - as above
+    """How many tasks of the stages known so far are done."""
+    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+    stages = [tracker.getStageInfo(stage) for job in jobs if job is not None for stage in job.stageIds]
+    tasks = sum(stage.numTasks for stage in stages if stage is not None)
+    done = sum(stage.numCompletedTasks for stage in stages if stage is not None)
+    return f"{100 * done // tasks} %, {done} of {tasks} tasks" if tasks else ""

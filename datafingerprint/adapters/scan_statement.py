@@ -60,7 +60,7 @@ def watched(
         while not done.wait(LOOK_S):
             if stop.is_set() or time.monotonic() >= ends_at:
                 break
-            progress(told())
+            progress(_said(told))
     except BaseException:
         # Nobody waits for the rows any more.
         _ended(cancel, done)
@@ -78,6 +78,13 @@ def watched(
     if failed:
         raise translate(failed[0]) or failed[0]
     return rows
+
+
+def _said(told: Callable[[], str]) -> str:
+    try:
+        return told()
+    except Exception:  # noqa: BLE001 - an engine that cannot tell how far it is may be at work all the same
+        return ""
 
 
 def _ended(cancel: Callable[[], None], done: threading.Event) -> str:

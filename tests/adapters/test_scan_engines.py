@@ -1,0 +1,268 @@
+# ruff: noqa: N802, N803 - the names are those of the drivers
+"""What a driver does wrong is one clear line, and a statement that is cancelled ends at the engine, it alone.
+
+The drivers are stand-ins here: the real ones and their servers are asked by the engines' tests.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from datafingerprint.adapters import scan_statement
+from datafingerprint.adapters.scan_engines import engine_opener
+from datafingerprint.config import EngineSettings, load_settings
+from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
+from datafingerprint.scans import Cancelled
+
+WITHIN_S = 30.0
+OPENED = engine_opener(load_settings({}, {}))
+
+
+class DriverError(Exception):
+    """An error of a driver's own."""
+
+
+def engine(**given: object) -> EngineSettings:
+    return EngineSettings.model_validate(given)
+
+
+def ask(name: str, settings: EngineSettings, told: Callable[[str], None] = lambda _: None) -> list[Sequence[Any]]:
+    with OPENED(name, settings) as opened:
+        return opened.run((), "SELECT 1", threading.Event(), told)
+
+
+@dataclass
+class Server:
+    """What a stand-in's cursor does, and what it was asked."""
+
+    failure: Exception | None = None
+    answer: list[Sequence[Any]] = field(default_factory=list)
+    works: bool = False
+    cancels: list[str] = field(default_factory=list)
+    refuses_cancel: bool = False
+    connections: list[dict[str, object]] = field(default_factory=list)
+    begun: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def connect(self, **given: object) -> Connection:
+        self.connections.append(given)
+        return Connection(self)
+
+
+@dataclass
+class Connection:
+    """A connection, whose end is never a clean one."""
+
+    server: Server
+
+    def cursor(self) -> Cursor:
+        if self.server.failure is not None and isinstance(self.server.failure, ValueError):
+            raise self.server.failure
+        return Cursor(self.server)
+
+    def close(self) -> None:
+        raise DriverError("the connection is closed")
+
+
+@dataclass
+class Cursor:
+    """A cursor whose statement works until it is cancelled, when the server says so."""
+
+    server: Server
+    stats: dict[str, int] = field(default_factory=lambda: {"totalSplits": 4, "completedSplits": 1, "processedRows": 9})
+    asked: str = ""
+
+    def execute(self, statement: str) -> None:
+        self.asked = statement
+        if statement == "SELECT 1":
+            if self.server.failure is not None:
+                raise self.server.failure
+            self.server.begun.set()
+            if self.server.works:
+                assert self.server.over.wait(WITHIN_S)
+                raise DriverError("cancelled")
+        elif statement.startswith("SELECT pg_cancel_backend"):
+            self.server.cancels.append(statement)
+            if not self.server.refuses_cancel:
+                self.server.over.set()
+
+    def fetchone(self) -> Sequence[Any]:
+        return (4711,) if self.asked == "SELECT pg_backend_pid()" else (not self.server.refuses_cancel,)
+
+    def fetchall(self) -> list[Sequence[Any]]:
+        return self.server.answer
+
+    def cancel(self) -> None:
+        self.server.cancels.append("cancel")
+        self.server.over.set()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Trino, Presto and Redshift, all of which are this one."""
+    monkeypatch.setattr(scan_statement, "LOOK_S", 0.01)
+    made = Server()
+    for name in ("trino", "prestodb", "redshift_connector"):
+        module: Any = ModuleType(name)
+        module.dbapi, module.connect = SimpleNamespace(connect=made.connect), made.connect
+        module.auth = SimpleNamespace(BasicAuthentication=lambda *given: given)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(DriverError, "__module__", "trino.exceptions")
+    yield made
+    made.over.set()
+
+
+@pytest.mark.parametrize("kind", ["trino", "presto"])
+def test_a_password_is_not_sent_without_tls(server: Server, kind: str) -> None:
+    with pytest.raises(ConfigError, match=r"^engine my has a password, which goes over TLS only: set engines\.my\.tls"):
+        ask("my", engine(kind=kind, password="p"))
+    assert ask("my", engine(kind=kind, password="p", tls=True)) == []
+    assert [one["http_scheme"] for one in server.connections] == ["https"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure", "kind_of_error", "complaint"),
+    [
+        ("trino", ValueError("no such thing"), ConfigError, r"^engine my cannot be asked: no such thing$"),
+        ("trino", OSError("refused"), Unavailable, r"^engine my cannot be reached \(refused\) at 127\.0\.0\.1:8080$"),
+        ("redshift", OSError("refused"), Unavailable, r"^engine my .* at 127\.0\.0\.1:5439$"),
+        ("trino", DriverError("line 1:8: no\nmore"), ConfigError, r"^engine my refused the statement: line 1:8: no$"),
+    ],
+)
+def test_what_a_driver_raises_is_one_line_with_the_port_that_was_asked(
+    server: Server, kind: str, failure: Exception, kind_of_error: type[DataFingerprintError], complaint: str
+) -> None:
+    server.failure = failure
+    with pytest.raises(kind_of_error, match=complaint):
+        ask("my", engine(kind=kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cancels"),
+    [("trino", "cancel"), ("presto", "cancel"), ("redshift", "SELECT pg_cancel_backend(4711)")],
+)
+def test_a_statement_that_is_cancelled_ends_at_the_server(server: Server, kind: str, cancels: str) -> None:
+    server.works = True
+    stop = threading.Event()
+    with pytest.raises(Cancelled, match=r"^$"), OPENED("my", engine(kind=kind, host="far")) as opened:
+        opened.run((), "SELECT 1", stop, lambda _: stop.set() if server.begun.is_set() else None)
+    assert set(server.cancels) == {cancels}
+    assert {one["host"] for one in server.connections} == {"far"}
+
+
+def test_redshift_that_does_not_end_a_statement_may_work_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_statement, "GONE_WITHIN_S", 0.1)
+    server.works = server.refuses_cancel = True
+    stop = threading.Event()
+    with (
+        pytest.raises(Cancelled, match=r"^the engine may work on \(pg_cancel_backend did not end it\)$"),
+        OPENED("redshift", engine()) as opened,
+    ):
+        opened.run((), "SELECT 1", stop, lambda _: stop.set() if server.begun.is_set() else None)
+
+
+def test_a_server_tells_how_far_it_is(server: Server) -> None:
+    server.works = True
+    told: list[str] = []
+
+    def progress(text: str) -> None:
+        told.append(text)
+        server.over.set()
+
+    with pytest.raises(ConfigError, match="cancelled"):
+        ask("trino", engine(), progress)
+    assert told[0] == "25 %, 9 rows"
+
+
+class Spark:
+    """A session of Spark: statements work until their group of jobs is cancelled."""
+
+    def __init__(self) -> None:
+        self.sparkContext = self
+        self.builder = self
+        self.groups: dict[int, str] = {}
+        self.ended: dict[str, threading.Event] = {}
+        self.failure: Exception | None = None
+
+    def appName(self, _name: str) -> Spark:
+        return self
+
+    def getOrCreate(self) -> Spark:
+        if self.failure:
+            raise self.failure
+        return self
+
+    def statusTracker(self) -> Spark:
+        return self
+
+    def getJobIdsForGroup(self, group: str) -> list[int]:
+        return [1] if group in self.ended else []
+
+    def getJobInfo(self, _job: int) -> SimpleNamespace:
+        return SimpleNamespace(stageIds=[7, 8])
+
+    def getStageInfo(self, stage: int) -> SimpleNamespace | None:
+        return SimpleNamespace(numTasks=4, numCompletedTasks=1) if stage == 7 else None
+
+    def setJobGroup(self, group: str, _words: str, *, interruptOnCancel: bool) -> None:
+        assert interruptOnCancel
+        self.groups[threading.get_ident()] = group
+        self.ended[group] = threading.Event()
+
+    def sql(self, _statement: str) -> Spark:
+        return self
+
+    def collect(self) -> list[tuple[int]]:
+        assert self.ended[self.groups[threading.get_ident()]].wait(WITHIN_S)
+        return [(1,)]
+
+    def cancelJobGroup(self, group: str) -> None:
+        if group in self.ended:
+            self.ended[group].set()
+
+
+@pytest.fixture
+def spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spark]:
+    monkeypatch.setattr(scan_statement, "LOOK_S", 0.01)
+    made = Spark()
+    module: Any = ModuleType("pyspark.sql")
+    module.SparkSession = made
+    monkeypatch.setitem(sys.modules, "pyspark", ModuleType("pyspark"))
+    monkeypatch.setitem(sys.modules, "pyspark.sql", module)
+    yield made
+    for ended in made.ended.values():
+        ended.set()
+
+
+def test_a_scan_on_spark_is_cancelled_alone_and_tells_how_far_it_is(spark: Spark) -> None:
+    rows: list[list[Sequence[Any]]] = []
+    other = threading.Thread(target=lambda: rows.append(ask("spark", engine())))
+    other.start()
+    stop, told = threading.Event(), []
+
+    def progress(text: str) -> None:
+        told.append(text)
+        if len(spark.ended) == 2 and text:
+            stop.set()
+
+    with pytest.raises(Cancelled, match=r"^$"), OPENED("spark", engine()) as opened:
+        opened.run((), "SELECT 1", stop, progress)
+    assert told[-1] == "25 %, 1 of 4 tasks"
+    (going_on,) = [ended for ended in spark.ended.values() if not ended.is_set()]
+    assert rows == []
+    going_on.set()
+    other.join(WITHIN_S)
+    assert rows == [[(1,)]]
+
+
+def test_a_spark_that_does_not_start_is_one_line(spark: Spark) -> None:
+    spark.failure = RuntimeError("Java gateway process exited\nbefore sending its port number")
+    with pytest.raises(ConfigError, match=r"^spark cannot be started: Java gateway process exited: check SPARK_CONF_D"):
+        ask("spark", engine())
