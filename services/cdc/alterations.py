@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from services.cdc.statements import NAME, QUOTED, unquoted
+from services.cdc.statement_text import QUOTED
+from services.cdc.statements import NAME, unquoted
 
 _PIECE = re.compile(rf"{QUOTED}|[(),=]|[^\s(),='\"`]+|\s+", re.DOTALL)
 

@@ -102,6 +102,7 @@ class Event:
         server_id: The server that logged it first.
         end: Offset of the next event in the file (it wraps at 4 GiB), 0 for events made up for this connection.
         body: What follows the header.
+        flags: Bits that say more about it.
     """
 
     type: EventType
@@ -109,6 +110,7 @@ class Event:
     server_id: int
     end: int
     body: bytes
+    flags: int = 0
 
 
 def parse_event(octets: bytes, where: str) -> Event:
@@ -117,7 +119,7 @@ def parse_event(octets: bytes, where: str) -> Event:
     Raises:
         DecodeError: its type is not on the list.
     """
-    timestamp, number, server_id, _, end, _ = _HEADER.unpack_from(octets)
+    timestamp, number, server_id, _, end, flags = _HEADER.unpack_from(octets)
     kind = _TYPES.get(number)
     if number == _PARTIAL_UPDATE_ROWS:
         raise DecodeError(
@@ -133,7 +135,7 @@ def parse_event(octets: bytes, where: str) -> Event:
             remedy="switch off on the source what logs such events (compression, statements, XA), "
             "then capture again under another prefix",
         )
-    return Event(kind, timestamp, server_id, end, octets[HEADER_OCTETS:])
+    return Event(kind, timestamp, server_id, end, octets[HEADER_OCTETS:], flags)
 
 
 class Cursor:
@@ -181,14 +183,18 @@ class Gtid:
         text: The GTID as the server prints it.
         is_open: Whether a transaction is open behind it; else a BEGIN opens one, or one statement stands alone.
         prepared_xa: Whether what follows is logged before it is committed.
+        is_tentative: Whether the ALTER that follows is only begun, or was given up; MariaDB may log both.
     """
 
     text: str
     is_open: bool
     prepared_xa: bool = False
+    is_tentative: bool = False
 
 
-_FL_STANDALONE, _FL_XA = 1, 64 | 128
+_FL_STANDALONE, _FL_GROUP_COMMIT_ID, _FL_XA = 1, 2, 64 | 128
+_ALTER_BEGUN_OR_GIVEN_UP = 2 | 8
+_MORE_FLAGS_AT, _GROUP_OCTETS = 13, 8
 
 
 def parse_gtid(event: Event) -> Gtid:
@@ -198,7 +204,14 @@ def parse_gtid(event: Event) -> Gtid:
     if event.type is EventType.MYSQL_TAGGED_GTID:
         return Gtid(_tagged_gtid(Cursor(event.body)), is_open=False)
     sequence, domain, flags = struct.unpack_from("<QIB", event.body)
-    return Gtid(f"{domain}-{event.server_id}-{sequence}", not flags & _FL_STANDALONE, bool(flags & _FL_XA))
+    at = _MORE_FLAGS_AT + (_GROUP_OCTETS if flags & _FL_GROUP_COMMIT_ID else 0)
+    more = event.body[at] if at < len(event.body) else 0
+    return Gtid(
+        f"{domain}-{event.server_id}-{sequence}",
+        not flags & _FL_STANDALONE,
+        prepared_xa=bool(flags & _FL_XA),
+        is_tentative=bool(more & _ALTER_BEGUN_OR_GIVEN_UP),
+    )
 
 
 @lru_cache(256)
@@ -275,7 +288,7 @@ def parse_payload(event: Event, where: str) -> Iterator[Event]:
         yield replace(parse_event(octets, where), end=event.end)
 
 
-def _inflated(octets: bytes) -> bytes:
+def inflated(octets: bytes) -> bytes:
     """What MariaDB compressed: an octet with the size's width in its low bits, the size, and zlib's stream."""
     return zlib.decompress(octets[1 + (octets[0] & 7) :])
 
@@ -283,29 +296,6 @@ def _inflated(octets: bytes) -> bytes:
 def parse_rotate(event: Event) -> tuple[str, int]:
     """The file that follows, and the offset in it."""
     return event.body[8:].decode(), int.from_bytes(event.body[:8], "little")
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A statement in the binlog, with the schema that it ran in."""
-
-    schema: str
-    text: str
-
-
-def parse_query(event: Event) -> Query:
-    """The statement in a query event."""
-    cursor = Cursor(event.body, 8)
-    schema_length = cursor.integer(1)
-    cursor.take(2)
-    variables_length = cursor.integer(2)
-    cursor.take(variables_length)
-    schema = cursor.take(schema_length).decode("utf-8", "replace")
-    cursor.take(1)
-    text = cursor.take(cursor.left)
-    if event.type is EventType.QUERY_COMPRESSED:
-        text = _inflated(text)
-    return Query(schema, text.decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,4 +326,4 @@ def parse_rows(event: Event) -> RowImages:
     for _ in range(2 if event.type in UPDATES else 1):
         is_full &= cursor.integer((count + 7) // 8) & full == full
     octets = event.body[cursor.position :]
-    return RowImages(table_id, _inflated(octets) if event.type in _COMPRESSED else octets, is_full)
+    return RowImages(table_id, inflated(octets) if event.type in _COMPRESSED else octets, is_full)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
 
-from services.cdc.binlog import Query
+from services.cdc.queries import UNREADABLE, Query
+from services.cdc.statement_text import QUOTED, normalized
 
 
 class Meaning(Enum):
@@ -43,50 +44,59 @@ class Statement:
     clauses: str = ""
 
 
-QUOTED = r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`"""
-"""Anything in quotation marks, as a pattern; names and texts."""
+NAME = r"(?:`(?:[^`]|``)+`|[0-9A-Za-z_$]+)"
+"""A name, as a pattern; in a text as `normalized` makes it."""
 
-NAME = r'(?:`(?:[^`]|``)+`|"(?:[^"]|"")+"|[0-9A-Za-z_$\u0080-\uffff]+)'
-"""A name, as a pattern."""
-
-_COMMENT = re.compile(rf"(?P<quoted>{QUOTED})|/\*(?![!M]).*?\*/|--[ \t][^\n]*|#[^\n]*", re.DOTALL)
 _TABLE = rf"{NAME}(?:\s*\.\s*{NAME})?"
-_RENAMED = re.compile(rf"({_TABLE})(?:\s+(?:NOWAIT|WAIT\s+\d+))?\s*\bTO\b\s*({_TABLE})", re.IGNORECASE)
+_WAITING = r"(?:\s+(?:NOWAIT|WAIT\s+\d+))?"
+_PAIR = rf"({_TABLE}){_WAITING}\s+TO\s+({_TABLE})"
+_RENAMED = re.compile(_PAIR, re.IGNORECASE)
 _CONTROL: tuple[tuple[re.Pattern[str], Meaning], ...] = (
     (re.compile(r"^(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE), Meaning.BEGIN),
     (re.compile(r"^COMMIT\b", re.IGNORECASE), Meaning.COMMIT),
     (re.compile(rf"^ROLLBACK\s+TO\s+(?:SAVEPOINT\s+)?(?P<name>{NAME})", re.IGNORECASE), Meaning.ROLLBACK_TO),
     (re.compile(r"^ROLLBACK\b", re.IGNORECASE), Meaning.ROLLBACK),
     (re.compile(rf"^SAVEPOINT\s+(?P<name>{NAME})", re.IGNORECASE), Meaning.SAVEPOINT),
-    (
-        re.compile(rf"^DROP\s+(?:DATABASE|SCHEMA)\s+(?:IF\s+EXISTS\s+)?(?P<name>{NAME})", re.IGNORECASE),
-        Meaning.DROP_SCHEMA,
-    ),
 )
+_SCHEMA_DROPPED = re.compile(
+    r"^(?:DROP|CREATE\s+OR\s+REPLACE)\s+(?:DATABASE|SCHEMA)\s+(?:IF\s+EXISTS\s+)?" rf"(?P<name>{NAME})",
+    re.IGNORECASE,
+)
+"""MariaDB logs nothing else of a schema that CREATE OR REPLACE empties."""
+
+_ACCOUNT = rf"(?:{QUOTED}|[^\s'`@]+)"
+_DEFINED = rf"(?:\s+(?:ALGORITHM\s*=\s*\w+|DEFINER\s*=\s*{_ACCOUNT}(?:\s*@\s*{_ACCOUNT})?|SQL\s+SECURITY\s+\w+))*\s+"
 _HARMLESS = re.compile(
-    r"^(?:GRANT|REVOKE|FLUSH|ANALYZE|OPTIMIZE|REPAIR|SET\s+(?:DEFAULT|PASSWORD|ROLE)|RELEASE\s+SAVEPOINT"
+    r"^(?:GRANT|REVOKE|FLUSH|(?:ANALYZE|OPTIMIZE|REPAIR)\s+(?:(?:NO_WRITE_TO_BINLOG|LOCAL)\s+)?TABLES?"
+    r"|SET\s+(?:DEFAULT|PASSWORD|ROLE)|RELEASE\s+SAVEPOINT"
     r"|(?:CREATE|DROP|ALTER|RENAME)(?:\s+OR\s+REPLACE)?\s+(?:USER|ROLE|SERVER|RESOURCE\s+GROUP)"
-    r"|(?:CREATE(?:\s+OR\s+REPLACE)?|ALTER)\s+(?:DATABASE|SCHEMA)"
-    r"|(?:CREATE|DROP|ALTER)(?:\s+OR\s+REPLACE)?(?:\s+TEMPORARY)?\s+SEQUENCE"
+    r"|(?:CREATE|ALTER)\s+(?:DATABASE|SCHEMA)"
+    r"|(?:CREATE|DROP|ALTER)(?:\s+TEMPORARY)?\s+SEQUENCE|CREATE\s+OR\s+REPLACE\s+TEMPORARY\s+SEQUENCE"
     r"|(?:CREATE|DROP|ALTER)(?:\s+UNDO)?\s+(?:TABLESPACE|LOGFILE\s+GROUP)"
     r"|(?:CREATE|DROP)(?:\s+OR\s+REPLACE)?\s+SPATIAL\s+REFERENCE\s+SYSTEM"
     r"|(?:UN)?INSTALL\s+(?:PLUGIN|SONAME|COMPONENT)|ALTER\s+INSTANCE"
-    r"|(?:CREATE|DROP|ALTER)(?:\s+OR\s+REPLACE)?(?:\s+AGGREGATE)?"
-    r"(?:\s+(?:ALGORITHM|DEFINER|SQL\s+SECURITY)\s*=?\s*\S+)*\s+"
-    r"(?:VIEW|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE)"
-    r"|CREATE(?:\s+OR\s+REPLACE)?\s+(?:UNIQUE\s+|FULLTEXT\s+|SPATIAL\s+)?INDEX"
-    r"|(?:CREATE|DROP)(?:\s+OR\s+REPLACE)?\s+TEMPORARY\s+TABLE)\b",
+    rf"|(?:CREATE|DROP|ALTER)(?:\s+OR\s+REPLACE)?(?:\s+AGGREGATE)?{_DEFINED}(?:AGGREGATE\s+)?"
+    r"(?:VIEW|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE|LIBRARY)"
+    r"|CREATE(?:\s+OR\s+REPLACE)?\s+(?:UNIQUE\s+|FULLTEXT\s+|SPATIAL\s+|VECTOR\s+)?INDEX"
+    r"|(?:CREATE|DROP)(?:\s+OR\s+REPLACE)?\s+TEMPORARY\s+TABLES?)\b",
     re.IGNORECASE,
 )
+_RENAMES_SCHEMA = re.compile(r"^ALTER\s+(?:DATABASE|SCHEMA)\b.*\bUPGRADE\b", re.IGNORECASE | re.DOTALL)
+_SEQUENCE_REPLACED = re.compile(rf"^CREATE\s+OR\s+REPLACE\s+SEQUENCE\s+(?P<table>{_TABLE})", re.IGNORECASE)
+"""It may stand where a table was, which is dropped."""
+
 _DROP_INDEX = re.compile(
     rf"^DROP\s+INDEX\s+(?:IF\s+EXISTS\s+)?(?P<index>{NAME})\s+ON\s+(?P<table>{_TABLE})", re.IGNORECASE
 )
 _ON_TABLES = re.compile(
-    r"^(?P<verb>CREATE(?:\s+OR\s+REPLACE)?|DROP|ALTER(?P<options>(?:\s+(?:ONLINE|IGNORE))*)|RENAME|TRUNCATE)\s+"
-    r"(?:TABLES?\s+)?(?P<exists>IF\s+(?:NOT\s+)?EXISTS\s+)?(?P<rest>.*)$",
+    r"^(?:(?P<verb>CREATE(?:\s+OR\s+REPLACE)?|ALTER(?P<options>(?:\s+(?:ONLINE|IGNORE))*))\s+TABLE\b"
+    r"|(?P<listing>DROP|RENAME)\s+TABLES?\b|(?P<emptying>TRUNCATE)\b(?:\s+TABLE\b)?)"
+    r"\s*(?P<exists>IF\s+(?:NOT\s+)?EXISTS\s+)?(?P<rest>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
-_HAS_TABLE_WORD = re.compile(r"^(?:\S+\s+){1,4}?TABLES?\b|^TRUNCATE\b", re.IGNORECASE)
+_DROPPED = re.compile(rf"({_TABLE}(?:\s*,\s*{_TABLE})*?){_WAITING}(?:\s+(?:RESTRICT|CASCADE))?\s*;?", re.IGNORECASE)
+_EMPTIED = re.compile(rf"({_TABLE}){_WAITING}(?:\s+(?:DROP|REUSE)\s+STORAGE)?\s*;?", re.IGNORECASE)
+_PAIRS = re.compile(rf"{_PAIR}(?:\s*,\s*{_PAIR})*\s*;?", re.IGNORECASE)
 _ALTERED = re.compile(rf"^(?P<table>{_TABLE})\s*(?:NOWAIT\b|WAIT\s+\d+)?(?P<clauses>.*)$", re.IGNORECASE | re.DOTALL)
 _NEW_NAME = re.compile(
     rf"\bRENAME\s+(?!(?:COLUMN|INDEX|KEY)\b)(?:TO\s+|AS\s+|=\s*)?({_TABLE})|\bPARTITION\s+{NAME}\s+TO\s+TABLE\s+({_TABLE})",
@@ -95,6 +105,15 @@ _NEW_NAME = re.compile(
 _OTHER_TABLE = re.compile(
     rf"\bEXCHANGE\s+PARTITION\s+{NAME}\s+WITH\s+TABLE\s+({_TABLE})|\bCONVERT\s+TABLE\s+({_TABLE})", re.IGNORECASE
 )
+_RESERVED = frozenset(
+    [
+        *("ADD", "ALTER", "AS", "BY", "CREATE", "DROP", "EXISTS", "FOR", "FROM", "IF", "IGNORE", "INTO", "LIKE", "NOT"),
+        *("ON", "OR", "RENAME", "SELECT", "SET", "TABLE", "TO", "UPDATE", "WHERE", "WITH"),
+    ]
+)
+"""Words that are no name of a table without quotation marks, on either server: whoever finds one has misread."""
+
+HARMLESS, _UNKNOWN = Statement(Meaning.HARMLESS), Statement(Meaning.UNKNOWN)
 
 
 _KEPT = 64
@@ -104,53 +123,92 @@ _KEPT = 64
 @lru_cache(_KEPT)
 def classify(query: Query) -> Statement:
     """What a statement means; tables are named `schema.table`, the query's schema standing in where none is written."""
-    text = _COMMENT.sub(lambda match: match["quoted"] or " ", query.text).strip()
+    found = _both_ways(query.text, query)
+    if found.name in ("CREATE", "DROP") and query.as_utf8:
+        # A server writes a CREATE TABLE … SELECT anew, in UTF-8, under the name of the session's character set.
+        as_utf8 = _both_ways(query.as_utf8, query)
+        found = replace(found, tables=found.tables + as_utf8.tables, made=found.made + as_utf8.made)
+    if found.name in ("ALTER", "TRUNCATE") and query.is_about_temporary:
+        return HARMLESS
+    return _UNKNOWN if any(UNREADABLE in name for name in (found.name, *found.tables, *found.made)) else found
+
+
+def _both_ways(text: str, query: Query) -> Statement:
+    """The meaning on either server; unknown where they would read a comment otherwise, and something else with it."""
+    found = _meaning(normalized(text, query.sql_mode), query.schema)
+    if "/*M!" in text and found != _meaning(normalized(text, query.sql_mode, as_mariadb=False), query.schema):
+        return _UNKNOWN
+    return found
+
+
+def _meaning(text: str | None, schema: str) -> Statement:
+    if text is None or _RENAMES_SCHEMA.match(text):
+        return _UNKNOWN
+    found = _control(text) or _dropped(text, schema)
+    if found is not None:
+        return found
+    if _HARMLESS.match(text):
+        return HARMLESS
+    match = _ON_TABLES.match(text)
+    return _on_tables(match, schema) if match else _UNKNOWN
+
+
+def _control(text: str) -> Statement | None:
     for pattern, meaning in _CONTROL:
         match = pattern.match(text)
         if match:
             return Statement(meaning, unquoted(match["name"]) if "name" in pattern.groupindex else "")
-    match = _DROP_INDEX.match(text)
-    if match:
-        return _index_dropped(unquoted(match["index"]), _qualified(match["table"], query.schema))
-    if _HARMLESS.match(text):
-        return Statement(Meaning.HARMLESS)
-    match = _ON_TABLES.match(text)
-    if match and _HAS_TABLE_WORD.match(text):
-        return _on_tables(match, query.schema)
-    return Statement(Meaning.UNKNOWN)
+    return None
+
+
+def _dropped(text: str, schema: str) -> Statement | None:
+    """What drops something else than tables by their names."""
+    if match := _SCHEMA_DROPPED.match(text):
+        return _UNKNOWN if _is_misread(match["name"]) else Statement(Meaning.DROP_SCHEMA, unquoted(match["name"]))
+    if match := _DROP_INDEX.match(text):
+        return _index_dropped(unquoted(match["index"]), _qualified(match["table"], schema))
+    if match := _SEQUENCE_REPLACED.match(text):
+        return _told("DROP", [match["table"]], [], schema)
+    return None
 
 
 def _index_dropped(index: str, table: str) -> Statement:
     """The primary key may be dropped by the name of its index."""
     if index.upper() != "PRIMARY":
-        return Statement(Meaning.HARMLESS)
+        return HARMLESS
     return Statement(Meaning.TABLES, "ALTER", (table,), clauses="DROP PRIMARY KEY")
 
 
 def _on_tables(match: re.Match[str], schema: str) -> Statement:
-    verb = match["verb"].split()[0].upper()
+    verb = (match["verb"] or match["listing"] or match["emptying"]).split()[0].upper()
     rest = match["rest"]
-    clauses = ""
-    made: list[str] = []
-    if verb == "DROP":
-        found = re.findall(_TABLE, re.sub(r"\b(?:RESTRICT|CASCADE)\s*$", "", rest, flags=re.IGNORECASE))
-    elif verb == "RENAME":
-        pairs = _RENAMED.findall(rest)
-        found, made = [old for old, _ in pairs], [new for _, new in pairs]
-    elif verb == "ALTER":
+    if verb == "ALTER":
         altered = _ALTERED.match(rest)
+        if altered is None:
+            return _UNKNOWN
         ignore = "IGNORE " if "IGNORE" in match["options"].upper() else ""
-        clauses = f"{ignore}{altered['clauses'].strip()}" if altered else ""
-        found, made = _altered(altered) if altered else ([], [])
-    else:
+        return _told(verb, *_altered(altered), schema, clauses=f"{ignore}{altered['clauses'].strip()}")
+    if verb == "CREATE":
         found = re.findall(rf"^{_TABLE}", rest)
-        if verb == "CREATE":
-            # What is there already is left alone by IF NOT EXISTS, and is in the log nevertheless.
-            found, made = ([], found) if match["exists"] else (found, found)
-    if not found and not made:
-        return Statement(Meaning.UNKNOWN)
+        # What is there already is left alone by IF NOT EXISTS, and is in the log nevertheless.
+        return _told(verb, [] if match["exists"] else found, found, schema)
+    if verb == "RENAME":
+        pairs = _RENAMED.findall(rest) if _PAIRS.fullmatch(rest) else []
+        return _told(verb, [old for old, _ in pairs], [new for _, new in pairs], schema)
+    named = (_DROPPED if verb == "DROP" else _EMPTIED).fullmatch(rest)
+    return _told(verb, re.findall(_TABLE, named[1]) if named else [], [], schema)
+
+
+def _told(verb: str, found: list[str], made: list[str], schema: str, clauses: str = "") -> Statement:
+    """A statement about these tables; unknown when there are none, or one that cannot be called so."""
+    if not (found or made) or any(map(_is_misread, (*found, *made))):
+        return _UNKNOWN
     before, after = (tuple(_qualified(name, schema) for name in names) for names in (found, made))
     return Statement(Meaning.TABLES, verb, before, after, clauses)
+
+
+def _is_misread(name: str) -> bool:
+    return name.partition(".")[0].strip().upper() in _RESERVED
 
 
 def _altered(match: re.Match[str]) -> tuple[list[str], list[str]]:
@@ -171,5 +229,4 @@ def _qualified(name: str, schema: str) -> str:
 
 def unquoted(name: str) -> str:
     """A name without its quotation marks."""
-    quote = name[0]
-    return name[1:-1].replace(quote * 2, quote) if quote in '`"' else name
+    return name[1:-1].replace("``", "`") if name[0] == "`" else name

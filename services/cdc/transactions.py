@@ -11,7 +11,8 @@ from datafingerprint.errors import DecodeError
 from datafingerprint.gtid import parse_gtids
 from services.cdc import binlog
 from services.cdc.binlog import Event, EventType, Gtid
-from services.cdc.statements import Meaning, Statement, classify
+from services.cdc.queries import parse_query
+from services.cdc.statements import HARMLESS, Meaning, Statement, classify
 from services.cdc.table_map import TableMap, parse_table_map
 from services.cdc.transaction_rows import LoggedRows, SpillLimit, TransactionRows
 
@@ -143,8 +144,7 @@ class Assembler:
         return known
 
     def _statement(self, event: Event, opened: _Open) -> Committed | None:
-        query = binlog.parse_query(event)
-        statement = classify(query)
+        statement = HARMLESS if opened.gtid.is_tentative else classify(parse_query(event))
         if statement.meaning is Meaning.BEGIN:
             opened.begun = True
             return None

@@ -9,8 +9,8 @@ import pytest
 from datafingerprint.column_types import column
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, TableSchema
-from services.cdc.binlog import Query
 from services.cdc.epoch_builder import WatchedTable
+from services.cdc.queries import Query
 from services.cdc.redefinition import Redefinition, redefinition
 from services.cdc.statements import classify
 

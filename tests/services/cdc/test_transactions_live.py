@@ -240,10 +240,21 @@ def test_what_cannot_be_followed_exactly_stops_capture(
 
 TOLD = {
     "TRUNCATE": ["TRUNCATE a"],
+    "TRUNCATE without blanks": ["TRUNCATE TABLE`a`"],
+    "TRUNCATE between comments": ["TRUNCATE/**/TABLE/**/a"],
+    "TRUNCATE in a comment": ["/*!40000 TRUNCATE TABLE a */"],
+    "TRUNCATE in ANSI mode": ["SET SESSION sql_mode = 'ANSI_QUOTES'", 'TRUNCATE"a"'],
+    "TRUNCATE in a procedure": [
+        "CREATE PROCEDURE p() BEGIN /* TRUNCATE free */ TRUNCATE TABLE`a`; END",
+        "CALL p()",
+        "DROP PROCEDURE p",
+    ],
+    "TRUNCATE prepared": ["PREPARE s FROM ' TRUNCATE`a`'", "EXECUTE s"],
     "ALTER": ["ALTER TABLE a ADD more INT"],
     "DROP": ["DROP TABLE free, a"],
     "RENAME": ["RENAME TABLE a TO c"],
     "CREATE": ["CREATE TABLE aside LIKE a", "RENAME TABLE a TO gone", "RENAME TABLE aside TO a"],
+    "RENAME in a chain": ["RENAME TABLE a TO c, free TO a, c TO free"],
 }
 
 
@@ -257,6 +268,84 @@ def test_statements_about_watched_tables_are_told_behind_the_rows_before_them(
     assert [rows.table_map.name for one in told[:index] for rows in one.rows] == ["a"]
     assert [rows.table_map.name for one in told[index:] for rows in one.rows] == ["b"]
     assert tables[0].table in told[index].statement.tables
+
+
+@pytest.mark.only("mariadb")
+@pytest.mark.parametrize(
+    "statement",
+    ["CREATE OR REPLACE TABLE a (id INT)", "CREATE OR REPLACE SEQUENCE`a`", "CREATE OR REPLACE DATABASE {}"],
+)
+def test_what_replaces_a_watched_table_is_told(
+    statement: str,
+    session: pymysql.Connection,
+    reader: BinlogSource,
+    begun: SourcePosition,
+    tables: list[TableSchema],
+) -> None:
+    execute(session, "INSERT INTO a VALUES (0, 'x')", statement.format(tables[0].schema))
+    told = [
+        one.statement
+        for one in committed_between(reader, begun, position_of(session), [table.table for table in tables])
+        if one.statement
+    ]
+    assert [tables[0].table in one.tables or one.name == tables[0].schema for one in told] == [True]
+
+
+def test_a_session_of_another_character_set_names_the_tables_that_it_means(
+    session: pymysql.Connection, reader: BinlogSource, stack_settings: Settings
+) -> None:
+    execute(session, "CREATE TABLE `peña` (id INT)", "CREATE TABLE `a.ñ b` (id INT)", "CREATE TABLE `año` (id INT)")
+    tables = [table.table for table in reader.tables()]
+    begun = position_of(session)
+    settings = stack_settings.source
+    with pymysql.connect(
+        host=settings.host,
+        port=settings.port,
+        user=settings.user,
+        password=settings.password.get_secret_value(),
+        database=stack_settings.generator.schema_name,
+        charset="latin1",
+    ) as latin:
+        execute(
+            latin,
+            "TRUNCATE `peña`",
+            "ALTER TABLE`a.ñ b`ADD c INT",
+            "DROP TABLE `peña`",
+            "CREATE TABLE `niña` SELECT 1 AS id",
+            "RENAME TABLE año TO peñb",
+        )
+    told = [one.statement for one in committed_between(reader, begun, position_of(session), tables) if one.statement]
+    schema = stack_settings.generator.schema_name
+    assert [one.tables[0] for one in told] == [f"{schema}.{name}" for name in ("peña", "a.ñ b", "peña", "año")]
+
+
+@pytest.mark.only("mariadb")
+def test_an_alter_that_is_logged_when_it_begins_counts_when_it_is_done_and_not_when_it_fails(
+    session: pymysql.Connection, reader: BinlogSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(session, "SET SESSION binlog_alter_two_phase = 1", "INSERT INTO a VALUES (1, 'x'), (2, 'x')")
+    with pytest.raises(pymysql.err.IntegrityError):
+        execute(session, "ALTER TABLE a ADD UNIQUE (v), ADD n INT")
+    execute(session, "INSERT INTO a VALUES (3, 'x')", "ALTER TABLE a ADD m INT")
+    told = committed_between(reader, begun, position_of(session), [table.table for table in tables])
+    assert [one.statement.clauses for one in told if one.statement] == ["ADD m INT"]
+
+
+@pytest.mark.only("mariadb")
+def test_a_temporary_table_in_a_session_that_logs_statements_is_not_the_one_of_its_name(
+    session: pymysql.Connection, reader: BinlogSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(
+        session,
+        "INSERT INTO a VALUES (1, 'x')",
+        "SET SESSION binlog_format = MIXED",
+        "CREATE TEMPORARY TABLE a (id INT)",
+        "TRUNCATE a",
+        "ALTER TABLE a ADD n INT DEFAULT 5",
+        "DROP TEMPORARY TABLE a",
+        "SET SESSION binlog_format = ROW",
+    )
+    assert held(reader, session, begun, tables) == {"a": {1: "x"}, "b": {}}
 
 
 def test_a_column_that_became_another_stops_capture_at_its_first_row(
