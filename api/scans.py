@@ -70,7 +70,7 @@ def add_scans(app: FastAPI, scans: Scans) -> None:
 
     @app.delete("/v1/scans/{id}", tags=["scans"], summary="Cancel a scan", status_code=202, responses=NOT_FOUND)
     def cancelled(number: Annotated[int, Path(alias="id", ge=1)]) -> ScanAnswer:
-        """Ends its statement at the engine; harmless when it has ended. A scan of a command hears of it within seconds."""
+        """Ends its statement at the engine; harmless when it has ended. A command hears of it within seconds."""
         found = _known(scans, number)
         scans.cancel(number)
         return answer(found)

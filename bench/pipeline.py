@@ -148,8 +148,8 @@ def cost(flow: Flow, rounds: int, *, nice: int) -> float:
     loss = statistics.median(losses)
     shown = ", ".join(f"{one:.1f}" for one in sorted(losses))
     print(
-        f"cost: {loss:.1f} % of the rows/s of a writer at full speed, capture at nice {nice} (rounds: {shown}; two times "
-        f"alone differ by {statistics.median(noise):.1f} %; {INSERTED} inserts and {UPDATED} updates a transaction)"
+        f"cost: {loss:.1f} % of the rows/s of a writer at full speed, capture at nice {nice} (rounds: {shown}; two "
+        f"times alone differ by {statistics.median(noise):.1f} %; {INSERTED} inserts, {UPDATED} updates a transaction)"
     )
     for watched, these in loads.items():
         used = {name: statistics.median(one.cpu_s[name] for one in these) for name in these[0].cpu_s}
