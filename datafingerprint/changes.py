@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datafingerprint.errors import WireError
+from datafingerprint.remedies import reading_again
 from datafingerprint.schema import TableSchema
 
 
@@ -153,7 +154,7 @@ def conformed(changed: Changes, table: TableSchema) -> Changes:
         raise WireError(
             f"column {lost[0].name} of {table.table} is another one now, and no `t` stands between",
             where=f"definition {changed.version}",
-            remedy=f"read the table again: datafingerprint capture --resnapshot {table.table}",
+            remedy=f"read the table again: {reading_again(table.table)}",
         )
     columns = {name: changed.rows.column(name) for name in ("op", "tx")}
     columns |= {side: _widened(changed.rows.column(side).combine_chunks(), table) for side in ("before", "after")}

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from datafingerprint.errors import DecodeError
+from datafingerprint.remedies import READ_ALL_AGAIN
 
 Interval = tuple[int, int]
 """First and last number, both included."""
@@ -208,7 +209,7 @@ class GtidPosition(Gtids):
             raise DecodeError(
                 f"transaction {one} does not come after {self}",
                 remedy="the source numbers its transactions out of order: SET GLOBAL gtid_strict_mode = ON there, "
-                "then capture again under another [kafka] prefix and [lake] path",
+                f"then {READ_ALL_AGAIN}",
             )
         return GtidPosition({**self.last, domain: (server, number)})
 

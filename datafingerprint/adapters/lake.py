@@ -49,6 +49,7 @@ from datafingerprint.config import Settings
 from datafingerprint.errors import ConflictError, LakeError
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import DataFile, Stamp
+from datafingerprint.remedies import reading_again
 from datafingerprint.schema import Kind, TableSchema
 
 WRITERS = 4
@@ -294,7 +295,7 @@ class IcebergLakeTable:
                 raise LakeError(
                     f"the lake table differs from its source: {self._evolution.difference}",
                     where=self._table.table,
-                    remedy=f"read the table again: datafingerprint capture --resnapshot {self._table.table}",
+                    remedy=f"read the table again: {reading_again(self._table.table)}",
                 )
             transaction = QuickTransaction(self._loaded)
             self._evolution.stage(transaction)

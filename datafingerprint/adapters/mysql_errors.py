@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pymysql
 
 from datafingerprint.errors import DataFingerprintError, DeniedError, SourceError, Unavailable
+from datafingerprint.remedies import READ_ALL_AGAIN
 
 _AWAY = frozenset({0, 1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1205, 1927, 2002, 2003, 2006, 2013, 2055})
 """Server and client codes of a server that is away, stopping, full, or of a connection that broke."""
@@ -86,8 +87,8 @@ def _translation(error: pymysql.MySQLError, where: str) -> DataFingerprintError:
         return SourceError(
             f"the source cannot go on from the last epoch: {text}",
             where=where,
-            remedy="the server lost or never had that position: capture again under another [kafka] prefix "
-            "and [lake] path",
+            remedy="the server purged, lost or never had that position: point [source] at the server that has it, and "
+            f"let binlogs be kept for longer than any pause of capture; or {READ_ALL_AGAIN}",
         )
     if code == _UNKNOWN_SCHEMA:
         return SourceError(f"the source lacks the schema: {text}", where=where, remedy="check [source] tables")

@@ -14,6 +14,7 @@ from datafingerprint.adapters.server import COMMON_DEMANDS, Connect, Demand, Rep
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import SourceError, Unavailable
 from datafingerprint.gtid import Gtids, GtidSet, parse_gtids
+from datafingerprint.remedies import READ_ALL_AGAIN
 from datafingerprint.schema import TableSchema
 
 _COM_BINLOG_DUMP_GTID = 0x1E
@@ -148,15 +149,14 @@ def _require_history(cursor: pymysql.cursors.Cursor, position: SourcePosition, w
         raise SourceError(
             "the source lacks transactions that were read from it: it lost them, or it is another server",
             where=where,
-            remedy="point [source] at the server with that history, "
-            "or capture again under another [kafka] prefix and [lake] path",
+            remedy="point [source] at the server with that history; or, if this is the one that is migrated now, "
+            f"{READ_ALL_AGAIN}",
         )
     if not keeps_all:
         raise SourceError(
             f"the source has purged binlogs that were not read yet (gtid_purged is {str(purged)[:200]})",
             where=where,
-            remedy="capture again under another [kafka] prefix and [lake] path, "
-            "and let binlog_expire_logs_seconds exceed any pause of capture",
+            remedy=f"let binlog_expire_logs_seconds exceed any pause of capture, and {READ_ALL_AGAIN}",
         )
 
 

@@ -15,6 +15,7 @@ from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.adapters.process import Body, run_service
 from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.config import Settings
+from datafingerprint.remedies import ALL_TABLES
 from services.cdc.capture import Capture
 
 
@@ -41,13 +42,14 @@ def body(resnapshot: dict[str, str | None], *, once: bool) -> Body:
     "--resnapshot",
     metavar="TABLE",
     multiple=True,
-    help="Read this table (schema.table) again from the beginning, with its present definition; may be repeated.",
+    help="Read this table (schema.table) again from the beginning, with its present definition; may be repeated. "
+    "'*' reads all tables again, and goes on behind whatever could not be followed in the binlog.",
 )
 @click.option("--partition", metavar="NAME", help="Read only this partition of the one table that is read again.")
 @click.option("--once", is_flag=True, help="End when every table is read, instead of following the binlog.")
 def main(config: str | None, resnapshot: tuple[str, ...], partition: str | None, *, once: bool) -> None:
     """Runs capture and exits with its status; a capture that runs already is fenced off, and stops."""
-    if partition is not None and len(resnapshot) != 1:
+    if partition is not None and (len(resnapshot) != 1 or ALL_TABLES in resnapshot):
         raise click.UsageError("--partition needs --resnapshot with the one table that it is of")
     sys.exit(run_service("cdc", body(dict.fromkeys(resnapshot, partition), once=once), config))
 

@@ -18,6 +18,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from datafingerprint.errors import DecodeError
+from datafingerprint.remedies import READ_ALL_AGAIN
 
 HEADER_OCTETS = 19
 CHECKSUM_OCTETS = 4
@@ -125,15 +126,13 @@ def parse_event(octets: bytes, where: str) -> Event:
         raise DecodeError(
             "an update of a JSON column is logged in part only",
             where=where,
-            remedy="a session has set binlog_row_value_options to PARTIAL_JSON; make it stop, "
-            "then capture again under another prefix",
+            remedy=f"a session has set binlog_row_value_options to PARTIAL_JSON; make it stop, then {READ_ALL_AGAIN}",
         )
     if kind is None:
         raise DecodeError(
             f"binlog event of type {number} is not understood",
             where=where,
-            remedy="switch off on the source what logs such events (compression, statements, XA), "
-            "then capture again under another prefix",
+            remedy=f"switch off on the source what logs such events (statements, XA), then {READ_ALL_AGAIN}",
         )
     return Event(kind, timestamp, server_id, end, octets[HEADER_OCTETS:], flags)
 

@@ -24,7 +24,7 @@ from services.cdc.binlog import parse_event
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits
 from services.cdc.reading import Reading
 from services.cdc.redefinition import Redefinition, redefinition, require_unchanged
-from services.cdc.requests import Wanted, mark, require_readable, take_up
+from services.cdc.requests import Wanted, mark, require_readable, take_all, take_up
 from services.cdc.stream import NOTHING_READ, Stream, begun, require_same_fields, resumed
 from services.cdc.transaction_rows import SpillLimit
 from services.cdc.transactions import Assembler, Committed
@@ -76,8 +76,8 @@ class Capture:
         Args:
             stop: Set by whoever wants it to end.
             resnapshot: Tables to read again, with their present definitions, each as a whole (None) or one partition
-                of it; they are taken out once the stream says that they are being read, so that a later run does not
-                begin anew.
+                of it; `*` is all of them, and passes whatever stands in the binlog. They are taken out once the stream
+                says that they are being read, so that a later run does not begin anew.
             once: Whether to end when every table is read, and not to follow the binlog any further.
 
         Raises:
@@ -90,6 +90,9 @@ class Capture:
         present = self._present()
         stream = self._resumed(last, present) if last else self._begun(list(present.values()))
         wanted = {} if resnapshot is None else resnapshot
+        if take_all(wanted, present):
+            # Also those that are gone since: while one is followed, the binlog has to be read.
+            mark(stream, stream.watched)
         require_readable(stream, wanted, present)
         mark(stream, wanted)
         if wanted and not any(wanted.values()):

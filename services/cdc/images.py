@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from datafingerprint.errors import DecodeError
+from datafingerprint.remedies import reading_again
 from datafingerprint.schema import Column, TableSchema
 from services.cdc.log_types import agrees, extent, in_same_charset
 from services.cdc.table_map import LoggedColumn, TableMap
@@ -55,7 +56,7 @@ def _changed(table: TableSchema, where: str, how: str) -> DecodeError:
     return DecodeError(
         f"the definition of {table.table} has changed: {how}",
         where=where,
-        remedy=f"read it again with its present definition: datafingerprint capture --resnapshot {table.table}",
+        remedy=f"read it again with its present definition: {reading_again(table.table)}",
     )
 
 

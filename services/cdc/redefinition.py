@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from datafingerprint.errors import DecodeError, Unavailable
+from datafingerprint.remedies import reading_again
 from datafingerprint.schema import TableSchema
 from services.cdc.alterations import Added, alteration
 from services.cdc.epoch_builder import WatchedTable
@@ -138,9 +139,8 @@ def _behind(names: list[str], after: str, there: TableSchema, name: str) -> int:
 
 
 def _refusal(tables: tuple[str, ...], what: str, where: str) -> DecodeError:
-    options = " ".join(f"--resnapshot {name}" for name in tables)
     return DecodeError(
         f"{what} ({', '.join(tables)})",
         where=where,
-        remedy=f"read it again with its present definition: datafingerprint capture {options}",
+        remedy=f"read it again with its present definition: {reading_again(*tables)}",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import structlog
 
 from datafingerprint.errors import SourceError
+from datafingerprint.remedies import ALL_TABLES
 from datafingerprint.requests import Asked
 from datafingerprint.schema import TableSchema
 from services.cdc.stream import NOTHING_READ, Stream
@@ -34,6 +35,16 @@ def take_up(
         wanted[name] = partition
         log.info("request taken up", request=one.offset, table=name, partition=partition)
     mark(stream, wanted)
+
+
+def take_all(wanted: Wanted, present: Iterable[str]) -> bool:
+    """Puts the tables in the place of `*`; whether all tables that there are are wanted as a whole."""
+    names = set(present)
+    is_all = ALL_TABLES in wanted
+    if is_all:
+        wanted.clear()
+        wanted.update(dict.fromkeys(names))
+    return is_all or (bool(wanted) and names <= wanted.keys() and not any(wanted.values()))
 
 
 def mark(stream: Stream, wanted: Iterable[str]) -> None:

@@ -230,3 +230,9 @@ def _qualified(name: str, schema: str) -> str:
 def unquoted(name: str) -> str:
     """A name without its quotation marks."""
     return name[1:-1].replace("``", "`") if name[0] == "`" else name
+
+
+def first_words(text: str) -> str:
+    """The verb of a statement, for people; never a value."""
+    words = re.findall(r"[A-Za-z]+|\S", normalized(text) or text)[:2]
+    return " ".join(word.upper() for word in words if word.isalpha()) or "empty"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from datafingerprint.errors import DecodeError
+from datafingerprint.remedies import READ_ALL_AGAIN
 from services.cdc.binlog import Cursor, Event
 
 
@@ -85,7 +86,7 @@ def _parsed(octets: bytes) -> TableMap:
     if _COLUMN_NAME not in options:
         raise DecodeError(
             f"the binlog does not name the columns of {schema}.{name}",
-            remedy="SET GLOBAL binlog_row_metadata = FULL on the source, then capture again under another prefix",
+            remedy=f"SET GLOBAL binlog_row_metadata = FULL on the source, then {READ_ALL_AGAIN}",
         )
     names = _names(Cursor(options[_COLUMN_NAME]))
     unsigned = _signedness(types, options.get(_SIGNEDNESS, b""))

@@ -9,12 +9,15 @@ from datafingerprint.changes import Op
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import DecodeError
 from datafingerprint.gtid import parse_gtids
+from datafingerprint.remedies import READ_ALL_AGAIN, reading_again
 from services.cdc import binlog
 from services.cdc.binlog import Event, EventType, Gtid
 from services.cdc.queries import parse_query
-from services.cdc.statements import HARMLESS, Meaning, Statement, classify
+from services.cdc.statements import HARMLESS, Meaning, Statement, classify, first_words
 from services.cdc.table_map import TableMap, parse_table_map
 from services.cdc.transaction_rows import LoggedRows, SpillLimit, TransactionRows
+
+_WITHOUT_XA = "run no XA transactions on the source, commit or roll back what XA RECOVER shows, then "
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,9 @@ class Assembler:
             raise self._refusal("a transaction begins inside another", event)
         gtid = binlog.parse_gtid(event)
         if gtid.prepared_xa:
-            raise self._refusal("an XA transaction is logged before it is committed, which is not followed yet", event)
+            raise self._refusal(
+                "an XA transaction is logged before it is committed, which is not followed yet", event, _WITHOUT_XA
+            )
         self._open = _Open(gtid, gtid.is_open, TransactionRows(self._limit))
 
     def _rows(self, event: Event, opened: _Open) -> None:
@@ -131,8 +136,8 @@ class Assembler:
             raise DecodeError(
                 f"a row image of {table_map.table} lacks columns",
                 where=self._where(event),
-                remedy="a session has set binlog_row_image to other than FULL; make it stop, "
-                "then capture again under another prefix",
+                remedy="a session has set binlog_row_image to other than FULL; make it stop, then read it again: "
+                f"{reading_again(table_map.table)}",
             )
         opened.rows.append(LoggedRows(table_map, _op(event.type), images.octets))
 
@@ -144,7 +149,8 @@ class Assembler:
         return known
 
     def _statement(self, event: Event, opened: _Open) -> Committed | None:
-        statement = HARMLESS if opened.gtid.is_tentative else classify(parse_query(event))
+        query = parse_query(event)
+        statement = HARMLESS if opened.gtid.is_tentative else classify(query)
         if statement.meaning is Meaning.BEGIN:
             opened.begun = True
             return None
@@ -155,7 +161,11 @@ class Assembler:
             self._truncate(event, opened, statement.name)
             return None
         if statement.meaning is Meaning.UNKNOWN:
-            raise self._refusal("a statement that is not known to leave the rows as they are", event)
+            verb = first_words(query.text)
+            remedy = _WITHOUT_XA if verb.startswith("XA") else ""
+            raise self._refusal(
+                f"a statement that is not known to leave the rows as they are ({verb} …)", event, remedy
+            )
         if statement.meaning in (Meaning.TABLES, Meaning.DROP_SCHEMA):
             self._followed.clear()
         is_told = self._is_told(statement)
@@ -195,11 +205,11 @@ class Assembler:
     def _where(self, event: Event) -> str:
         return f"{self._position.file}:{event.end}"
 
-    def _refusal(self, what: str, event: Event) -> DecodeError:
+    def _refusal(self, what: str, event: Event, remedy: str = "") -> DecodeError:
         return DecodeError(
             what,
             where=self._where(event),
-            remedy="capture cannot go on past it exactly: capture again under another [kafka] prefix and [lake] path",
+            remedy=f"{remedy}{READ_ALL_AGAIN}",
         )
 
 

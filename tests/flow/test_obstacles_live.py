@@ -1,0 +1,109 @@
+"""What stops capture in the binlog is passed by the command that its last line names, and all sums agree afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+from typing import Any
+
+import pytest
+
+from deploy.embedded.waiting import await_condition
+from tests.services.cdc.following import execute
+
+pytestmark = pytest.mark.live
+
+STOPPED = 2
+READ_ALL = "datafingerprint capture --resnapshot '*'"
+
+
+@pytest.fixture
+def flow(small_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+    small_flow.environment |= {"DFP_CDC_EPOCH_S": "0.3", "DFP_LAKE_FLUSH_S": "0.3"}
+    small_flow.start()
+    small_flow.settle()
+    return small_flow
+
+
+def run(flow: Any, *statements: str) -> None:  # noqa: ANN401 - as above
+    """In one session of the test's schema, which ends; a prepared XA transaction stays."""
+    with contextlib.closing(flow.stack.blueprint.warehouse.connect()) as connection:
+        connection.autocommit(value=True)
+        connection.select_db(flow.schema)
+        execute(connection, *statements)
+
+
+def stopped_line(service: Any) -> str:  # noqa: ANN401 - as above
+    assert service.wait(60) == STOPPED
+    assert "Traceback" not in service.text
+    return next(line for line in reversed(service.text.splitlines()) if "event=stopped" in line)
+
+
+def follow_remedy(cdc: Any, line: str) -> None:  # noqa: ANN401 - as above
+    """Starts capture as the line says; it reads, and goes on as the service does."""
+    command = re.search(r"datafingerprint capture (.*)$", line)
+    assert command is not None, line
+    read = cdc.text.count("event=snapshot complete")
+    cdc.arguments = tuple(shlex.split(command[1]))
+    cdc.start()
+    cdc.await_saying("event=snapshot complete", times=read + 1)
+
+
+def require_agreement(flow: Any) -> None:  # noqa: ANN401 - as above
+    flow.settle()
+    flow.await_that("all partitions match", lambda: flow.verdicts() and not flow.mismatches())
+    flow.assert_all_match()
+    flow.assert_equal()
+
+
+def test_every_obstacle_in_the_binlog_is_passed_by_the_command_that_is_named(flow: Any) -> None:  # noqa: ANN401
+    cdc = flow.service("cdc")
+
+    run(flow, "SET SESSION binlog_row_image = MINIMAL", "UPDATE players SET name = 'minimal' WHERE player_id = 101")
+    line = stopped_line(cdc)
+    assert f"a row image of {flow.schema}.players lacks columns" in line
+    assert f"capture --resnapshot {flow.schema}.players" in line
+    follow_remedy(cdc, line)
+
+    run(flow, "SET SESSION binlog_format = STATEMENT", "DELETE FROM players WHERE player_id = 102")
+    line = stopped_line(cdc)
+    assert "not known to leave the rows as they are (DELETE FROM …)" in line
+    assert READ_ALL in line
+    follow_remedy(cdc, line)
+
+    run(flow, "XA START 'x'", "DELETE FROM notes WHERE league_id = 1", "XA END 'x'", "XA PREPARE 'x'")
+    run(flow, "XA COMMIT 'x'")
+    line = stopped_line(cdc)
+    assert "XA" in line
+    assert "XA RECOVER" in line
+    assert READ_ALL in line
+    follow_remedy(cdc, line)
+
+    # While one watched table is gone, and nobody is told of it any more.
+    cdc.kill()
+    run(flow, "UPDATE players SET name = 'unread' WHERE player_id = 103", "DROP TABLE notes", "FLUSH BINARY LOGS")
+    purge(flow)
+    cdc.arguments = ()
+    cdc.start()
+    line = stopped_line(cdc)
+    assert re.search(r"purged binlogs that were not read yet|cannot go on from the last epoch", line), line
+    assert READ_ALL in line
+    follow_remedy(cdc, line)
+    run(flow, "DELETE FROM players WHERE player_id = 104")
+    require_agreement(flow)
+    assert {table for table, _ in flow.verdicts()} == {f"{flow.schema}.players"}
+    assert cdc.text.count("event=stream begun") == 1
+
+
+def purge(flow: Any) -> None:  # noqa: ANN401 - as above
+    """Removes every binlog but the last; one that a killed reader still holds goes a little later."""
+    with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+
+        def is_gone() -> bool:
+            cursor.execute("SHOW BINARY LOGS")
+            *others, last = cursor.fetchall()
+            cursor.execute(f"PURGE BINARY LOGS TO '{last[0]}'")
+            return not others
+
+        assert await_condition(is_gone, timeout_s=60)
