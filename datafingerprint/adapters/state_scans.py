@@ -18,6 +18,9 @@ from datafingerprint.verdict import Outcome, Verdict
 
 SCANS_KEPT = 1_000
 
+_LOCK = 0x6466705363616E73
+"""A number of this project's own, for PostgreSQL's lock on making the tables and on beginning a scan."""
+
 _TABLES = sa.MetaData()
 _SCANS = sa.Table(
     "scans",
@@ -85,6 +88,8 @@ class SqlScanStore:
         """See the port."""
         now = self._clock()
         with self._writing() as connection:
+            # Two that begin at once would each count without the other.
+            _wait_for_others(connection)
             running = connection.scalar(
                 sa.select(sa.func.count())
                 .select_from(_SCANS)
@@ -228,5 +233,12 @@ class SqlScanStore:
         with self._preparing:
             if not self._prepared:
                 with self._engine.execution_options(**{WRITES: True}).begin() as connection:
+                    _wait_for_others(connection)
                     _TABLES.create_all(connection)
                 self._prepared = True
+
+
+def _wait_for_others(connection: sa.Connection) -> None:
+    """Lets one transaction at a time go on from here; SQLite does so from a write's beginning."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))

@@ -16,7 +16,7 @@ from datafingerprint.errors import ConfigError, DataFingerprintError
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql.engines import LAKE_ENGINES
 from datafingerprint.sql.mysql import Dialect
-from services.statements.printing import ENGINES, SOURCE_ENGINES, Wanted, session, statement
+from services.statements.printing import ENGINES, SOURCE_ENGINES, Wanted, on_one_line, session, statement
 
 STATUS_REFUSED = 2
 
@@ -85,7 +85,7 @@ def _one(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], tupl
     except ConfigError as error:
         if not skipping:
             raise
-        return f"-- {error}\n"
+        return f"-- {on_one_line(str(error))}\n"
 
 
 def live_files(view: IcebergLakeView, table: TableSchema, snapshot_id: int | None) -> tuple[str, ...]:

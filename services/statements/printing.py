@@ -80,7 +80,7 @@ def statement(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema],
     about, text = _of_source(table, wanted) if wanted.engine in SOURCE_ENGINES else _of_lake(table, wanted, files)
     part = f", partition {wanted.partition}" if wanted.partition is not None else ""
     more = " `unrendered` must be 0." if wanted.engine in SOURCE_ENGINES else ""
-    return f"{about.format(table=_on_one_line(table.table), part=_on_one_line(part), more=more)}{text};\n"
+    return f"{about.format(table=on_one_line(table.table), part=on_one_line(part), more=more)}{text};\n"
 
 
 def _of_source(table: TableSchema, wanted: Wanted) -> tuple[str, str]:
@@ -121,6 +121,6 @@ def _compared(table: TableSchema, wanted: Wanted, place: Place) -> str:
     raise ConfigError(f"{wanted.engine} reads one catalog only", remedy=f"--compare is for {' and '.join(COMPARING)}")
 
 
-def _on_one_line(name: str) -> str:
-    # A name may hold a line's end, behind which the comment would be SQL.
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
+def on_one_line(words: str) -> str:
+    """What stands in a comment: a name may hold a line's end, behind which the comment would be SQL."""
+    return "".join(letter if letter.isprintable() else "?" for letter in words)

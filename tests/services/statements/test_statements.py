@@ -16,7 +16,7 @@ from datafingerprint.fingerprint import of_words
 from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql.mysql import SESSION, Dialect
-from services.statements.__main__ import chosen
+from services.statements.__main__ import chosen, printed
 from services.statements.printing import ENGINES, Wanted, session, statement
 from tests.services.cdc.following import execute, snapshot_of
 
@@ -84,6 +84,19 @@ def test_what_an_engine_cannot_do_is_said(wanted: Wanted, complaint: str) -> Non
 def test_a_name_cannot_end_the_comment() -> None:
     odd = TableSchema("s", "t\nDROP TABLE x", TABLE.columns)
     assert "\nDROP" not in statement(odd, Wanted("mysql"), files_of).split("SELECT")[0]
+
+
+def test_of_several_tables_one_that_is_refused_is_a_comment_that_its_names_cannot_end() -> None:
+    odd = column("c\nDROP TABLE x", "longtext", nullable=True, charset="utf8mb4")
+    refused = TableSchema("s", "t", (*TABLE.columns, odd), ("id",))
+    comment, after = printed(Settings(), [refused, TABLE], Wanted("redshift"), skipping=True)
+    assert comment == (
+        "-- redshift cannot render column c?DROP TABLE x (longtext) of s.t exactly: it may be longer than the 65535 "
+        "bytes of a VARCHAR: ask another engine (docs/engines.md), or leave the column out\n"
+    )
+    assert after == statement(TABLE, Wanted("redshift"), files_of)
+    with pytest.raises(ConfigError, match="redshift cannot render column"):
+        printed(Settings(), [refused], Wanted("redshift"), skipping=False)
 
 
 def test_what_is_asked_for_must_be_there() -> None:

@@ -1,0 +1,62 @@
+"""What the store of scans promises beyond what a scan alone asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from datafingerprint.adapters.state_scans import SqlScanStore
+from datafingerprint.errors import ConfigError
+from datafingerprint.scans import Scan
+from tests.engines import redshift_stand_in
+
+AT_ONCE = 8
+
+
+def scan(engine: str = "trino") -> Scan:
+    return Scan(0, engine, "s.t", None, 7, 5, 100.0)
+
+
+def begun_at_once(stores: list[SqlScanStore]) -> int:
+    """How many of so many that begin a scan at the same moment may."""
+    ready = threading.Barrier(len(stores))
+
+    def begin(store: SqlScanStore) -> bool:
+        store.scans(limit=1)
+        ready.wait(30)
+        try:
+            store.begin(scan(), running_max=1)
+        except ConfigError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        return sum(pool.map(begin, stores))
+
+
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[list[SqlScanStore]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(SqlScanStore(url))) for _ in range(AT_ONCE)]
+
+
+def test_of_scans_that_begin_at_once_no_more_run_than_may(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/state.db") as stores:
+        assert begun_at_once(stores) == 1
+
+
+@pytest.mark.live
+def test_of_scans_that_begin_at_once_on_postgresql_no_more_run_than_may() -> None:
+    programs = redshift_stand_in.programs()
+    if programs is None or importlib.util.find_spec("psycopg") is None:
+        pytest.skip("NOT RUN: scans in a PostgreSQL, for no server or no driver of it is installed")
+    with redshift_stand_in.postgres(programs) as port:
+        login = f"{redshift_stand_in.USER}:{redshift_stand_in.PASSWORD}@127.0.0.1:{port}"
+        with opened(f"postgresql://{login}/{redshift_stand_in.DATABASE}") as stores:
+            assert begun_at_once(stores) == 1
