@@ -163,7 +163,9 @@ class TableFingerprint(Answer):
 class ScannedTable(TableFingerprint):
     """One table by itself, with what other engines counted."""
 
-    scans: list[ScanSummary] = Field(description="The last scan by every engine that has any, the newest first")
+    scans: list[ScanSummary] = Field(
+        description="Of every engine the last scan, and the last that counted all of the table; the newest first"
+    )
 
 
 class FingerprintsAnswer(Answer):

@@ -40,7 +40,7 @@ class Scans(Protocol):
         """The last scans, the newest first."""
 
     def last_of(self, table: str) -> list[Scan]:
-        """A table's last scan on every engine that has any."""
+        """A table's last scans on every engine: the last one, and the last that counted it all."""
 
 
 def add_scans(app: FastAPI, scans: Scans) -> None:

@@ -77,7 +77,7 @@ class ScanRunner:
         return self._store.scans(limit=limit)
 
     def last_of(self, table: str) -> list[Scan]:
-        """A table's last scan on every engine that has any, the newest first."""
+        """A table's last scans on every engine, the newest first: the last one, and the last that counted it all."""
         return self._store.last_of(table)
 
     def close(self) -> None:

@@ -180,9 +180,11 @@ class SqlScanStore:
         return self._read(sa.select(_SCANS).order_by(_SCANS.c.id.desc()).limit(limit))
 
     def last_of(self, table: str) -> list[Scan]:
-        """The last scan of a table on every engine that has any, the newest first."""
+        """Of every engine a table's last scan, and the last that counted all of it; the newest first."""
         newest = sa.select(sa.func.max(_SCANS.c.id)).where(_SCANS.c.table_name == table).group_by(_SCANS.c.engine)
-        return self._read(sa.select(_SCANS).where(_SCANS.c.id.in_(newest)).order_by(_SCANS.c.id.desc()))
+        whole = newest.where(_SCANS.c.state == ScanState.DONE.value, _SCANS.c.partition_name.is_(None))
+        found = sa.or_(_SCANS.c.id.in_(newest), _SCANS.c.id.in_(whole))
+        return self._read(sa.select(_SCANS).where(found).order_by(_SCANS.c.id.desc()))
 
     def _read(self, query: sa.Select[Any]) -> list[Scan]:
         with translated(self._where):

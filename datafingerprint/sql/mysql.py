@@ -173,7 +173,9 @@ def partition_name(partitioning: Partitioning, dialect: Dialect) -> str:
     return "CONCAT(" + ", '/', ".join(parts) + ")"
 
 
-def digests(table: TableSchema, partitioning: Partitioning, dialect: Dialect, where: str = "") -> str:
+def digests(
+    table: TableSchema, partitioning: Partitioning, dialect: Dialect, where: str = "", *, key: bool = False
+) -> str:
     """The SELECT of `partition` and `digest` (32 hexadecimal digits) of every row.
 
     Args:
@@ -181,11 +183,13 @@ def digests(table: TableSchema, partitioning: Partitioning, dialect: Dialect, wh
         partitioning: How it is split.
         dialect: Which server is asked.
         where: A condition on its columns; empty for all rows.
+        key: Whether to give `key` between the two, the canonical form of what tells a row from others.
     """
+    keys = f"    {canonical_row(table.identity)} AS `key`,\n" if key else ""
     condition = f"\n    WHERE {where}" if where else ""
     name = f"CONVERT({partition_name(partitioning, dialect)} USING utf8mb4) COLLATE {dialect.collation}"
     return (
-        f"SELECT {name} AS `partition`,\n    MD5({canonical_row(table.columns)}) AS `digest`\n"
+        f"SELECT {name} AS `partition`,\n{keys}    MD5({canonical_row(table.columns)}) AS `digest`\n"
         f"    FROM {table_name(table)}{condition}"
     )
 

@@ -26,8 +26,8 @@ PORT = 8080
 @click.command(help="Starts ENGINE over the lake and the warehouse of the system that is up, until Ctrl-C.")
 @click.argument("engine", type=click.Choice(["trino", "presto"]))
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Where it listens.")
-@click.option("--source", type=click.Choice(["mariadb", "mysql"]), default="mariadb", help="What the warehouse is.")
-def main(engine: str, port: int, source: str) -> None:
+@click.option("--source", type=click.Choice(["mariadb", "mysql"]), help="What the warehouse is; it is asked otherwise.")
+def main(engine: str, port: int, source: str | None) -> None:
     """Its settings and logs lie in a folder of its own, which goes with it."""
     if "DFP_S3_ENDPOINT" not in os.environ:
         raise click.ClickException("the system is not up: ./run up")
@@ -42,7 +42,7 @@ def main(engine: str, port: int, source: str) -> None:
             click.echo("stopping")
 
 
-def _serve(engine: str, folder: Path, port: int, source: str) -> None:
+def _serve(engine: str, folder: Path, port: int, source: str | None) -> None:
     system = System.of(os.environ, source)
     part = Trino(folder / engine, port, system) if engine == "trino" else Presto(folder / engine, port, system)
     part.prepare()

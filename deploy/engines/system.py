@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pymysql
 from sqlalchemy.engine import make_url
 
+from datafingerprint.adapters.mysql_connection import connect
 from datafingerprint.config import Settings, load_settings
 from deploy.embedded.part import PartError
 
 ENGINES = Path(__file__).resolve().parents[2] / ".local" / "engines"
 LAKE, SOURCE = "lake", "source"
 """What the two catalogs are called."""
+
+
+def _asked(settings: Settings) -> str:
+    try:
+        with contextlib.closing(connect(settings.source)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION()")
+            return "mariadb" if "mariadb" in str(cursor.fetchone()).lower() else "mysql"
+    except (pymysql.MySQLError, OSError) as error:
+        where = f"{settings.source.host}:{settings.source.port}"
+        raise PartError(f"the warehouse at {where} does not say what it is ({error}): say --source") from error
 
 
 @dataclass(frozen=True)
@@ -29,11 +42,14 @@ class System:
     source: str = "mariadb"
 
     @staticmethod
-    def of(environment: Mapping[str, str], source: str = "mariadb") -> System:
-        """As the variables say."""
-        return System(
-            load_settings({}, {key: text for key, text in environment.items() if key.startswith("DFP_")}), source
-        )
+    def of(environment: Mapping[str, str], source: str | None = None) -> System:
+        """As the variables say, and the warehouse itself where it is not said what that is.
+
+        Raises:
+            PartError: the warehouse cannot be asked.
+        """
+        given = load_settings({}, {key: text for key, text in environment.items() if key.startswith("DFP_")})
+        return System(given, source or _asked(given))
 
     @property
     def catalog(self) -> dict[str, str]:

@@ -29,9 +29,6 @@ _HALVES = """\
 _ROWS = """\
 -- Every row of {table}{part}: its partition, the canonical form of its key, and the md5 digest of its canonical row.
 """
-_ROWS_OF_SOURCE = """\
--- Every row of {table}{part}: its partition and the md5 digest of its canonical row.
-"""
 _COMPARISON = """\
 -- Partitions of {table}{part} that are not the same in the warehouse and in the lake; none means that all are.
 -- Both are read as they are now: while rows are being written, the lake is some seconds behind.
@@ -94,7 +91,7 @@ def _of_source(table: TableSchema, wanted: Wanted) -> tuple[str, str]:
         required_values(table, fields, wanted.partition)
         where = mysql.in_partition(fields, wanted.partition, dialect)
     if wanted.rows:
-        return _ROWS_OF_SOURCE, mysql.digests(table, fields, dialect, where)
+        return _ROWS, mysql.digests(table, fields, dialect, where, key=True)
     return _SUMS, mysql.sums_by_partition(table, fields, dialect, where)
 
 

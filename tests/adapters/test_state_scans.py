@@ -7,13 +7,14 @@ import importlib.util
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from datafingerprint.adapters.state_scans import SqlScanStore
 from datafingerprint.errors import ConfigError
-from datafingerprint.scans import Scan
+from datafingerprint.scans import Scan, ScanState
 from tests.engines import redshift_stand_in
 
 AT_ONCE = 8
@@ -49,6 +50,20 @@ def opened(url: str) -> Iterator[list[SqlScanStore]]:
 def test_of_scans_that_begin_at_once_no_more_run_than_may(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/state.db") as stores:
         assert begun_at_once(stores) == 1
+
+
+def test_the_last_scan_that_counted_all_of_a_table_is_shown_beside_later_ones(tmp_path: Path) -> None:
+    with contextlib.closing(SqlScanStore(f"sqlite:///{tmp_path}/state.db")) as store:
+        for state, partition, engine in (
+            (ScanState.DONE, None, "trino"),
+            (ScanState.DONE, None, "trino"),
+            (ScanState.CANCELLED, None, "trino"),
+            (ScanState.DONE, "n=1", "trino"),
+            (ScanState.FAILED, None, "duckdb"),
+        ):
+            begun = store.begin(replace(scan(engine), partition=partition), running_max=9)
+            store.end(replace(begun, state=state, ended_at=101.0))
+        assert [one.number for one in store.last_of("s.t")] == [5, 4, 2]
 
 
 @pytest.mark.live

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.embedded.part import PartError
+from deploy.embedded.ports import free_ports
+from deploy.embedded.stack import EmbeddedStack
 from deploy.engines.presto import Presto
 from deploy.engines.system import System
 from deploy.engines.trino import Trino
@@ -47,3 +50,16 @@ def test_the_sources_session_is_set_as_the_statement_expects(engine: str, words:
     part = Trino(tmp_path, 1, system) if engine == "trino" else Presto(tmp_path, 1, system)
     assert words in shown(engine, "source")["connection-url"]
     assert words in part.source()["connection-url"]
+
+
+def test_a_warehouse_that_cannot_be_asked_what_it_is_is_one_line() -> None:
+    port = free_ports(1)[0]
+    with pytest.raises(
+        PartError, match=rf"the warehouse at 127\.0\.0\.1:{port} does not say what it is .*: say --source"
+    ):
+        System.of({"DFP_SOURCE_HOST": "127.0.0.1", "DFP_SOURCE_PORT": str(port), "DFP_SOURCE_USER": "u"})
+
+
+@pytest.mark.live
+def test_what_the_warehouse_is_need_not_be_said(stack: EmbeddedStack, request: pytest.FixtureRequest) -> None:
+    assert System.of(stack.environment()).source == request.config.getoption("--source")
