@@ -253,7 +253,7 @@ class Scanner:
             with self.open_engine(scan.engine, settings) as engine:
                 found = counted(dialect, engine.run(dialect.session, begun.statement, stop, progress))
             self._require_still(dialect, scan)
-            ended = replace(scan, state=ScanState.DONE, verdicts=_judged(begun, found))
+            ended = replace(scan, state=ScanState.DONE, verdicts=_if_it_read_this(dialect, _judged(begun, found)))
         except Cancelled as cancelled:
             ended = replace(scan, state=ScanState.CANCELLED, error=str(cancelled))
         except DataFingerprintError as error:
@@ -369,6 +369,22 @@ def _judged(begun: Begun, found: Mapping[str, Fingerprint]) -> dict[str, Verdict
     known = begun.running.get(wanted, ZERO)
     nothing = judge_partition(known, found.get(wanted, ZERO), inconclusive="", unreadable="")
     return {wanted: nothing, **judge_table({wanted: known}, found)}
+
+
+def _if_it_read_this(dialect: LakeDialect, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
+    """The verdicts as far as they are known to be about the snapshot that was meant.
+
+    An engine that reads what its own catalog or a manifest calls the present one may have read an older one; that
+    its count is the running sum all the same is no accident.
+    """
+    if dialect.travels:
+        return verdicts
+    return {name: one if one.outcome is Outcome.MATCH else _untold(dialect, one) for name, one in verdicts.items()}
+
+
+def _untold(dialect: LakeDialect, one: Verdict) -> Verdict:
+    why = f"{one.reason}, unless {dialect.name}'s own catalog or manifest is of another snapshot"
+    return replace(one, outcome=Outcome.INCONCLUSIVE, reason=why)
 
 
 def counted(dialect: LakeDialect, rows: Iterable[Sequence[Any]]) -> dict[str, Fingerprint]:

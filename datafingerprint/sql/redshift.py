@@ -33,6 +33,8 @@ class Redshift(LakeDialect):
     name = "redshift"
     gives_halves = False
     travels = False
+    # A timestamp with a time zone is made one without, in the session's, where it is told by its text.
+    session = ("SET timezone TO 'UTC'",)
     _RENDERERS: ClassVar[dict[Kind, Callable[[str], str]]] = {
         **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.BIT, Kind.TIME, Kind.DECIMAL), _plain),
         Kind.FLOAT: lambda quoted: _double(f"CAST({quoted} AS DOUBLE PRECISION)"),

@@ -5,6 +5,6 @@ FROM DATA CATALOG
 DATABASE 'ootp'
 IAM_ROLE 'arn:aws:iam::111122223333:role/datafingerprint-spectrum';
 
--- The user that scans: `datafingerprint scan` logs in as it.
-CREATE USER datafingerprint PASSWORD DISABLE;
+-- The user that scans: `datafingerprint scan` logs in as it, by this password ([engines.redshift] password_file).
+CREATE USER datafingerprint PASSWORD 'Choose-1-of-your-own';
 GRANT USAGE ON SCHEMA ootp TO datafingerprint;

@@ -5,7 +5,8 @@
 --   aws s3 cp games.manifest s3://dfp-lake/manifests/ootp/games.manifest
 --
 -- Do both again after each commit that the count is to include. Columns and types: docs/types.md; a timestamp with a time
--- zone is a TIMESTAMP here (Parquet's is in UTC).
+-- zone is a TIMESTAMP here (Parquet's is in UTC), and the session must be in UTC: `SET timezone TO 'UTC'`, as scans and
+-- printed statements begin.
 CREATE EXTERNAL SCHEMA IF NOT EXISTS ootp
 FROM DATA CATALOG DATABASE 'ootp_manifests'
 IAM_ROLE 'arn:aws:iam::111122223333:role/datafingerprint-spectrum'

@@ -14,6 +14,7 @@ from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.config import Settings
 from datafingerprint.errors import ConfigError, DataFingerprintError
 from datafingerprint.schema import TableSchema
+from datafingerprint.sql.comparison import SOURCE
 from datafingerprint.sql.engines import LAKE_ENGINES
 from datafingerprint.sql.mysql import Dialect
 from services.statements.printing import ENGINES, SOURCE_ENGINES, Wanted, on_one_line, session, statement
@@ -34,6 +35,13 @@ STATUS_REFUSED = 2
     "--server", type=click.Choice(SOURCE_ENGINES), default="mariadb", help="What the warehouse of --compare is."
 )
 @click.option("--catalog", metavar="NAME", default="", help="The engine's name of the lake, unless it is the default.")
+@click.option(
+    "--source-catalog",
+    metavar="NAME",
+    default=SOURCE,
+    show_default=True,
+    help="The engine's name of the warehouse, for --compare.",
+)
 @click.option("--snapshot", type=int, metavar="ID", help="Read this snapshot of the lake's table.")
 @click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
 def main(
@@ -42,6 +50,7 @@ def main(
     partition: str | None,
     server: str,
     catalog: str,
+    source_catalog: str,
     snapshot: int | None,
     config: str | None,
     *,
@@ -50,7 +59,7 @@ def main(
     compare: bool,
 ) -> None:
     """Asks the state store for the definitions in force, and the lake for live files; the source is not asked."""
-    wanted = Wanted(engine, partition, rows, compare, catalog, snapshot, Dialect(server))
+    wanted = Wanted(engine, partition, rows, compare, catalog, snapshot, Dialect(server), source_catalog)
     try:
         settings = read_settings(config)
         with contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store:

@@ -29,6 +29,10 @@ _HALVES = """\
 _ROWS = """\
 -- Every row of {table}{part}: its partition, the canonical form of its key, and the md5 digest of its canonical row.
 """
+_IN_UTC = """\
+-- The session must be in UTC. No statement of Presto sets that, its client does: by X-Presto-Time-Zone, and the CLI
+-- by java -Duser.timezone=UTC.
+"""
 _COMPARISON = """\
 -- Partitions of {table}{part} that are not the same in the warehouse and in the lake; none means that all are.
 -- Both are read as they are now: while rows are being written, the lake is some seconds behind.
@@ -47,6 +51,7 @@ class Wanted:
         catalog: The engine's name of the lake; empty for the default.
         snapshot_id: The snapshot to read; None for the present one.
         server: Which server the source of a comparison is.
+        source: The engine's name of that source.
     """
 
     engine: str
@@ -56,6 +61,7 @@ class Wanted:
     catalog: str = ""
     snapshot_id: int | None = None
     server: Dialect = Dialect.MARIADB
+    source: str = comparison.SOURCE
 
 
 def session(engine: str) -> tuple[str, ...]:
@@ -77,7 +83,8 @@ def statement(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema],
     about, text = _of_source(table, wanted) if wanted.engine in SOURCE_ENGINES else _of_lake(table, wanted, files)
     part = f", partition {wanted.partition}" if wanted.partition is not None else ""
     more = " `unrendered` must be 0." if wanted.engine in SOURCE_ENGINES else ""
-    return f"{about.format(table=on_one_line(table.table), part=on_one_line(part), more=more)}{text};\n"
+    before = _IN_UTC if wanted.engine == "presto" else ""
+    return f"{about.format(table=on_one_line(table.table), part=on_one_line(part), more=more)}{before}{text};\n"
 
 
 def _of_source(table: TableSchema, wanted: Wanted) -> tuple[str, str]:
@@ -112,9 +119,9 @@ def _compared(table: TableSchema, wanted: Wanted, place: Place) -> str:
     if wanted.rows:
         raise ConfigError("--compare gives partitions, not rows", remedy="leave out --rows or --compare")
     if wanted.engine == "trino":
-        return comparison.in_trino(table, partitioning(table), place, wanted.server, wanted.partition)
+        return comparison.in_trino(table, partitioning(table), place, wanted.server, wanted.partition, wanted.source)
     if wanted.engine == "presto":
-        return comparison.in_presto(table, partitioning(table), place, wanted.partition)
+        return comparison.in_presto(table, partitioning(table), place, wanted.partition, wanted.source)
     raise ConfigError(f"{wanted.engine} reads one catalog only", remedy=f"--compare is for {' and '.join(COMPARING)}")
 
 

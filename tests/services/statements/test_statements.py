@@ -57,6 +57,7 @@ def test_a_statement_is_what_it_was(engine: str, form: str) -> None:
 def test_a_session_begins_as_the_engine_must_be_set() -> None:
     assert session("mysql") == session("mariadb") == SESSION
     assert session("spark")[0] == "SET TIME ZONE 'UTC'"
+    assert session("redshift") == ("SET timezone TO 'UTC'",)
     assert session("trino") == ()
 
 
@@ -80,6 +81,13 @@ def test_a_session_begins_as_the_engine_must_be_set() -> None:
 def test_what_an_engine_cannot_do_is_said(wanted: Wanted, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         statement(TABLE, wanted, files_of)
+
+
+def test_the_warehouse_is_what_the_engine_calls_it() -> None:
+    pushed = statement(TABLE, Wanted("trino", compare=True, source='my"own'), files_of)
+    assert 'TABLE("my""own".system.query(' in pushed
+    read = statement(TABLE, Wanted("presto", compare=True, source="mine"), files_of)
+    assert 'FROM "mine"."ootp"."players"' in read
 
 
 def test_a_name_cannot_end_the_comment() -> None:
