@@ -87,12 +87,15 @@ class PrestoSource(Presto):
 
     def value(self, column: Column) -> str:
         """See `LakeDialect`."""
-        if column.kind in _PADDED or column.type.lower().startswith("char"):
-            quoted = self.identifier(column.name)
-            # Presto pads what is declared CHAR; the server never shows spaces at such a text's end.
-            bare = f"regexp_replace(CAST({quoted} AS varchar), ' +\\z', '')"
+        if _is_padded(column):
+            bare = self.text(column)
             return f"CAST(length(to_utf8({bare})) AS varchar) || ':' || {bare}"
         return super().value(column)
+
+    def text(self, column: Column) -> str:
+        """See `LakeDialect`; Presto pads what is declared CHAR, and the server never shows spaces at its end."""
+        quoted = self.identifier(column.name)
+        return f"regexp_replace(CAST({quoted} AS varchar), ' +\\z', '')" if _is_padded(column) else quoted
 
     def refusal(self, column: Column) -> str:
         """See `LakeDialect`."""
@@ -101,6 +104,10 @@ class PrestoSource(Presto):
         if column.is_long_decimal:
             return "the connector leaves decimals of more than 38 digits out"
         return _NO_CONNECTOR_TYPE.get(column.kind, "") or super().refusal(column)
+
+
+def _is_padded(column: Column) -> bool:
+    return column.kind in _PADDED or column.type.lower().startswith("char")
 
 
 def in_presto(

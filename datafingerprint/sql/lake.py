@@ -81,6 +81,10 @@ class LakeDialect(ABC):
     def value(self, column: Column) -> str:
         """The text of a column's value as the canonical row has it; NULL for NULL."""
 
+    def text(self, column: Column) -> str:
+        """A text as the source shows it, where the engine has it otherwise."""
+        return self.identifier(column.name)
+
     @abstractmethod
     def refusal(self, column: Column) -> str:
         """Why this engine cannot render a column exactly; empty when it can."""
@@ -173,16 +177,15 @@ def canonical_row(dialect: LakeDialect, columns: tuple[Column, ...]) -> str:
 
 
 def _field_text(dialect: LakeDialect, field: PartitionField) -> str:
-    quoted = dialect.identifier(field.column.name)
     if field.transform is not Transform.IDENTITY:
         return dialect.shortened(field.column, field.transform)
     if field.column.kind not in TEXT_KINDS:
         return dialect.value(field.column)
-    encoded = quoted
+    text = encoded = dialect.text(field.column)
     for character, code in ENCODED.items():
         said = dialect.literal(character) if character.isprintable() else dialect.character(ord(character))
         encoded = f"replace({encoded}, {said}, '{code}')"
-    return f"CASE WHEN {quoted} = '{NULL_VALUE}' THEN '{NULL_WORD_ENCODED}' ELSE {encoded} END"
+    return f"CASE WHEN {text} = '{NULL_VALUE}' THEN '{NULL_WORD_ENCODED}' ELSE {encoded} END"
 
 
 def partition_name(dialect: LakeDialect, partitioning: Partitioning) -> str:

@@ -18,6 +18,9 @@ class Words(Protocol):
     def literal(self, text: str) -> str:
         """A text, quoted."""
 
+    def text(self, column: Column) -> str:
+        """A text of the source's."""
+
     def moment(self, column: Column, day: str) -> str:
         """The first moment of a day."""
 
@@ -49,7 +52,7 @@ def _of(dialect: Words, field: PartitionField, text: str | None) -> str:
     if column.kind is Kind.DATE:
         return f"{quoted} = {dialect.moment(column, dt.date.fromisoformat(text).isoformat())}"
     if column.kind in TEXT_KINDS:
-        return f"{quoted} = {dialect.literal(text)}"
+        return f"{dialect.text(column)} = {dialect.literal(text)}"
     return f"{quoted} = {dialect.number(column, text)}"
 
 

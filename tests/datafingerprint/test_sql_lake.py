@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given, settings
 
 from datafingerprint.canonical import canonical, digest
+from datafingerprint.column_types import column
 from datafingerprint.errors import ConfigError
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.partitions import partitioning, required_values
 from datafingerprint.schema import Column, Kind, TableSchema
 from datafingerprint.sql import lake
+from datafingerprint.sql.comparison import PrestoSource
 from datafingerprint.sql.duckdb_files import DuckDB
-from datafingerprint.sql.lake import LakeDialect, Place
+from datafingerprint.sql.lake import LakeDialect, Place, partition_name
 from datafingerprint.sql.redshift import Redshift
 from datafingerprint.sql.trino import Presto, Trino
 from tests.datafingerprint.drawn import Row, arrow, slow_sums, tables_with_rows
@@ -140,6 +142,15 @@ def test_what_an_engine_cannot_render_exactly_is_refused_by_column(
 ) -> None:
     with pytest.raises(ConfigError, match=complaint):
         lake.sums_by_partition(dialect, table, partitioning(table), Place())
+
+
+@pytest.mark.parametrize("words", ["char(9)", "enum('a','b')", "set('a','b')"])
+def test_presto_names_partitions_of_the_source_without_the_spaces_that_it_pads_with(words: str) -> None:
+    table = TableSchema("s", "t", (column("c", words, nullable=True, charset="utf8mb4"),), (), ("c",))
+    name = partition_name(PrestoSource("source"), partitioning(table))
+    assert name.count('"c"') == name.count("""regexp_replace(CAST("c" AS varchar), ' +\\z', '')""") == 2
+    asked = lake.sums_by_partition(PrestoSource("source"), table, partitioning(table), Place(), "c=a")
+    assert """WHERE regexp_replace(CAST("c" AS varchar), ' +\\z', '') = 'a'\n""" in asked
 
 
 def test_redshift_does_not_split_by_a_text() -> None:
