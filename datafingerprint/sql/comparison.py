@@ -128,10 +128,7 @@ def _joined(source: str, of_lake: str) -> str:
         'SELECT coalesce(source."partition", lake."partition") AS "partition",\n'
         '  source."rows" AS source_rows, lake."rows" AS lake_rows,\n'
         "  source.fingerprint AS source_fingerprint, lake.fingerprint AS lake_fingerprint\n"
-        f"FROM (\n{_indented(source)}\n) source FULL OUTER JOIN (\n{_indented(of_lake)}\n) lake\n"
+        # As they are: an end of a line may be in a name, which another indentation would change.
+        f"FROM (\n{source}\n) source FULL OUTER JOIN (\n{of_lake}\n) lake\n"
         f'  ON source."partition" = lake."partition"\nWHERE {differs}\nORDER BY 1'
     )
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pymysql
@@ -49,9 +50,77 @@ FORMS = [
 @pytest.mark.parametrize(("engine", "form"), FORMS)
 def test_a_statement_is_what_it_was(engine: str, form: str) -> None:
     wanted = Wanted(engine, "date_year=2031", rows=form == "-rows", compare=form == "-compare")
-    text = statement(TABLE, wanted, files_of)
-    golden = GOLDEN / f"{engine}{form}.sql"
+    assert_golden(f"{engine}{form}", statement(TABLE, wanted, files_of))
+
+
+ODD = TableSchema(
+    "o'd\"d",
+    "t`b l",
+    tuple(
+        column(name, words, nullable=True, charset="utf8mb4")
+        for name, words in (
+            ("it's", "timestamp(6)"),
+            ('o"d|d=%', "varbinary(9)"),
+            ("back`tick", "bit(64)"),
+            ("é\n", "time(6)"),
+            ("lang", "decimal(65,30)"),
+            ("f", "float"),
+            ("when", "datetime(6)"),
+            ("a/b", "char(9)"),
+        )
+    ),
+    (),
+    ("day(it's)", "a/b"),
+)
+"""Names that want quoting in every engine, types of every renderer, no key, and a split by two fields."""
+
+WHOLE = replace(ODD, schema="s", name="t", columns=ODD.columns[1:3], partition=())
+"""Not split, so that its only partition is `-`."""
+
+MORE = {
+    **{f"{engine}-odd": (ODD, Wanted(engine, "it's_day=2031-04-02/a/b=%6Eull")) for engine in ENGINES},
+    **{f"{engine}-odd-rows": (ODD, Wanted(engine, rows=True)) for engine in ENGINES},
+    **{f"{engine}-whole": (WHOLE, Wanted(engine, "-")) for engine in ENGINES},
+    **{
+        f"{engine}-snapshot": (TABLE, Wanted(engine, snapshot_id=7, catalog="my lake"))
+        for engine in ("trino", "presto", "spark", "duckdb")
+    },
+    "trino-odd-compare": (ODD, Wanted("trino", compare=True)),
+    "trino-compare-mysql": (TABLE, Wanted("trino", compare=True, server=Dialect.MYSQL, source="the source")),
+}
+REFUSED = {"presto": "presto cannot render column it's", "redshift": "redshift cannot render column a/b"}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_a_statement_of_odd_names_and_types_is_what_it_was(name: str) -> None:
+    table, wanted = MORE[name]
+    refused = REFUSED.get(wanted.engine)
+    if table is ODD and refused:
+        with pytest.raises(ConfigError, match=refused):
+            statement(table, wanted, files_of)
+        return
+    assert_golden(name, statement(table, wanted, files_of))
+
+
+def assert_golden(name: str, text: str) -> None:
+    """A difference that is meant is written by deleting the file and running the test once, which then fails."""
+    golden = GOLDEN / f"{name}.sql"
+    if not golden.exists():
+        golden.write_text(text, encoding="utf-8")
+        pytest.fail(f"{golden} was written; read it, and run again")
     assert text == golden.read_text(encoding="utf-8")
+
+
+def test_a_name_of_two_lines_is_compared_as_it_is() -> None:
+    text = statement(ODD, Wanted("trino", compare=True), files_of)
+    assert text.count("`é\n`") > 1
+    assert text.count('"é\n"') == 1
+    assert text.count("é\n ") == 0
+
+
+def test_no_golden_file_is_left_over() -> None:
+    named = {f"{engine}{form}" for engine, form in FORMS} | set(MORE)
+    assert {file.stem for file in GOLDEN.glob("*.sql")} <= named
 
 
 def test_a_session_begins_as_the_engine_must_be_set() -> None:

@@ -1,0 +1,104 @@
+"""What is exported of the lake is what is live in it, and follows its commits."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datafingerprint.config import Settings
+from tests.services.counted_table import TABLE, CountedTable, counted_table, rows
+
+pytestmark = pytest.mark.live
+
+WITHIN_S = 60.0
+
+
+@pytest.fixture
+def games(stack_settings: Settings, stack_environment: dict[str, str]) -> Iterator[CountedTable]:
+    with counted_table(stack_settings, stack_environment) as made:
+        yield made
+
+
+def listed(text: str) -> list[str]:
+    return [entry["url"] for entry in json.loads(text)["entries"]]
+
+
+def test_a_manifest_lists_the_live_files_of_a_snapshot_and_no_others(games: CountedTable, tmp_path: Path) -> None:
+    first = games.commit(rows(10))
+    old = games.paths()
+    games.commit(rows(20))
+    new = games.paths()
+    assert set(old).isdisjoint(new)
+    printed = games.run("export-manifest", TABLE.table)
+    assert (printed.exit_code, listed(printed.stdout)) == (0, new)
+    sizes = {file.path: file.octets for file in games.lake.files()}
+    for entry in json.loads(printed.stdout)["entries"]:
+        assert (entry["mandatory"], entry["meta"]["content_length"]) == (True, sizes[entry["url"]])
+    assert listed(games.run("export-manifest", TABLE.table, "--snapshot", str(first)).stdout) == old
+    written = games.run("export-manifest", TABLE.table, "--output", str(tmp_path / "a.manifest"))
+    assert (written.exit_code, written.stdout) == (0, "")
+    assert listed((tmp_path / "a.manifest").read_text(encoding="utf-8")) == new
+
+
+def test_what_cannot_be_exported_is_one_line(games: CountedTable, tmp_path: Path) -> None:
+    games.commit(rows(10))
+    for arguments, complaint in (
+        (("ootp.nothing",), "no table ootp.nothing is under watch: there are: ootp.games"),
+        ((TABLE.table, "--snapshot", "99"), "the lake has no such snapshot of ootp.games: look whether"),
+        ((TABLE.table, "--output", str(tmp_path / "no" / "folder")), f"cannot write {tmp_path}/no/folder: No such"),
+    ):
+        refused = games.run("export-manifest", *arguments)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert refused.stderr.startswith(f"datafingerprint: {complaint}")
+        assert refused.stderr.count("\n") == 1
+
+
+def test_a_printed_statement_lists_the_files_of_its_snapshot(games: CountedTable) -> None:
+    first = games.commit(rows(10))
+    (old,) = games.paths()
+    games.commit(rows(20))
+    (new,) = games.paths()
+    present = games.run("sql", "duckdb", TABLE.table).stdout
+    assert (new in present, old in present) == (True, False)
+    before = games.run("sql", "duckdb", TABLE.table, "--snapshot", str(first)).stdout
+    assert (new in before, old in before) == (False, True)
+    refused = games.run("sql", "duckdb", TABLE.table, "--snapshot", "99")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "datafingerprint: the lake has no snapshot 99 of ootp.games: look whether the lake writer is running\n",
+    )
+    # Among several it is a comment.
+    assert games.run("sql", "duckdb", "--all", "--snapshot", "99").stdout.startswith(
+        "-- the lake has no snapshot 99 of"
+    )
+
+
+def test_a_metastore_is_written_again_after_each_commit_until_it_is_told_to_stop(
+    games: CountedTable, tmp_path: Path
+) -> None:
+    folder = tmp_path / "metastore"
+    games.commit(rows(10))
+    once = games.run("export-catalog", str(folder))
+    assert once.exit_code == 0
+    file = folder / "ootp" / "games" / ".prestoSchema"
+    location = json.loads(file.read_text())["parameters"]["metadata_location"]
+    assert once.stdout == f"ootp.games  {location}\n"
+    command = [sys.executable, "-m", "services", "export-catalog", str(folder), "--follow", "--every-s", "0.1"]
+    with subprocess.Popen(command, env={**games.environment}, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        watchdog = threading.Timer(WITHIN_S, process.kill)
+        watchdog.start()
+        assert process.stdout.readline() == f"ootp.games  {location}\n"
+        games.commit(rows(20))
+        told = process.stdout.readline().split()[1]
+        assert told == json.loads(file.read_text())["parameters"]["metadata_location"] != location
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+        watchdog.cancel()
