@@ -12,41 +12,57 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
-from bench.backlogs import Backlog
 from bench.processes import Service, cpu_s, environment, peak_mib
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.config import Settings, load_settings
 from datafingerprint.verdict import Outcome
 from deploy.embedded.process import end_with_parent
 from deploy.embedded.stack import EmbeddedStack
+from deploy.embedded.warehouse import Warehouse
 
 SERVICES = ("cdc", "lake_writer", "fingerprinter")
 _LOOK_S = 0.05
 _PATIENCE_S = 900.0
-_PARTITION = "month(born)"
+
+
+class Written(Protocol):
+    """A table, and what is written to it."""
+
+    @property
+    def table(self) -> str:
+        """The table with its schema."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows are written."""
+
+    def prepare(self, warehouse: Warehouse) -> None:
+        """Makes the table."""
 
 
 @dataclass
 class Flow:
-    """Capture, lake writer and fingerprinter over the table of a backlog, which has a partition for each of six months.
+    """Capture, lake writer and fingerprinter over one table.
 
     Attributes:
         stack: Server, Kafka and S3.
         directory: Where the services run, with their stores and logs.
         backlog: The table, and what is written to it first.
+        partition: Its partition field; a backlog's table has six months.
     """
 
     stack: EmbeddedStack
     directory: Path
-    backlog: Backlog
+    backlog: Written
+    partition: str = "month(born)"
     services: dict[str, Service] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
         """What the services are given."""
-        return load_settings({"tables": {self.backlog.table: {"partition": [_PARTITION]}}}, self._variables)
+        return load_settings({"tables": {self.backlog.table: {"partition": [self.partition]}}}, self._variables)
 
     @property
     def _variables(self) -> dict[str, str]:
@@ -59,7 +75,7 @@ class Flow:
 
     def prepare(self) -> None:
         """Makes the table, and begins the stream before it has rows."""
-        config = f'[tables."{self.backlog.table}"]\npartition = ["{_PARTITION}"]\n'
+        config = f'[tables."{self.backlog.table}"]\npartition = ["{self.partition}"]\n'
         (self.directory / "datafingerprint.toml").write_text(config, encoding="utf-8")
         self.services = {name: Service(name, self._variables, self.directory) for name in SERVICES}
         self.backlog.prepare(self.stack.blueprint.warehouse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -124,7 +125,7 @@ class Server:
             raise self.away(error) from error
 
     def _connect_to_redshift(self, password: str) -> Any:  # noqa: ANN401 - as above
-        return self.driver.connect(
+        connection = self.driver.connect(
             host=self.settings.host,
             port=self.port,
             user=self.settings.user,
@@ -133,6 +134,9 @@ class Server:
             ssl=self.settings.tls,
             application_name=SOURCE,
         )
+        # Nothing is to be kept between statements; one that was ended would leave its transaction broken.
+        connection.autocommit = True
+        return connection
 
     def away(self, error: Exception) -> Unavailable:
         """The error that the server cannot be reached."""
@@ -144,7 +148,14 @@ class Server:
         if module in ("requests", "urllib3") or isinstance(error, OSError) or type(error).__name__ in AWAY:
             return self.away(error)
         if module == self.driver.__name__.split(".")[0]:
-            return ConfigError(f"engine {self.name} refused the statement: {first_line(error)}")
+            said = first_line(error)
+            # So Trino and Presto answer each other's clients, and a wrong login.
+            remedy = (
+                f"look at the login, and whether a {self.kind} listens at {self.where}"
+                if said.startswith("error 4")
+                else ""
+            )
+            return ConfigError(f"engine {self.name} refused the statement: {said}", remedy=remedy)
         return None
 
 
@@ -219,12 +230,17 @@ def _splits(stats: Any) -> str:  # noqa: ANN401 - a dictionary of the driver's
 
 
 def _spark_session(driver: Any) -> Any:  # noqa: ANN401 - no types are published
+    handler = signal.getsignal(signal.SIGINT)
     try:
         return driver.SparkSession.builder.appName(SOURCE).getOrCreate()
     except Exception as error:
         raise ConfigError(
             f"spark cannot be started: {first_line(error)}", remedy="check SPARK_CONF_DIR, and that there is a Java"
         ) from error
+    finally:
+        # Spark puts a handler of its own in its place; Ctrl-C is the command's.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 class SparkEngine:

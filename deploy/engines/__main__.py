@@ -54,6 +54,7 @@ def _serve(engine: str, folder: Path, port: int, source: str | None) -> None:
         if not process.is_running or not part.is_ready():
             raise PartError(describe_failure(f"{engine} does not answer", process.log))
         click.echo(f"up: {part.endpoint}, catalogs {LAKE} and {SOURCE}; Ctrl-C ends it")
+        click.echo(f"ask it in another terminal: ./run cli {engine} --port {port}")
         ended = threading.Event()
         while process.is_running and not ended.wait(1):
             pass

@@ -58,17 +58,20 @@ def export_catalog(folder: Path, every_s: float, config: str | None, *, follow: 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     told: list[Exported] = []
+    is_away = False
     try:
         settings = read_settings(config)
         with contextlib.closing(open_connection(settings)) as connection:
             while not stop.is_set():
                 try:
                     written = write_metastore(connection, list(watched(settings).values()), folder)
+                    is_away = False
                 except Unavailable as error:
                     if not follow:
                         raise
-                    click.echo(f"datafingerprint: {error}; trying again", err=True)
-                    written = told
+                    if not is_away:
+                        click.echo(f"datafingerprint: {error}; trying again", err=True)
+                    written, is_away = told, True
                 for one in written:
                     if one not in told:
                         click.echo(f"{one.table}  {one.metadata_location}")

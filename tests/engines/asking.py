@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from datafingerprint.adapters.lake_connection import CATALOG_NAME, open_connection
+from datafingerprint.adapters.lake_connection import open_connection
 from datafingerprint.adapters.lake_export import write_metastore
 from datafingerprint.adapters.lake_view import IcebergLakeView
 from datafingerprint.config import Settings
@@ -25,7 +25,8 @@ from datafingerprint.sql import lake
 from datafingerprint.sql.engines import LAKE_ENGINES
 from datafingerprint.sql.lake import LakeDialect, Place
 from deploy.engines.presto import Presto
-from deploy.engines.system import ENGINES, System
+from deploy.engines.spark import options
+from deploy.engines.system import System
 from deploy.engines.trino import Trino
 
 Run = Callable[[str], Sequence[Sequence[Any]]]
@@ -146,33 +147,8 @@ def spark_run(system: System) -> Iterator[Run]:
     """Spark in a process of its own, on this machine."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - takes a second
 
-    s3, prefix = system.settings.s3, f"spark.sql.catalog.{CATALOG_NAME}"
-    jars = [str(path) for folder in ("spark", "sqlite") for path in sorted((ENGINES / folder).glob("*.jar"))]
-    options = {
-        "spark.jars": ",".join(jars),
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "1g",
-        "spark.sql.shuffle.partitions": "2",
-        prefix: "org.apache.iceberg.spark.SparkCatalog",
-        # Its look for the catalog's tables is left open, and with it a session reads the catalog as it was then.
-        f"{prefix}.jdbc.init-catalog-tables": "false",
-        f"{prefix}.catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
-        f"{prefix}.uri": system.catalog["url"],
-        f"{prefix}.jdbc.schema-version": "V0",
-        f"{prefix}.warehouse": system.warehouse,
-        f"{prefix}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-        f"{prefix}.cache-enabled": "false",
-        f"{prefix}.s3.endpoint": s3.endpoint,
-        f"{prefix}.s3.path-style-access": "true",
-        f"{prefix}.s3.access-key-id": s3.access_key,
-        f"{prefix}.s3.secret-access-key": s3.secret_key.get_secret_value(),
-        f"{prefix}.client.region": "us-east-1",
-    }
-    builder = SparkSession.builder.master("local[2]").appName("datafingerprint")
-    for name, value in options.items():
+    builder = SparkSession.builder.appName("datafingerprint")
+    for name, value in options(system).items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     try:

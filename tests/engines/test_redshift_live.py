@@ -15,14 +15,16 @@ import pytest
 import sqlglot
 
 from datafingerprint.adapters.scan_engines import engine_opener
-from datafingerprint.config import EngineSettings
+from datafingerprint.config import EngineSettings, Settings
 from datafingerprint.errors import ConfigError
 from datafingerprint.partitions import partitioning
-from datafingerprint.scans import counted
+from datafingerprint.scans import Cancelled, ScanState, counted
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql import lake
 from datafingerprint.sql.lake import Place
 from datafingerprint.sql.redshift import Redshift
+from datafingerprint.verdict import Outcome
+from services.scanner.__main__ import run
 from tests.datafingerprint.drawn import slow_sums
 from tests.engines import redshift_stand_in
 from tests.engines.asking import lake_rows, rendered_columns
@@ -74,6 +76,38 @@ def test_the_stand_in_adds_up_through_redshifts_driver(
         assert counted(Redshift(), found) == slow_sums(table, kept)
         with pytest.raises(ConfigError, match=r"engine stand-in refused the statement: .*nowhere"):
             engine.run((), "SELECT nothing FROM nowhere", threading.Event(), lambda _text: None)
+
+
+@pytest.fixture
+def settings(server: int, programs: Path, warehouse: Warehouse) -> Iterator[Settings]:
+    """The flow's, with the stand-in as an engine that has the table `plain` as the lake has it now."""
+    table = warehouse.tables["plain"]
+    redshift_stand_in.psql(programs, server, f'DROP TABLE IF EXISTS "{table.schema}"."{table.name}"')
+    redshift_stand_in.fill(programs, server, table, lake_rows(warehouse.settings, warehouse.view, table))
+    with redshift_stand_in.shim(server) as port:
+        engine = EngineSettings.model_validate(
+            {"kind": "redshift", "port": port, "user": redshift_stand_in.USER, "password": redshift_stand_in.PASSWORD}
+        )
+        yield warehouse.settings.model_copy(update={"engines": {"stand-in": engine}})
+
+
+@pytest.mark.parametrize("partition", [None, "league_id=1"])
+def test_a_scan_on_the_stand_in_matches(partition: str | None, settings: Settings, warehouse: Warehouse) -> None:
+    table = warehouse.tables["plain"]
+    found = run(settings, "stand-in", table.table, partition, threading.Event())
+    assert (found.state, found.outcome) == (ScanState.DONE, Outcome.MATCH)
+    expected = {name: part for name, part in warehouse.running(table).items() if partition in (None, name)}
+    assert {name: one.lake for name, one in (found.verdicts or {}).items()} == expected
+
+
+def test_a_statement_that_is_cancelled_ends_in_the_stand_in(settings: Settings) -> None:
+    stop = threading.Event()
+    with engine_opener(settings)("stand-in", settings.engines["stand-in"]) as engine:
+        threading.Timer(1.0, stop.set).start()
+        with pytest.raises(Cancelled):
+            engine.run((), "SELECT pg_sleep(600)", stop, lambda _text: None)
+        active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND state = 'active'"
+        assert [tuple(row) for row in engine.run((), active, threading.Event(), lambda _text: None)] == [(0,)]
 
 
 def test_every_statement_is_redshifts_sql(warehouse: Warehouse) -> None:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -17,6 +24,8 @@ from datafingerprint.scans import Cancelled, ScanState
 from datafingerprint.verdict import Outcome
 from deploy.embedded.ports import free_ports
 from deploy.engines.presto import Presto
+from deploy.engines.spark import write_configuration
+from deploy.engines.system import System
 from deploy.engines.trino import Trino
 from services.scanner.__main__ import run
 from tests.engines.asking import Engine
@@ -74,6 +83,56 @@ def test_a_statement_that_is_cancelled_ends_at_the_engine(settings: Settings, tr
     while {row[0] for row in trino.run(state)} != {"FAILED"} and time.monotonic() < deadline:
         time.sleep(0.5)
     assert {tuple(row) for row in trino.run(state)} == {("FAILED", "USER_CANCELED")}
+
+
+def test_the_command_scans_on_a_spark_that_its_own_settings_describe(
+    settings: Settings, system: System, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    write_configuration(system, tmp_path / "spark")
+    (tmp_path / "datafingerprint.toml").write_text(
+        "[engines.spark]\n[engines.elsewhere]\nkind = 'spark'\ncatalog = 'nobody'\n"
+    )
+    environment = {**os.environ, **warehouse.flow.environment, "SPARK_CONF_DIR": str(tmp_path / "spark")}
+    environment["DFP_CONFIG"] = str(tmp_path / "datafingerprint.toml")
+
+    def scan(engine: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "services", "scan", warehouse.tables["plain"].table, "--engine", engine]
+        return subprocess.run(
+            [*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    done = scan("spark")
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert (found["state"], found["verdict"]) == ("done", "match")
+    counted = {one["partition"]: (one["counted"]["rows"], one["counted"]["fingerprint"]) for one in found["partitions"]}
+    running = warehouse.running(warehouse.tables["plain"])
+    assert counted == {name: (part.rows, part.value) for name, part in running.items()}
+    refused = scan("elsewhere")
+    assert refused.returncode == 2
+    assert "datafingerprint: spark refused: " in refused.stderr
+    with contextlib.closing(SqlScanStore(settings.state.url.get_secret_value())) as store:
+        assert [one.state for one in store.scans(limit=99) if one.engine == "elsewhere"] == [ScanState.FAILED]
+
+
+def test_a_statement_that_is_cancelled_ends_in_spark_and_ctrl_c_stays_ours(settings: Settings, spark: Engine) -> None:
+    del spark  # its session is the one that is opened here
+    stop = threading.Event()
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        if text:
+            told.append(text)
+            stop.set()
+
+    handler = signal.getsignal(signal.SIGINT)
+    with engine_opener(settings)("spark", EngineSettings.model_validate({})) as engine:
+        assert signal.getsignal(signal.SIGINT) is handler
+        with pytest.raises(Cancelled):
+            engine.run((), "SELECT count(*) FROM range(1000000000000) WHERE rand() > 2", stop, tell)
+        assert re.fullmatch(r"0 %, 0 of \d+ tasks", told[0])
+        answer = engine.run((), "SELECT count(*) FROM range(9)", threading.Event(), lambda _text: None)
+        assert [tuple(row) for row in answer] == [(9,)]
 
 
 def test_an_engine_that_is_away_or_refuses_is_one_clear_line(settings: Settings, warehouse: Warehouse) -> None:

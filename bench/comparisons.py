@@ -1,0 +1,152 @@
+"""Other people's comparisons of the same table: reladiff and pt-table-checksum, each as it is meant to be run."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.processes import environment
+from bench.scan_engines import Table
+from datafingerprint.adapters.scan_engines import engine_opener
+from datafingerprint.config import EngineSettings
+from datafingerprint.sql.duckdb_files import DuckDB
+from deploy.embedded.process import end_with_parent
+from deploy.embedded.warehouse import Warehouse
+
+RELADIFF = Path(__file__).resolve().parents[1] / ".local" / "reladiff" / "bin" / "reladiff"
+READ = ("Innodb_rows_read", "Rows_read")
+"""Rows read of tables: as MySQL counts those of its storage engine, and MariaDB those that are not temporary."""
+_PATIENCE_S = 1800
+
+
+class NotRunError(Exception):
+    """It cannot be had here; the text says why."""
+
+
+@dataclass
+class Reading:
+    """Rows that the source's storage engine read while a block was entered.
+
+    The server's own counter; nobody else may read meanwhile.
+    """
+
+    warehouse: Warehouse
+    rows: int = field(default=0, init=False)
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[Reading]:
+        """Counts what is read in the block."""
+        before = self._now()
+        yield self
+        self.rows = self._now() - before
+
+    def _now(self) -> int:
+        with self.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
+            cursor.execute(f"SHOW GLOBAL STATUS WHERE Variable_name IN {READ}")
+            ((_, value),) = cursor.fetchall()
+        return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Seconds of a comparison, and the rows of the source that it read."""
+
+    seconds: float
+    read: int
+
+
+def by_reladiff(table: Table, directory: Path) -> Compared:
+    """Runs reladiff between the warehouse and a copy of the lake's rows in DuckDB, by checksums of segments.
+
+    Raises:
+        NotRunError: it is not installed, or has no key to go by.
+    """
+    key = _key(table)
+    if not RELADIFF.exists():
+        raise NotRunError("reladiff could not be installed")
+    name, warehouse = table.definition.name, table.flow.stack.blueprint.warehouse
+    copy = directory / "copy.duckdb"
+    _copy(table, copy)
+    at = f"mysql://{warehouse.user}:{warehouse.password}@127.0.0.1:{warehouse.port}/{table.definition.schema}"
+    keys = [word for column in key for word in ("-k", column)]
+    others = [word for one in table.definition.columns if one.name not in key for word in ("-c", one.name)]
+    command = [str(RELADIFF), at, name, f"duckdb://{copy}", name, *keys, *others, "--algorithm", "hashdiff", "--stats"]
+    ran = _timed(warehouse, command)
+    if not re.search(r"0\.00% difference|^0 rows? updated", ran.said, re.MULTILINE):
+        raise RuntimeError(f"reladiff found a difference, or none of its own words:\n{ran.said[-2000:]}")
+    return ran.compared
+
+
+def by_pt_table_checksum(table: Table) -> Compared:
+    """Runs pt-table-checksum on the source; every replica, of which there is none here, would read the same rows again.
+
+    Raises:
+        NotRunError: it is not installed, does not know this server, or has no key to go by.
+    """
+    _key(table)
+    program = shutil.which("pt-table-checksum")
+    if program is None:
+        raise NotRunError("pt-table-checksum could not be installed")
+    warehouse = table.flow.stack.blueprint.warehouse
+    place = f"h=127.0.0.1,P={warehouse.port},u={warehouse.user},p={warehouse.password}"
+    command = [program, place, "--tables", table.definition.table, "--no-check-binlog-format", "--no-version-check"]
+    ran = _timed(warehouse, command)
+    found = re.search(rf"^\S+\s+(\d+)\s+\d+\s+(\d+)\s.*{re.escape(table.definition.table)}$", ran.said, re.MULTILINE)
+    if found is None:
+        raise NotRunError(f"pt-table-checksum says: {(ran.said.strip().splitlines() or ['nothing'])[-1][:300]}")
+    if found.group(1) != "0" or abs(int(found.group(2)) - table.rows) > 0:
+        raise RuntimeError(f"pt-table-checksum did not read the table as it is:\n{ran.said[-2000:]}")
+    return ran.compared
+
+
+def _key(table: Table) -> tuple[str, ...]:
+    if not table.definition.key:
+        raise NotRunError(f"{table.definition.table} has no key, which it goes by")
+    return table.definition.key
+
+
+def _copy(table: Table, file: Path) -> None:
+    """The lake's rows in a database of DuckDB's own: reladiff reads no Iceberg table."""
+    settings = table.flow.settings
+    with engine_opener(settings)("duckdb", EngineSettings.model_validate({})) as engine:
+        source = DuckDB().relation(table.definition, table.place)
+        names = ", ".join(f'"{one.name}"' for one in table.definition.columns)
+        attached = f"ATTACH '{file}' AS kept"
+        made = f'CREATE TABLE kept.main."{table.definition.name}" AS SELECT {names} FROM {source}'
+        engine.run((attached,), made, threading.Event(), lambda _text: None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    said: str
+    compared: Compared
+
+
+def _timed(warehouse: Warehouse, command: list[str]) -> _Ran:
+    with Reading(warehouse).counted() as reading:
+        began = time.monotonic()
+        done = subprocess.run(
+            [*end_with_parent("KILL"), *command],
+            env=environment({}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+        seconds = time.monotonic() - began
+    return _Ran(done.stdout, Compared(seconds, reading.rows))
+
+
+def read_by(warehouse: Warehouse, work: Callable[[], object]) -> int:
+    """How many rows of the source some work reads."""
+    with Reading(warehouse).counted() as reading:
+        work()
+    return reading.rows
