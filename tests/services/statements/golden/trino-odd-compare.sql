@@ -64,7 +64,7 @@ WITH canonical_rows AS (
 SELECT "partition", "rows",
   mod(CAST(w0 AS decimal(38, 0)) * 4294967296 + w1, DECIMAL '18446744073709551616') AS hi,
   mod(CAST(w2 AS decimal(38, 0)) * 4294967296 + w3, DECIMAL '18446744073709551616') AS fingerprint
-FROM sums ORDER BY "partition"
+FROM sums
 ) lake
   ON source."partition" = lake."partition"
 WHERE source."rows" IS DISTINCT FROM lake."rows"
