@@ -1,31 +1,36 @@
-"""Passes one transaction of many rows through capture, lake writer and fingerprinter, and says what each of them took.
+"""Passes many rows through capture, lake writer and fingerprinter, and says what each of them took.
+
+`./run bench memory [ROWS] [--backlog]`
 
 The parts are real and private to the run: MariaDB, Kafka and S3 on free ports. An INSERT, an UPDATE and a DELETE of
-the rows (each one transaction, 11 columns) go by in turn; each is waited for until every partition matches at it. Then
-the peak of each service's resident memory (`VmHWM` of /proc) and its CPU seconds per million rows are printed.
-`./run bench memory [ROWS]`, 5,000,000 by default.
+the rows (each one transaction, 11 columns) go by in turn; each is waited for until every partition matches at it. With
+`--backlog` the rows are short transactions instead, an epoch each, that are all in the binlog before capture is
+started, and all in Kafka before the others are. Then the peak of each service's resident memory (`VmHWM` of /proc) and
+its CPU seconds per million rows are printed.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.processes import Service, cpu_s, forget_peak, peak_mib
+from datafingerprint.adapters.kafka_epoch_records import end_of_stream
 from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.config import Settings, load_settings
 from datafingerprint.verdict import Outcome
-from deploy.embedded.process import end_with_parent
 from deploy.embedded.stack import EmbeddedStack
-from deploy.embedded.warehouse import Warehouse
 
 SERVICES = ("cdc", "lake_writer", "fingerprinter")
-TICKS = os.sysconf("SC_CLK_TCK")
 WITHIN_S = 3_600.0
+BACKLOG_ROWS = 2_000
+"""Rows of a transaction, and of an epoch, of a backlog."""
 
 TABLE = """
     CREATE TABLE bench.wide (
@@ -42,116 +47,159 @@ FILL = """
 """
 
 
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="./run bench memory", description=__doc__.splitlines()[0])
+    parser.add_argument("rows", type=int, nargs="?", default=5_000_000, help="rows of each statement")
+    parser.add_argument("--backlog", action="store_true", help="short transactions that wait when services start")
+    return parser.parse_args()
+
+
 @dataclass
-class Service:
-    """A service as a child process, and what it has taken so far."""
+class Run:
+    """The parts, the services over them, and what the services had used when a measurement began."""
 
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-    cpu_before: float = 0.0
-
-    @property
-    def peak_mib(self) -> float:
-        """The most memory that was resident since `begin`."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-        raise SystemExit(f"{self.name} has ended:\n{self.log.read_text(encoding='utf-8')[-3000:]}")
+    stack: EmbeddedStack
+    directory: Path
+    rows: int
+    variables: dict[str, str]
+    services: dict[str, Service] = field(default_factory=dict)
+    used_before: dict[str, float] = field(default_factory=dict)
 
     @property
-    def cpu_s(self) -> float:
-        """CPU seconds of all its threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+    def settings(self) -> Settings:
+        """What the services are given."""
+        return load_settings({}, self.variables)
+
+    def start(self, *names: str) -> None:
+        """Starts services."""
+        for name in names:
+            self.services[name] = Service(name, self.variables, self.directory)
+            self.services[name].start()
+
+    def stop(self, *names: str) -> None:
+        """Asks services to end, and waits until they have."""
+        for name in names:
+            self.services.pop(name).stop()
 
     def begin(self) -> None:
-        """Forgets the peak so far."""
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="ascii")
-        self.cpu_before = self.cpu_s
+        """Forgets what the services have taken so far."""
+        for name, service in self.services.items():
+            forget_peak(service.pid)
+            self.used_before[name] = cpu_s(service.pid)
 
+    def report(self, what: str) -> None:
+        """Prints what each service has taken since the beginning of the measurement, or its own."""
+        for name, service in self.services.items():
+            used = (cpu_s(service.pid) - self.used_before.get(name, 0.0)) / (self.rows / 1e6)
+            peak = peak_mib(service.pid)
+            sys.stdout.write(f"{what:<8} {name:<14} peak {peak:6.0f} MiB, {used:6.1f} CPU s per million rows\n")
+        sys.stdout.flush()
 
-def started(directory: Path, environment: dict[str, str]) -> list[Service]:
-    """The services, each with a log of its own."""
-    found = []
-    for name in SERVICES:
-        log = directory / f"{name}.log"
-        with log.open("ab") as output:
-            command = [*end_with_parent("KILL"), sys.executable, "-m", f"services.{name}"]
-            child = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        found.append(Service(name, child, log))
-    return found
+    def execute(self, statements: Iterable[str]) -> None:
+        """Each statement as a transaction of its own. MariaDB's sequences want a database to be chosen."""
+        with (
+            contextlib.closing(self.stack.blueprint.warehouse.connect_as_administrator()) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("CREATE DATABASE IF NOT EXISTS bench")
+            connection.select_db("bench")
+            for statement in statements:
+                cursor.execute(statement)
+                connection.commit()
 
-
-def run(mariadb: Warehouse, statement: str) -> None:
-    """One statement, one transaction."""
-    with contextlib.closing(mariadb.connect_as_administrator()) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE IF NOT EXISTS bench")
-        connection.select_db("bench")
-        cursor.execute(statement)
-        connection.commit()
-
-
-def await_match(mariadb: Warehouse, state: str, services: list[Service]) -> None:
-    """Waits until the lake has been judged at the source's present position, and demands that all of it matches."""
-    with contextlib.closing(SqlStateStore(state)) as store:
-        deadline = time.monotonic() + WITHIN_S
-        while time.monotonic() < deadline:
-            stored = store.epoch(store.progress().lake_epoch)
-            if stored is not None and stored.epoch.position.gtid == mariadb.gtid():
-                outcomes = {one.verdict.outcome for one in store.verdicts()}
-                if outcomes <= {Outcome.MATCH}:
-                    return
-                raise SystemExit(f"not all of it matches: {list(store.verdicts())}")
-            for service in services:
-                _ = service.peak_mib
+    def await_that(self, holds: Callable[[], bool]) -> float:
+        """Looks again and again, as long as the services run; says how many seconds it took."""
+        began = time.monotonic()
+        while not holds():
+            for service in self.services.values():
+                _ = service.pid  # demands that it runs
+            if time.monotonic() - began > WITHIN_S:
+                raise SystemExit("it takes too long")
             time.sleep(0.2)
-    raise SystemExit("the lake did not come after")
+        return time.monotonic() - began
+
+    def await_match(self) -> float:
+        """Waits until the lake has been judged at the source's present position, and demands that all of it matches."""
+        wanted = self.stack.blueprint.warehouse.gtid()
+        with contextlib.closing(SqlStateStore(self.settings.state.url.get_secret_value())) as store:
+
+            def is_judged() -> bool:
+                stored = store.epoch(store.progress().lake_epoch)
+                return stored is not None and stored.epoch.position.gtid == wanted
+
+            took = self.await_that(is_judged)
+            wrong = [one for one in store.verdicts() if one.verdict.outcome is not Outcome.MATCH]
+        if wrong:
+            raise SystemExit(f"not all of it matches: {wrong}")
+        return took
+
+    def await_published(self) -> float:
+        """Waits until an epoch in Kafka stands at the source's present position."""
+        wanted = self.stack.blueprint.warehouse.gtid()
+
+        def is_published() -> bool:
+            last = end_of_stream(self.settings.kafka)
+            return last is not None and last[1].position.gtid == wanted
+
+        return self.await_that(is_published)
+
+
+def transactions(run: Run) -> None:
+    """One large transaction after another through services that run."""
+    for verb, statement in (
+        ("insert", FILL.format(first=1, last=run.rows)),
+        ("update", f"UPDATE bench.wide SET a = a + 1, name = CONCAT(name, '!') WHERE id <= {run.rows}"),
+        ("delete", f"DELETE FROM bench.wide WHERE id <= {run.rows}"),
+    ):
+        run.begin()
+        began = time.monotonic()
+        run.execute([statement])
+        on_source = time.monotonic() - began
+        took = run.await_match()
+        sys.stdout.write(f"{verb:<8} {run.rows} rows: {on_source:.0f} s on the source, {took:.0f} s until it matches\n")
+        run.report(verb)
+
+
+def backlog(run: Run) -> None:
+    """Many epochs that wait: in the binlog for capture, then in Kafka for the others."""
+    run.stop(*SERVICES)
+    run.used_before.clear()
+    run.execute(_short_transactions(run.rows))
+    run.start("cdc")
+    took = run.await_published()
+    sys.stdout.write(f"backlog  {run.rows} rows in epochs of {BACKLOG_ROWS}: published within {took:.0f} s\n")
+    run.start("lake_writer", "fingerprinter")
+    took = run.await_match()
+    sys.stdout.write(f"backlog  {run.rows} rows in epochs of {BACKLOG_ROWS}: {took:.0f} s until it matches\n")
+    run.report("backlog")
+
+
+def _short_transactions(rows: int) -> Iterator[str]:
+    for first in range(1, rows + 1, BACKLOG_ROWS):
+        yield FILL.format(first=first, last=min(rows, first + BACKLOG_ROWS - 1))
 
 
 def main() -> None:
-    """Runs the three transactions and prints a line per service for each."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000_000
+    """Runs the transactions or the backlog, and prints a line per service for each."""
+    asked = arguments()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, EmbeddedStack(Path(name)) as stack:
-        directory, mariadb = Path(name), stack.blueprint.warehouse
-        state = f"sqlite:///{directory}/state.db"
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("DFP_")},
+        variables = {
             **stack.environment(),
             "DFP_SOURCE_TABLES": "bench.*",
-            "DFP_LAKE_CATALOG": f"sqlite:///{directory}/catalog.db",
-            "DFP_STATE_URL": state,
+            "DFP_LAKE_CATALOG": f"sqlite:///{name}/catalog.db",
+            "DFP_STATE_URL": f"sqlite:///{name}/state.db",
+            **({"DFP_CDC_EPOCH_ROWS": str(BACKLOG_ROWS)} if asked.backlog else {}),
         }
-        run(mariadb, TABLE)
-        run(mariadb, FILL.format(first=rows + 1, last=rows + 1000))
-        services = started(directory, environment)
-        await_match(mariadb, state, services)
-        for service in services:
-            sys.stdout.write(f"idle    {service.name:<14} peak {service.peak_mib:6.0f} MiB\n")
-        for verb, statement in (
-            ("insert", FILL.format(first=1, last=rows)),
-            ("update", f"UPDATE bench.wide SET a = a + 1, name = CONCAT(name, '!') WHERE id <= {rows}"),
-            ("delete", f"DELETE FROM bench.wide WHERE id <= {rows}"),
-        ):
-            for service in services:
-                service.begin()
-            began = time.monotonic()
-            run(mariadb, statement)
-            committed = time.monotonic()
-            await_match(mariadb, state, services)
-            sys.stdout.write(
-                f"{verb}  {rows} rows: {committed - began:.0f} s on the source, "
-                f"{time.monotonic() - committed:.0f} s until it matches\n"
-            )
-            for service in services:
-                cpu = (service.cpu_s - service.cpu_before) / (rows / 1e6)
-                sys.stdout.write(
-                    f"{verb}  {service.name:<14} peak {service.peak_mib:6.0f} MiB, {cpu:6.1f} CPU s per million rows\n"
-                )
-            sys.stdout.flush()
-        for service in services:
-            service.process.terminate()
-            service.process.wait(60)
+        run = Run(stack, Path(name), asked.rows, variables)
+        run.execute([TABLE, FILL.format(first=asked.rows + 1, last=asked.rows + 1000)])
+        run.start(*SERVICES)
+        run.await_match()
+        for service in run.services.values():
+            sys.stdout.write(f"idle     {service.name:<14} peak {peak_mib(service.pid):6.0f} MiB\n")
+        sys.stdout.flush()
+        (backlog if asked.backlog else transactions)(run)
+        run.stop(*reversed(SERVICES))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +23,9 @@ from datafingerprint.kernel.library import library
 from datafingerprint.partitions import Partitioning
 from datafingerprint.schema import Column, Kind
 from datafingerprint.sql import duckdb as sql
+
+if TYPE_CHECKING:
+    import duckdb
 
 WORKERS = 2
 """Threads that digest; DuckDB is given as many."""
@@ -42,6 +44,9 @@ _pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="digest")
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
+    # It takes 35 MiB, and whoever digests by native code may never need it.
+    import duckdb  # noqa: PLC0415
+
     # Per thread, because one connection runs one statement at a time.
     connection: duckdb.DuckDBPyConnection | None = getattr(_local, "connection", None)
     if connection is None:
@@ -60,6 +65,14 @@ def run(statement: str, **relations: pa.Table) -> pa.Table:
     finally:
         for name in relations:
             connection.unregister(name)
+
+
+def let_go() -> None:
+    """Ends this thread's DuckDB, if it has one; what it holds on to after large statements is given back."""
+    connection: duckdb.DuckDBPyConnection | None = getattr(_local, "connection", None)
+    if connection is not None:
+        connection.close()
+        _local.connection = None
 
 
 def bit_pattern(values: pa.ChunkedArray) -> pa.ChunkedArray:

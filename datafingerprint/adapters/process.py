@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import signal
@@ -12,7 +13,6 @@ import uuid
 from collections.abc import Callable
 from types import FrameType
 
-import pyarrow as pa
 import structlog
 
 from datafingerprint.adapters.logging import configure_logging
@@ -29,6 +29,10 @@ BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 _LONG_S = 10.0
 """A service that ran this long has worked; its next failure is a first one again."""
+
+_ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
+_MALLOC = {_ARENA_MAX: 1, _MMAP_THRESHOLD: 1 << 20, _TRIM_THRESHOLD: 1 << 20}
+"""Parameters of `mallopt`, by the numbers of glibc's malloc.h."""
 
 Body = Callable[[Settings, structlog.stdlib.BoundLogger, threading.Event], None]
 
@@ -63,12 +67,16 @@ def run_service(name: str, body: Body, config: str | None = None) -> int:
 
 
 def _give_memory_back() -> None:
-    """Arrow's memory comes from jemalloc where it is built in, unless the operator names another allocator.
+    """Has the C library give large pieces of memory back as soon as they are free, where it is glibc.
 
-    It gives more back after a large transaction: 40 to 70 MiB less were resident than with Arrow's default.
+    Its own way is to keep an arena for every thread, and to take ever larger pieces from them instead of the system:
+    the rows of a large transaction, which many threads touch, then leave tens of MiB behind in each. Whoever sets one
+    of its variables, such as `MALLOC_ARENA_MAX`, has chosen otherwise.
     """
-    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
+    if platform.libc_ver()[0] == "glibc" and not any(name.startswith("MALLOC_") for name in os.environ):
+        library = ctypes.CDLL(None)
+        for parameter, value in _MALLOC.items():
+            library.mallopt(parameter, value)
 
 
 def _on_signals(end: Callable[[], None]) -> None:

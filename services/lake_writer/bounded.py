@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from datafingerprint.digests import identities
+from datafingerprint.digests import identities, let_go
 from datafingerprint.ports import DataFile, LakeTable, Stamp
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
@@ -78,7 +78,9 @@ class BoundedCommit:
             closing(Removals(parts, self._scratch, every_copy=bool(self._table.key))) as removals,
         ):
             work = self._take_up(nets, files, runs, removals)
+            let_go()
             self._drop(work, files, runs, removals)
+            let_go()
             self._merge(work, files, runs)
             for name, pieces in runs.by_partition():
                 work.written += self._lake_table.write_pieces(name, pieces, self._stamp)

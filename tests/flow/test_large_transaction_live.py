@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +68,46 @@ def test_a_large_transaction_survives_a_kill_of_every_service_on_its_way(small_f
 
     flow.sql(f"DELETE FROM {flow.schema}.wide WHERE id >= 1000")
     settle(flow)
+
+
+FEW, MANY = 50_000, 250_000
+MORE_MIB = 48
+"""What five times the rows may take more: before rows were laid aside it was 100 MiB and more in each service."""
+
+
+def forget_peaks(flow: Any) -> None:  # noqa: ANN401 - as above
+    for service in flow.services.values():
+        Path(f"/proc/{service.child.pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def peaks(flow: Any) -> dict[str, int]:  # noqa: ANN401 - as above
+    """The most memory of each service that was resident since `forget_peaks`, in MiB."""
+    found = {}
+    for name, service in flow.services.items():
+        status = Path(f"/proc/{service.child.pid}/status").read_text(encoding="ascii")
+        found[name] = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) >> 10
+    return found
+
+
+def test_no_service_takes_more_memory_for_a_transaction_of_five_times_the_rows(small_flow: Any) -> None:  # noqa: ANN401 - as above
+    flow = small_flow
+    flow.sql(f"CREATE TABLE {flow.schema}.wide (id INT PRIMARY KEY, name VARCHAR(50), story VARCHAR(300))")
+    for name in ("cdc", "lake_writer", "fingerprinter"):
+        flow.service(name).start(**SMALL)
+    flow.settle()
+    filling = (
+        f"INSERT INTO {{0}}.wide SELECT n, CONCAT('player ', n), REPEAT(CHAR(97 + n MOD 26), 200) "
+        f"FROM ({NUMBERS}) numbers WHERE n BETWEEN {{1}} AND {{2}}"
+    )
+
+    seen = []
+    for first, last in ((0, FEW - 1), (FEW, FEW + MANY - 1)):
+        forget_peaks(flow)
+        flow.sql(filling.format(flow.schema, first, last))
+        settle(flow)
+        flow.sql(f"DELETE FROM {flow.schema}.wide")
+        settle(flow)
+        seen.append(peaks(flow))
+
+    few, many = seen
+    assert {name: many[name] for name in many if many[name] > few[name] + MORE_MIB} == {}, f"{few} grew to {many}"
