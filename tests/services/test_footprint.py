@@ -66,3 +66,25 @@ print(resident() - before)
 
 def test_large_pieces_of_memory_go_back_to_the_system_as_soon_as_they_are_free() -> None:
     assert int(said_by(PINNED)) < 8 * MIB
+
+
+def test_the_command_capture_loads_no_other_service() -> None:
+    program = """
+import sys
+from click.testing import CliRunner
+from services.__main__ import main
+assert CliRunner().invoke(main, ["capture", "--help"]).exit_code == 0
+print(sorted(name for name in sys.modules if name.startswith("services.") and name.count(".") == 1))
+"""
+    assert said_by(program) == "['services.__main__', 'services.cdc']"
+
+
+def test_all_commands_are_there() -> None:
+    program = """
+from click.testing import CliRunner
+from services.__main__ import COMMANDS, main
+told = CliRunner().invoke(main, ["--help"])
+assert told.exit_code == 0, told.output
+print([name for name in [*COMMANDS, "status"] if f"  {name} " not in told.output])
+"""
+    assert said_by(program) == "[]"
