@@ -46,7 +46,7 @@ def run_service(name: str, body: Body, config: str | None = None) -> int:
     """Runs `body` until it returns (status 0) or stops (status 2); `Unavailable` starts it again after a pause.
 
     `body` must be able to begin anew at any time: it opens what it needs and reads where it stands. It gets an
-    event that SIGTERM and SIGINT set, and returns soon after.
+    event that SIGTERM and SIGINT set, and returns soon after; one that is done sets it itself.
     """
     try:
         settings = read_settings(config)
@@ -62,8 +62,13 @@ def run_service(name: str, body: Body, config: str | None = None) -> int:
         stop.set()
         pulse.set()
 
+    def run(given: Settings, bound: structlog.stdlib.BoundLogger, _: threading.Event) -> None:
+        body(given, bound, pulse)
+        if pulse.is_set():
+            stop.set()
+
     _on_signals(end)
-    return _run(lambda given, bound, _: body(given, bound, pulse), settings, log, stop)
+    return _run(run, settings, log, stop)
 
 
 def _give_memory_back() -> None:

@@ -68,6 +68,19 @@ def test_a_signal_ends_the_service_with_status_0(config: str, signal_number: int
     assert seen == [True]
 
 
+def test_a_service_that_is_done_ends_itself_with_status_0(config: str) -> None:
+    runs: list[int] = []
+
+    def body(_settings: Settings, _log: object, stop: threading.Event) -> None:
+        runs.append(1)
+        if len(runs) > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        stop.set()
+
+    assert run_service("test", body, config) == 0
+    assert runs == [1]
+
+
 def test_a_stop_ends_it_with_one_line_and_status_2(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     def body(_settings: Settings, _log: object, _stop: threading.Event) -> None:
         raise DecodeError("cannot be read", where="binlog.7:4", remedy="do this")
