@@ -100,7 +100,9 @@ def by_pt_table_checksum(table: Table) -> Compared:
     ran = _timed(warehouse, command)
     found = re.search(rf"^\S+\s+(\d+)\s+\d+\s+(\d+)\s.*{re.escape(table.definition.table)}$", ran.said, re.MULTILINE)
     if found is None:
-        raise NotRunError(f"pt-table-checksum says: {(ran.said.strip().splitlines() or ['nothing'])[-1][:300]}")
+        lines = ran.said.strip().splitlines() or ["nothing"]
+        said = next((line for line in lines if re.search(r"error|fail|syntax|cannot", line, re.IGNORECASE)), lines[-1])
+        raise NotRunError(f"pt-table-checksum says: {said[:300]}")
     if found.group(1) != "0" or abs(int(found.group(2)) - table.rows) > 0:
         raise RuntimeError(f"pt-table-checksum did not read the table as it is:\n{ran.said[-2000:]}")
     return ran.compared
