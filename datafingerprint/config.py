@@ -182,7 +182,9 @@ class EngineSettings(Section):
     port: int = Field(0, ge=0, le=65535, description="Its port; 0 is the usual one of its kind.")
     user: str = Field("datafingerprint", description="User of the login.")
     password: SecretStr = Field(SecretStr(""), description="Its password; never logged.")
-    tls: bool = Field(default=False, description="Whether to talk to it over TLS.")
+    tls: bool = Field(
+        default=False, description="Whether to talk to it over TLS; Trino and Presto get a password over TLS only."
+    )
     catalog: str = Field("", description="What it calls the lake; empty: `lake`, and `datafingerprint` on Spark.")
     database: str = Field("dev", description="Redshift's database.")
     timeout_s: Seconds = Field(3_600.0, description="Seconds after which a scan's statement is ended.")

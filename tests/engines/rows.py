@@ -104,6 +104,7 @@ COLUMNS: dict[str, tuple[str, list[Any]]] = {
     "vbn": ("VARBINARY(300)", OCTETS),
     "bin_4": ("BINARY(4)", [b"", b"\0\xff", b"abcd"]),
     "blb": ("BLOB", OCTETS),
+    "js": ("JSON", ['{"b": [1, "é"], "a": null}', "[]", '"a b"', "1.5"]),
     "pt": ("POINT", ["POINT(1 2)", "POINT(-0.1 1e300)"]),
     'o"d|d=%': ("INT", [7, None]),
     "Ünï it`s": ("VARCHAR(9)", ["ß", "ẞ"]),
@@ -123,7 +124,12 @@ OF_MARIADB: dict[str, tuple[str, list[Any]]] = {
     "ip4": ("INET4", ["192.0.2.1"]),
     "ip6": ("INET6", ["::ffff:192.0.2.1", "::"]),
 }
+OF_MYSQL: dict[str, tuple[str, list[Any]]] = {"vec": ("VECTOR(3)", ["[1, 2, 3]", "[-0.1, 1e30, 0]"])}
+READ_BY = {"POINT": "ST_GeomFromText(%s)", "VECTOR(3)": "STRING_TO_VECTOR(%s)"}
+"""How the server makes a value of a text, where it does not by itself."""
+
 PARTITIONS = {
+    "by_char": ["label", "kind"],
     "every_type": ["year(day)"],
     "by_text": ["label", "n"],
     "by_moment": ["month(dt_6)", "day(ts_6)"],
@@ -140,7 +146,7 @@ def quoted(name: str) -> str:
 
 def columns_of(server: str) -> dict[str, tuple[str, list[Any]]]:
     """The columns of `every_type` on a server."""
-    return {**COLUMNS, **(OF_MARIADB if server == "mariadb" else {})}
+    return {**COLUMNS, **(OF_MARIADB if server == "mariadb" else OF_MYSQL)}
 
 
 def _drawn(rng: random.Random, words: str, values: list[Any]) -> Any:  # noqa: ANN401 - a value of any column
@@ -171,6 +177,14 @@ def fill(connection: pymysql.Connection, schema: str, server: str, million: int 
         labels = [None, *TEXTS, "%6Eull", "%", "="]
         for number, label in enumerate(labels):
             cursor.execute("INSERT INTO by_text VALUES (%s, %s, %s)", (number, label, [None, 7, 2**64 - 1][number % 3]))
+        cursor.execute(
+            "CREATE TABLE by_char (id INT PRIMARY KEY, label CHAR(9), kind ENUM('a','ab','null')) "
+            "DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin"
+        )
+        for number, label in enumerate([None, "", "a", "A", "a b", "null", "é/=%", "123456789"]):
+            cursor.execute(
+                "INSERT INTO by_char VALUES (%s, %s, %s)", (number, label, [None, "a", "ab", "null"][number % 4])
+            )
         cursor.execute("CREATE TABLE by_moment (id INT PRIMARY KEY, dt_6 DATETIME(6), ts_6 TIMESTAMP(6) NULL)")
         for number, moment in enumerate([None, *MOMENTS]):
             cursor.execute("INSERT INTO by_moment VALUES (%s, %s, %s)", (number, moment, [None, *INSTANTS][number % 4]))
@@ -201,7 +215,7 @@ def _fill_typed(cursor: Any, table: str, columns: dict[str, tuple[str, list[Any]
     )
     rng = random.Random(2031)
     longest = max(len(values) for _, values in columns.values())
-    marks = ", ".join("ST_GeomFromText(%s)" if words == "POINT" else "%s" for words, _ in columns.values())
+    marks = ", ".join(READ_BY.get(words, "%s") for words, _ in columns.values())
     rows = [[values[number % len(values)] for _, values in columns.values()] for number in range(longest)]
     rows += [[_drawn(rng, *one) for one in columns.values()] for _ in range(DENSE_ROWS)]
     rows += [[None] * len(columns)]

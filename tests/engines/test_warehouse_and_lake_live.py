@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
+from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
-from datafingerprint.sql import comparison
+from datafingerprint.sql import comparison, lake
+from datafingerprint.sql.comparison import PrestoSource
 from datafingerprint.sql.lake import Place
 from datafingerprint.sql.mysql import Dialect
-from tests.engines.asking import Engine
+from tests.datafingerprint.drawn import slow_sums
+from tests.engines.asking import Engine, lake_rows
 from tests.engines.conftest import Warehouse
 
 pytestmark = [
@@ -20,6 +24,10 @@ pytestmark = [
     # The clients of Presto and Spark leave sockets to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+ANCIENT = {"day", "zero_day", "dt_0", "dt_3"}
+"""Columns of `every_type` with days that Presto's connector reads in another calendar, or that are none."""
 
 
 def compared(engine: Engine, table: TableSchema, server: str, partition: str | None = None) -> list[list[object]]:
@@ -33,7 +41,7 @@ def compared(engine: Engine, table: TableSchema, server: str, partition: str | N
 
 
 @pytest.mark.parametrize(
-    "name", ["every_type", "instants", "by_text", "by_moment", "copies", "empty", "plain", "million"]
+    "name", ["every_type", "instants", "by_text", "by_char", "by_moment", "copies", "empty", "plain", "million"]
 )
 def test_trino_finds_no_difference_where_there_is_none(
     trino: Engine, name: str, warehouse: Warehouse, request: pytest.FixtureRequest
@@ -41,11 +49,32 @@ def test_trino_finds_no_difference_where_there_is_none(
     assert compared(trino, warehouse.tables[name], request.config.getoption("--source")) == []
 
 
-@pytest.mark.parametrize("name", ["copies", "empty", "plain", "million"])
+@pytest.mark.parametrize("name", ["by_char", "copies", "empty", "plain", "million"])
 def test_presto_finds_no_difference_where_there_is_none(
     presto: Engine, name: str, warehouse: Warehouse, request: pytest.FixtureRequest
 ) -> None:
     assert compared(presto, warehouse.tables[name], request.config.getoption("--source")) == []
+
+
+def test_presto_reads_every_type_of_the_source_that_it_does_not_refuse(presto: Engine, warehouse: Warehouse) -> None:
+    whole, source = warehouse.tables["every_type"], PrestoSource("source")
+    columns = tuple(one for one in whole.columns if not source.refusal(one) and one.name not in ANCIENT)
+    assert len(columns) > 20
+    table = replace(whole, columns=columns, partition=())
+    found = presto.run(lake.sums_by_partition(source, table, partitioning(table), Place()))
+    rows = lake_rows(warehouse.settings, warehouse.view, whole).to_pylist()
+    assert {str(name): Fingerprint(int(count), int(hi), int(lo)) for name, count, hi, lo in found} == slow_sums(
+        table, rows
+    )
+
+
+def test_presto_asks_for_a_partition_by_a_char_by_its_name(presto: Engine, warehouse: Warehouse) -> None:
+    table, source = warehouse.tables["by_char"], PrestoSource("source")
+    for name, part in warehouse.running(table).items():
+        statement = lake.sums_by_partition(source, table, partitioning(table), Place(), name)
+        assert [list(map(str, row)) for row in presto.run(statement)] == [
+            [name, *map(str, (part.rows, part.hi, part.lo))]
+        ]
 
 
 def test_a_row_altered_in_the_lake_is_found_in_its_partition(
