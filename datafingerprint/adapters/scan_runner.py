@@ -105,7 +105,7 @@ class ScanRunner:
         log = self._log.bind(scan=scan.number, engine=scan.engine, table=scan.table, epoch=scan.epoch)
         try:
             ended = scanner.run(begun, stop, lambda _text: None)
-            log.info("scan ended", state=ended.state.value, verdict=ended.outcome.value)
+            log.info("scan ended", state=ended.state.value, verdict=ended.outcome.value, error=ended.error or None)
         except DataFingerprintError as error:
             log.warning("scan failed", error=str(error))
         except Exception:
