@@ -16,22 +16,25 @@ class SourcePosition:
 
     Attributes:
         gtid: GTID set (MySQL) or GTID position (MariaDB): everything up to it is included.
-        file: Binlog file on the server that was read, for people; never compared.
+        file: Binlog file on the server that was read, for people, and for that server to be known by; no order.
         pos: Offset in that file, likewise.
+        server_id: That server's number among those that replicate; 0 where it is not known.
     """
 
     gtid: str
     file: str
     pos: int
+    server_id: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As records and answers hold it."""
-        return {"gtid": self.gtid, "file": self.file, "pos": self.pos}
+        server = {"server_id": self.server_id} if self.server_id else {}
+        return {"gtid": self.gtid, "file": self.file, "pos": self.pos, **server}
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> SourcePosition:
         """What `to_json` wrote."""
-        return SourcePosition(document["gtid"], document["file"], document["pos"])
+        return SourcePosition(document["gtid"], document["file"], document["pos"], document.get("server_id", 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
 
     DataFingerprintError
     ├── Unavailable          retried with backoff: a broker, database or bucket that is away may come back
+    │   ├── CutShortError    the source's log breaks off where it crashed; what is whole before it is kept
     │   └── ConflictError    retried after reading anew: somebody else changed it meanwhile
     └── Stop                 never retried: the service ends with one line (what, where, what to do)
         ├── ConfigError      a setting is missing, unknown or wrong
@@ -45,6 +46,10 @@ class DataFingerprintError(Exception):
 
 class Unavailable(DataFingerprintError):  # noqa: N818 - the state of a part, and what callers catch
     """A part is away and may come back; the caller retries with backoff."""
+
+
+class CutShortError(Unavailable):
+    """A file of the source's log ends in the middle of an event, as a crash leaves it."""
 
 
 class ConflictError(Unavailable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,7 +13,7 @@ from datafingerprint.adapters.audit_source import AuditSource
 from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_server import log_status
 from datafingerprint.adapters.mysql_source import BinlogSource
-from datafingerprint.adapters.server import Server, quoted_table
+from datafingerprint.adapters.server import Server, lax_settings, quoted_table
 from datafingerprint.config import Settings
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import DeniedError, SourceError, Unavailable
@@ -32,10 +33,8 @@ _ARRIVED = frozenset({27, 33, 41, 42, 162})
 """Events that come only once the server has found the position: heartbeats, and GTIDs of MySQL and MariaDB."""
 
 _TYPE_AT = 4
-_DURABLE = (
-    ("sync_binlog", "a crash of the server may lose transactions that are in the stream already"),
-    ("innodb_flush_log_at_trx_commit", "a crash of the server may lose transactions that are in the binlog already"),
-)
+_GRANT = re.compile(r"^GRANT (?P<privileges>.+?) ON (?P<scope>\*|`(?:[^`]|``)*`)\.\* TO ")
+_LOCKS = re.compile(r"\b(?:LOCK TABLES|ALL PRIVILEGES)\b")
 
 
 class SourceCheckup:
@@ -68,7 +67,7 @@ class SourceCheckup:
             yield from PART.looked("durability", lambda: self._durability(connection))
             yield from PART.looked("binlog", lambda: self._binlog(connection, server, account, last))
             yield from PART.looked("binlog retention", lambda: self._retention(connection, lag_s))
-            yield from PART.looked("views", lambda: _views(connection, server, account))
+            yield from PART.looked("views", lambda: self._views(connection, server, account))
             yield from PART.looked("tables", lambda: self._tables(connection, account, last))
         if lag_s is not None and lag_s > HEARTBEATS * self._settings.cdc.heartbeat_s:
             said = f"the last epoch is {duration(lag_s)} old"
@@ -93,7 +92,7 @@ class SourceCheckup:
 
     def _durability(self, connection: pymysql.Connection) -> Iterator[Finding]:
         with translated(self._where):
-            lax = [(name, risk) for name, risk in _DURABLE if _value(connection, f"SELECT @@GLOBAL.{name}") != "1"]
+            lax = lax_settings(connection)
         for name, risk in lax:
             yield PART.warning("durability", f"{name} is not 1: {risk}", f"SET GLOBAL {name} = 1")
         if not lax:
@@ -117,6 +116,19 @@ class SourceCheckup:
             return
         said = f"it can be read on behind epoch {last.number}" if last else "it can be read"
         yield PART.ok("binlog", said)
+
+    def _views(self, connection: pymysql.Connection, server: Server, account: str) -> Iterator[Finding]:
+        if server.is_mariadb or log_status(connection) is not None:
+            yield PART.ok("views", "snapshots and audits open their views without a lock")
+            return
+        table = "performance_schema.log_status"
+        grants = f"GRANT BACKUP_ADMIN ON *.* TO {account}; GRANT SELECT ON {table} TO {account}"
+        if _may_lock(connection, {table.schema for table in self._source.survey()[0]}):
+            said = "snapshots and audits lock the tables against writes while they open their views"
+            yield PART.warning("views", said, grants)
+        else:
+            said = "the position of a view cannot be known: the log's status may not be read, nor tables be locked"
+            yield PART.problem("views", said, grants)
 
     def _retention(self, connection: pymysql.Connection, lag_s: float | None) -> Iterator[Finding]:
         with translated(self._where):
@@ -148,15 +160,23 @@ class SourceCheckup:
         return PART.ok("audits", "the server can compute fingerprints")
 
 
-def _views(connection: pymysql.Connection, server: Server, account: str) -> Iterator[Finding]:
-    if server.is_mariadb or log_status(connection) is not None:
-        yield PART.ok("views", "snapshots and audits open their views without a lock")
-    else:
-        said = "snapshots and audits lock the tables against writes while they open their views"
-        table = "performance_schema.log_status"
-        yield PART.warning(
-            "views", said, f"GRANT BACKUP_ADMIN ON *.* TO {account}; GRANT SELECT ON {table} TO {account}"
-        )
+def _may_lock(connection: pymysql.Connection, schemas: set[str]) -> bool:
+    """Whether the account may lock the tables of these schemas, by what the server says that it was granted."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW GRANTS")
+        grants = [match for row in cursor.fetchall() if (match := _GRANT.match(str(row[0])))]
+    scopes = [match["scope"].replace("``", "`") for match in grants if _LOCKS.search(match["privileges"])]
+    return all(any(_covers(scope, schema) for scope in scopes) for schema in schemas)
+
+
+def _covers(scope: str, schema: str) -> bool:
+    """Whether a grant is on a schema; its name is a pattern as LIKE takes it."""
+    if scope == "*":
+        return True
+    pieces = re.findall(r"\\.|.", scope.strip("`"), re.DOTALL)
+    wild = {"%": ".*", "_": "."}
+    pattern = "".join(wild.get(one) or re.escape(one[-1]) for one in pieces)
+    return re.fullmatch(pattern, schema, re.DOTALL) is not None
 
 
 def _account(connection: pymysql.Connection) -> str:

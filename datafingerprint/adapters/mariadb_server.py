@@ -6,10 +6,13 @@ import struct
 from collections.abc import Sequence
 
 import pymysql
+import structlog
 
-from datafingerprint.adapters.server import COMMON_DEMANDS, Connect, Demand, Replica, fix_session
+from datafingerprint.adapters.mariadb_history import require_same_log, server_id_of
+from datafingerprint.adapters.server import COMMON_DEMANDS, Connect, Demand, Replica, fix_session, require_kind
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import SourceError
+from datafingerprint.gtid import GtidPosition
 from datafingerprint.schema import TableSchema
 
 _COM_BINLOG_DUMP = 0x12
@@ -26,6 +29,9 @@ class MariaDbServer:
     status_privilege = "BINLOG MONITOR"
     gtid_variable = "gtid_binlog_pos"
 
+    def __init__(self, log: structlog.stdlib.BoundLogger | None = None) -> None:
+        self._log = log
+
     def open_view(
         self, connection: pymysql.Connection, tables: Sequence[TableSchema], connect: Connect, where: str
     ) -> SourcePosition:
@@ -41,7 +47,7 @@ class MariaDbServer:
             if gtid is None and before == _end_of_log(connection) == position:
                 gtid = position.gtid
             if gtid is not None:
-                return SourcePosition(gtid, position.file, position.pos)
+                return SourcePosition(gtid, position.file, position.pos, server_id_of(connection))
             with connection.cursor() as cursor:
                 cursor.execute("ROLLBACK")
         raise SourceError(
@@ -54,8 +60,15 @@ class MariaDbServer:
     def request_dump(
         self, connection: pymysql.Connection, position: SourcePosition, replica: Replica, where: str
     ) -> bool:
-        """See `Server`; a position that the server lacks is refused by the dump itself."""
-        del where
+        """See `Server`; a position that the server lacks is refused by the dump itself.
+
+        Two histories may count alike, so the server's own log is looked at first.
+        """
+        require_kind(position, GtidPosition, where)
+        unknown = require_same_log(connection, position, where) if position.gtid else ""
+        if unknown and self._log is not None:
+            about = {"gtid": position.gtid, "file": position.file, "pos": position.pos}
+            self._log.warning("whether the source lost transactions cannot be told", reason=unknown, **about)
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@global.binlog_checksum")
             row = cursor.fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pymysql
 
 from datafingerprint.config import Source
 from datafingerprint.errors import ConfigError
+
+LOST_AFTER_S = 60
+"""Seconds without a sign of life of the warehouse's host after which a connection to it is lost."""
 
 _VERIFYING = frozenset({"verify_ca", "verify_identity"})
 _FILES = "check [source] tls_ca, tls_cert, tls_key"
@@ -21,7 +25,7 @@ def connect(source: Source, **more: Any) -> pymysql.Connection:  # noqa: ANN401 
     Raises:
         ConfigError: the settings about TLS do not fit together, or a file is missing or no PEM.
     """
-    return pymysql.connect(
+    connection = pymysql.connect(
         host=source.host,
         port=source.port,
         user=source.user,
@@ -32,6 +36,25 @@ def connect(source: Source, **more: Any) -> pymysql.Connection:  # noqa: ANN401 
         **_tls(source),
         **more,
     )
+    _notice_a_lost_host(connection)
+    return connection
+
+
+def _notice_a_lost_host(connection: pymysql.Connection) -> None:
+    """A host that vanishes without a word ends a wait for it within `LOST_AFTER_S`; the system would take hours.
+
+    A bound on every read would end long statements too, which say nothing until they are done.
+    """
+    sock: socket.socket = connection._sock  # type: ignore[attr-defined]  # noqa: SLF001 - the library has no name for it
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", LOST_AFTER_S // 2),
+        ("TCP_KEEPINTVL", LOST_AFTER_S // 6),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", 1000 * LOST_AFTER_S),
+    ):
+        if hasattr(socket, name):  # not every system has all of them
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _tls(source: Source) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pymysql
 
-from datafingerprint.errors import DataFingerprintError, DeniedError, SourceError, Unavailable
+from datafingerprint.errors import CutShortError, DataFingerprintError, DeniedError, SourceError, Unavailable
 from datafingerprint.remedies import READ_ALL_AGAIN
 
 _AWAY = frozenset({0, 1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1205, 1927, 2002, 2003, 2006, 2013, 2055})
@@ -18,6 +18,9 @@ _CHANGED = frozenset({1146, 1412})
 """A table is gone, or was altered, since it was looked at."""
 
 _POSITION_GONE = 1236
+_CUT_SHORT = "truncated in the middle of event"
+"""So MariaDB ends a dump at the end of a file that it was writing a transaction to when it was killed."""
+
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1698})
 _UNKNOWN_SCHEMA = 1049
 _NO_CRYPTOGRAPHY = "cryptography"
@@ -84,15 +87,21 @@ def _translation(error: pymysql.MySQLError, where: str) -> DataFingerprintError:
             remedy="run one capture per [source] server_id, or set that to a number of its own",
         )
     if code == _POSITION_GONE:
-        return SourceError(
-            f"the source cannot go on from the last epoch: {text}",
-            where=where,
-            remedy="the server purged, lost or never had that position: point [source] at the server that has it, and "
-            f"let binlogs be kept for longer than any pause of capture; or {READ_ALL_AGAIN}",
-        )
+        return _no_position(text, where)
     if code == _UNKNOWN_SCHEMA:
         return SourceError(f"the source lacks the schema: {text}", where=where, remedy="check [source] tables")
     if code in _AWAY | _CHANGED or isinstance(error, pymysql.InterfaceError):
         what = "a table changed while it was looked at" if code in _CHANGED else "the source is away"
         return Unavailable(f"{what}: {text}", where=where)
     return SourceError(f"the source refused a statement: {text}", where=where)
+
+
+def _no_position(text: str, where: str) -> DataFingerprintError:
+    if _CUT_SHORT in text:
+        return CutShortError(f"a binlog breaks off where the source crashed: {text}", where=where)
+    return SourceError(
+        f"the source cannot go on from the last epoch: {text}",
+        where=where,
+        remedy="the server purged, lost or never had that position: point [source] at the server that has it, and "
+        f"let binlogs be kept for longer than any pause of capture; or {READ_ALL_AGAIN}",
+    )

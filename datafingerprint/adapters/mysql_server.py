@@ -10,7 +10,15 @@ from collections.abc import Sequence
 import pymysql
 
 from datafingerprint.adapters.mariadb_server import send
-from datafingerprint.adapters.server import COMMON_DEMANDS, Connect, Demand, Replica, fix_session, quoted_table
+from datafingerprint.adapters.server import (
+    COMMON_DEMANDS,
+    Connect,
+    Demand,
+    Replica,
+    fix_session,
+    quoted_table,
+    require_kind,
+)
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import SourceError, Unavailable
 from datafingerprint.gtid import Gtids, GtidSet, parse_gtids
@@ -67,6 +75,7 @@ class MySqlServer:
         self, connection: pymysql.Connection, position: SourcePosition, replica: Replica, where: str
     ) -> bool:
         """See `Server`."""
+        require_kind(position, GtidSet, where)
         with connection.cursor() as cursor:
             _require_history(cursor, position, where)
             cursor.execute("SELECT @@global.binlog_checksum")
@@ -78,7 +87,7 @@ class MySqlServer:
                 "@@global.binlog_checksum, @source_heartbeat_period = %s, @master_heartbeat_period = %s",
                 (period, period),
             )
-        gtids = encoded_set(parse_gtids(position.gtid), where)
+        gtids = encoded_set(parse_gtids(position.gtid))
         header = struct.pack(
             "<BHIIQI", _COM_BINLOG_DUMP_GTID, _THROUGH_GTID, replica.server_id, 0, _FILE_START, len(gtids)
         )
@@ -160,19 +169,14 @@ def _require_history(cursor: pymysql.cursors.Cursor, position: SourcePosition, w
         )
 
 
-def encoded_set(gtids: Gtids, where: str) -> bytes:
+def encoded_set(gtids: Gtids) -> bytes:
     """A GTID set as COM_BINLOG_DUMP_GTID takes it (Client/Server Protocol, "COM_BINLOG_DUMP_GTID").
 
     The form with tags is the server's own (`Gtid_set::encode`): a marker on both ends of the number of sources, and
     a tag, its length doubled in front, behind every source.
-
-    Raises:
-        SourceError: the position is not MySQL's.
     """
-    if gtids.is_empty:
-        return struct.pack("<Q", 0)
     if not isinstance(gtids, GtidSet):
-        raise SourceError("the stream's position is that of a MariaDB, the source is a MySQL", where=where)
+        return struct.pack("<Q", 0)  # nothing has happened yet
     count = len(gtids.intervals)
     parts = [struct.pack("<Q", 1 << 56 | count << 8 | 1 if gtids.is_tagged else count)]
     for name, intervals in sorted(gtids.intervals.items()):

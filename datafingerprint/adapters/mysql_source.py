@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pymysql
+import structlog
 from pymysql.cursors import DictCursor, SSCursor
 
 from datafingerprint.adapters import binlog_dump
@@ -19,7 +20,7 @@ from datafingerprint.adapters.mysql_definition import described_table
 from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_rows import arrow_rows, select_list
 from datafingerprint.adapters.mysql_server import MySqlServer
-from datafingerprint.adapters.server import Replica, Server, quoted_table
+from datafingerprint.adapters.server import Replica, Server, lax_settings, quoted_table
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import (
@@ -43,9 +44,15 @@ _NO_TABLES = ("VIEW", "SYSTEM VIEW", "SEQUENCE")
 
 
 class BinlogSource:
-    """Implements the port `Source` for MariaDB 10.6 and later, and for MySQL 8.0 and later with GTIDs."""
+    """Implements the port `Source` for MariaDB 10.6 and later, and for MySQL 8.0 and later with GTIDs.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Of which `[source]` and the tables' are looked at.
+        log: Told of what may have been chosen, and should be known; None where somebody else tells it.
+    """
+
+    def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger | None = None) -> None:
+        self._log = log
         self._settings = settings
         self._source = settings.source
         self._where = f"{self._source.host}:{self._source.port}"
@@ -56,6 +63,9 @@ class BinlogSource:
             server = self._server(connection)
             for error in (*self.unfit_variables(connection, server), *self.unlogged_schemas(connection, server)):
                 raise error
+            if self._log is not None:
+                for name, risk in lax_settings(connection):
+                    self._log.warning(f"{name} is not 1: {risk}", remedy=f"SET GLOBAL {name} = 1")
 
     def unfit_variables(self, connection: pymysql.Connection, server: Server) -> list[SourceError]:
         """What the server is not set to as it must be, each with the statement that mends it."""
@@ -98,7 +108,7 @@ class BinlogSource:
             raise SourceError(
                 f"the source is version {version}", where=self._where, remedy="use MariaDB 10.6, MySQL 8.0, or later"
             )
-        return MariaDbServer() if is_mariadb else MySqlServer(numbers)
+        return MariaDbServer(self._log) if is_mariadb else MySqlServer(numbers)
 
     def tables(self) -> Sequence[TableSchema]:
         """See `ports.Source.tables`."""

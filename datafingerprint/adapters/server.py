@@ -12,6 +12,8 @@ from typing import Protocol
 import pymysql
 
 from datafingerprint.epochs import SourcePosition
+from datafingerprint.errors import SourceError
+from datafingerprint.gtid import GtidPosition, Gtids, parse_gtids
 from datafingerprint.schema import TableSchema
 
 Demand = tuple[str, frozenset[str], str]
@@ -89,6 +91,37 @@ class Server(Protocol):
         Raises:
             SourceError: the server does not have what the position says.
         """
+
+
+_DURABLE = (
+    ("sync_binlog", "a crash of the server may lose transactions that are in the stream already"),
+    ("innodb_flush_log_at_trx_commit", "a crash of the server may lose transactions that are in the binlog already"),
+)
+
+
+def lax_settings(connection: pymysql.Connection) -> list[tuple[str, str]]:
+    """Settings with which what the server has acknowledged does not survive its crash, each with what may happen."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(f'@@GLOBAL.{name}' for name, _ in _DURABLE)}")
+        row = cursor.fetchone() or ()
+    return [one for one, value in zip(_DURABLE, row, strict=True) if str(value) != "1"]
+
+
+def require_kind(position: SourcePosition, kind: type[Gtids], where: str) -> None:
+    """Demands that a position is one of this kind of server.
+
+    Raises:
+        SourceError: it is the other one's.
+    """
+    gtids = parse_gtids(position.gtid)
+    if not gtids.is_empty and not isinstance(gtids, kind):
+        there, here = ("MySQL", "MariaDB") if kind is GtidPosition else ("MariaDB", "MySQL")
+        raise SourceError(
+            f"the stream's position is that of a {there}, the source is a {here}",
+            where=where,
+            remedy="point [source] at the server that the stream is of, or capture under another [kafka] prefix and "
+            "[lake] path",
+        )
 
 
 def fix_session(connection: pymysql.Connection) -> None:

@@ -28,7 +28,7 @@ def body(resnapshot: dict[str, str | None], *, once: bool) -> Body:
             contextlib.closing(KafkaRequests(settings.kafka)) as requests,
         ):
             scratch = TemporaryScratch(settings.scratch.directory)
-            capture = Capture(BinlogSource(settings), epoch_log, requests, settings.cdc, log, scratch=scratch)
+            capture = Capture(BinlogSource(settings, log), epoch_log, requests, settings.cdc, log, scratch=scratch)
             capture.run(stop, resnapshot, once=once)
         if once:
             stop.set()

@@ -21,6 +21,7 @@ from datafingerprint.requests import Asked
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
 from services.cdc.binlog import parse_event
+from services.cdc.cut import kept_at_a_cut, left_out
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits
 from services.cdc.reading import Reading
 from services.cdc.redefinition import Redefinition, redefinition, require_unchanged
@@ -65,7 +66,7 @@ class Capture:
         self._epoch_log = epoch_log
         self._requests = requests
         self._cdc = cdc
-        self._log = log
+        self._log, self._left_out = log, left_out(log)
         self._clock = clock
         # A step of a reading and an epoch of the binlog are published one at a time.
         self._hold = threading.RLock()
@@ -131,13 +132,8 @@ class Capture:
     def _resumed(self, last: Epoch, present: dict[str, TableSchema]) -> Stream:
         stream = resumed(last, self._epoch_log.definitions())
         require_same_fields(stream, present)
-        self._log.info(
-            "stream resumed",
-            stream_id=last.stream_id,
-            epoch=last.number,
-            gtid=last.position.gtid,
-            tables=len(stream.watched),
-        )
+        about = {"stream_id": last.stream_id, "epoch": last.number, "gtid": last.position.gtid}
+        self._log.info("stream resumed", **about, tables=len(stream.watched))
         for name in sorted(set(present) - set(stream.watched)):
             stream.define(present[name])
             stream.snapshots[name] = NOTHING_READ
@@ -205,7 +201,7 @@ class Capture:
         now = stream.position
         rows = 0
         if not has_reached(since.gtid, now.gtid):
-            assembler = Assembler(since, lambda table: table in names, self._limit)
+            assembler = Assembler(since, lambda table: table in names, self._limit, self._left_out)
             builder = self._builder(stream)
             with contextlib.closing(self._source.events(since)) as events:
                 for octets in events:
@@ -277,13 +273,8 @@ class Capture:
         stream.snapshots[step.table] = SnapshotCursor(read, step.rows_estimated, complete=is_complete)
         part = changes(watched.table, watched.version, Op.READ, 0, after=step.rows)
         self._publish(stream, [part] if step.rows.num_rows else [])
-        self._log.info(
-            "snapshot read",
-            table=step.table,
-            rows=read,
-            percent=stream.snapshots[step.table].percent,
-            epoch=stream.number,
-        )
+        percent = stream.snapshots[step.table].percent
+        self._log.info("snapshot read", table=step.table, rows=read, percent=percent, epoch=stream.number)
 
     def _follow(
         self,
@@ -308,11 +299,14 @@ class Capture:
         """
         if until is not None and has_reached(stream.position.gtid, until.gtid):
             return []
-        assembler = Assembler(stream.position, watching(self._source, stream, without), self._limit)
+        assembler = Assembler(stream.position, watching(self._source, stream, without), self._limit, self._left_out)
         builder = self._builder(stream)
         closed_at = asked_at = self._clock()
         asked: list[Asked] = []
-        with contextlib.closing(self._source.events(stream.position)) as events:
+        with (
+            kept_at_a_cut(assembler, builder, lambda: self._close(stream, builder, assembler.position, stop)),
+            contextlib.closing(self._source.events(stream.position)) as events,
+        ):
             for octets in events:
                 now = self._clock()
                 before = assembler.position

@@ -12,6 +12,7 @@ from datafingerprint.gtid import parse_gtids
 from datafingerprint.remedies import READ_ALL_AGAIN, reading_again
 from services.cdc import binlog
 from services.cdc.binlog import Event, EventType, Gtid
+from services.cdc.place import Place
 from services.cdc.queries import parse_query
 from services.cdc.statements import HARMLESS, Meaning, Statement, classify, first_words
 from services.cdc.table_map import TableMap, parse_table_map
@@ -51,13 +52,20 @@ class Assembler:
         position: Where the stream begins; its GTIDs are carried forward.
         is_watched: Tells whether a table (`schema.table`) is under watch; what it raises ends the feeding.
         limit: When the rows of a transaction go to a temporary file; None holds all of them in memory.
+        abandoned: Told the GTID of a transaction that the source began to log, and crashed before it was whole.
     """
 
     def __init__(
-        self, position: SourcePosition, is_watched: Callable[[str], bool], limit: SpillLimit | None = None
+        self,
+        position: SourcePosition,
+        is_watched: Callable[[str], bool],
+        limit: SpillLimit | None = None,
+        abandoned: Callable[[str], None] | None = None,
     ) -> None:
         self._limit = limit
+        self._abandoned = abandoned
         self._position = position
+        self._place = Place(position)
         self._gtids = parse_gtids(position.gtid)
         self._is_watched = is_watched
         self._tables: dict[int, TableMap] = {}
@@ -81,31 +89,46 @@ class Assembler:
             DecodeError: the event cannot be followed exactly.
         """
         if event.type in binlog.PASSED_OVER:
+            if event.type is EventType.FORMAT_DESCRIPTION:
+                self._place.describe(event)
             return None
         if event.type is EventType.ROTATE:
-            file, offset = binlog.parse_rotate(event)
-            self._position = SourcePosition(self._position.gtid, file, offset)
-            self._tables.clear()
-            self._followed.clear()
+            self._rotate(event)
             return None
+        self._place.pass_by(event)
         if event.type in binlog.GTIDS:
             self._begin(event)
             return None
         if self._open is None:
-            raise self._refusal(f"a {event.type.name} event stands outside a transaction", event)
+            raise self._refusal(f"a {event.type.name} event stands outside a transaction")
         if event.type is EventType.TRANSACTION_PAYLOAD:
             return self._payload(event)
         return self._inside(event, self._open)
 
+    def _rotate(self, event: Event) -> None:
+        """Another file begins. No transaction goes on in it: one that is open was being logged when the source crashed.
+
+        It was never committed: the server rolls back what its log does not hold as a whole.
+        """
+        if self._open is not None:
+            if self._abandoned is not None:
+                self._abandoned(self._open.gtid.text)
+            self._open.rows.close()
+            self._open = None
+        if self._place.rotate(*binlog.parse_rotate(event)):
+            self._position = self._place.at(self._position.gtid)
+        self._tables.clear()
+        self._followed.clear()
+
     def _payload(self, event: Event) -> Committed | None:
         committed = None
-        for inner in binlog.parse_payload(event, self._where(event)):
+        for inner in binlog.parse_payload(event, self._where):
             committed = self.feed(inner)
         return committed
 
     def _inside(self, event: Event, opened: _Open) -> Committed | None:
         if event.type is EventType.TABLE_MAP:
-            table_map = parse_table_map(event, self._where(event))
+            table_map = parse_table_map(event, self._where)
             self._tables[table_map.table_id] = table_map
         elif event.type in binlog.ROWS:
             self._rows(event, opened)
@@ -117,11 +140,11 @@ class Assembler:
 
     def _begin(self, event: Event) -> None:
         if self._open is not None:
-            raise self._refusal("a transaction begins inside another", event)
+            raise self._refusal("a transaction begins inside another")
         gtid = binlog.parse_gtid(event)
         if gtid.prepared_xa:
             raise self._refusal(
-                "an XA transaction is logged before it is committed, which is not followed yet", event, _WITHOUT_XA
+                "an XA transaction is logged before it is committed, which is not followed yet", _WITHOUT_XA
             )
         self._open = _Open(gtid, gtid.is_open, TransactionRows(self._limit))
 
@@ -129,13 +152,13 @@ class Assembler:
         images = binlog.parse_rows(event)
         table_map = self._tables.get(images.table_id)
         if table_map is None:
-            raise self._refusal("rows of a table that no table map describes", event)
+            raise self._refusal("rows of a table that no table map describes")
         if not self._is_followed(table_map):
             return
         if not images.is_full:
             raise DecodeError(
                 f"a row image of {table_map.table} lacks columns",
-                where=self._where(event),
+                where=self._where,
                 remedy="a session has set binlog_row_image to other than FULL; make it stop, then read it again: "
                 f"{reading_again(table_map.table)}",
             )
@@ -158,19 +181,17 @@ class Assembler:
             opened.savepoints.append((statement.name, opened.rows.length))
             return None
         if statement.meaning is Meaning.ROLLBACK_TO:
-            self._truncate(event, opened, statement.name)
+            self._truncate(opened, statement.name)
             return None
         if statement.meaning is Meaning.UNKNOWN:
             verb = first_words(query.text)
             remedy = _WITHOUT_XA if verb.startswith("XA") else ""
-            raise self._refusal(
-                f"a statement that is not known to leave the rows as they are ({verb} …)", event, remedy
-            )
+            raise self._refusal(f"a statement that is not known to leave the rows as they are ({verb} …)", remedy)
         if statement.meaning in (Meaning.TABLES, Meaning.DROP_SCHEMA):
             self._followed.clear()
         is_told = self._is_told(statement)
         if statement.meaning is Meaning.TABLES and opened.begun and (opened.rows.length or is_told):
-            raise self._refusal("a table is defined in the middle of a transaction", event)
+            raise self._refusal("a table is defined in the middle of a transaction")
         if statement.meaning is Meaning.ROLLBACK:
             opened.rows.truncate(0)
         if statement.meaning in (Meaning.COMMIT, Meaning.ROLLBACK) or not opened.begun:
@@ -187,28 +208,29 @@ class Assembler:
             self._is_watched(table)  # one that comes under watch by its new name is told of
         return False
 
-    def _truncate(self, event: Event, opened: _Open, name: str) -> None:
+    def _truncate(self, opened: _Open, name: str) -> None:
         for index in range(len(opened.savepoints) - 1, -1, -1):
             marker, length = opened.savepoints[index]
             if marker.lower() == name.lower():
                 opened.rows.truncate(length)
                 del opened.savepoints[index + 1 :]
                 return
-        raise self._refusal("a rollback to a savepoint that was not logged", event)
+        raise self._refusal("a rollback to a savepoint that was not logged")
 
     def _commit(self, event: Event, opened: _Open) -> Committed:
         self._gtids = self._gtids.add(opened.gtid.text)
-        self._position = SourcePosition(str(self._gtids), self._position.file, event.end)
+        self._position = self._place.at(str(self._gtids))
         self._open = None
         return Committed(opened.gtid.text, self._position, float(event.timestamp), opened.rows)
 
-    def _where(self, event: Event) -> str:
-        return f"{self._position.file}:{event.end}"
+    @property
+    def _where(self) -> str:
+        return f"{self._place.file}:{self._place.offset}"
 
-    def _refusal(self, what: str, event: Event, remedy: str = "") -> DecodeError:
+    def _refusal(self, what: str, remedy: str = "") -> DecodeError:
         return DecodeError(
             what,
-            where=self._where(event),
+            where=self._where,
             remedy=f"{remedy}{READ_ALL_AGAIN}",
         )
 

@@ -88,7 +88,8 @@ def poor(flow: Any) -> Iterator[Settings]:  # noqa: ANN401 - as above
 def test_every_privilege_that_is_lacking_is_named_with_the_grant_that_gives_it(flow: Any, poor: Settings) -> None:  # noqa: ANN401
     grants = {one.check: one.remedy for one in of_source(poor) if one.remedy.startswith("GRANT ")}
     assert set(grants) == {"privileges", "binlog"}
-    for statement in grants.values():
+    views = [one.remedy for one in of_source(poor, Severity.WARNING) if one.check == "views"]
+    for statement in "; ".join([*grants.values(), *views]).split("; "):
         administer(flow, statement)
     (unseen,) = of_source(poor)
     assert "no table matches" in unseen.said
@@ -102,6 +103,28 @@ def test_every_privilege_that_is_lacking_is_named_with_the_grant_that_gives_it(f
         for statement in one.remedy.split("; "):
             administer(flow, statement)
     assert not of_source(poor, Severity.WARNING)
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize(
+    ("grant", "severity"),
+    [
+        ("SELECT, LOCK TABLES ON `{}`.*", Severity.WARNING),
+        ("SELECT, LOCK TABLES ON *.*", Severity.WARNING),
+        ("SELECT ON `{}`.*", Severity.PROBLEM),
+    ],
+)
+def test_without_the_logs_status_the_doctor_looks_whether_tables_may_be_locked(
+    flow: Any,  # noqa: ANN401 - as above
+    poor: Settings,
+    grant: str,
+    severity: Severity,
+) -> None:
+    account = f"'{POOR}'@'127.0.0.1'"
+    administer(flow, f"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {account}")
+    administer(flow, f"GRANT {grant.format(flow.schema)} TO {account}")
+    (found,) = [one for one in SourceCheckup(poor).findings(None, 0.0) if one.check == "views"]
+    assert found.severity is severity
 
 
 def test_settings_of_the_source_are_named_with_the_statements_that_mend_them(flow: Any) -> None:  # noqa: ANN401

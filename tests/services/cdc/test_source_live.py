@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import socket
 import threading
 from collections.abc import Callable
 from itertools import pairwise
 
 import pymysql
 import pytest
+import structlog
 from pydantic import SecretStr
 
+from datafingerprint.adapters.mysql_connection import LOST_AFTER_S
+from datafingerprint.adapters.mysql_server import log_status
 from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.config import Settings
 from datafingerprint.digests import sums_by_partition
@@ -19,6 +25,9 @@ from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.gtid import has_reached
 from datafingerprint.ledger import net_sums
 from datafingerprint.partitions import partitioning
+from deploy.embedded.stack import EmbeddedStack
+from services.cdc.binlog import parse_event
+from services.cdc.transactions import Assembler
 from tests.services.cdc.following import (
     builder_of,
     changes_between,
@@ -242,6 +251,105 @@ def test_settings_of_columns_are_checked(
         reader_with(stack_settings, **chosen).tables()
 
 
+def logged(begin: SourcePosition, **changed: object) -> SourcePosition:
+    return dataclasses.replace(begin, **changed)  # type: ignore[arg-type] - fields of a position
+
+
+@pytest.mark.only("mariadb")
+def test_a_server_whose_own_log_says_otherwise_is_not_gone_on_from(
+    source: pymysql.Connection, stack_settings: Settings
+) -> None:
+    """Numbers alone do not tell it: each server counts from 1, and one that was built anew passes the old number."""
+    execute(source, "CREATE TABLE a (id INT PRIMARY KEY)", "INSERT INTO a VALUES (1)")
+    reader = BinlogSource(stack_settings, structlog.get_logger())
+    begin, _ = snapshot_of(reader, reader.tables())
+    execute(source, "INSERT INTO a VALUES (2)", "INSERT INTO a VALUES (3)")
+    end = position_of(source)
+    told = list(committed_between(reader, begin, end, [f"{stack_settings.generator.schema_name}.a"]))
+    assert begin.server_id == told[-1].position.server_id > 0
+    # From what the events say, too: each is the place of its own GTIDs.
+    for one in told[:-1]:
+        assert list(committed_between(reader, one.position, end, []))
+    name, _, number = begin.gtid.rpartition("-")
+    file, _, count = begin.file.rpartition(".")
+    for other, how in (
+        (logged(begin, gtid=f"{name}-{int(number) - 1}"), "it is .* there"),
+        (logged(begin, pos=begin.pos + 1), "no transaction ends there"),
+        (logged(begin, pos=begin.pos + 10**9), "octets there"),
+        (logged(begin, file=f"{file}.{int(count) + 1:06}"), "its last file is"),
+    ):
+        with pytest.raises(SourceError, match=rf"lacks transactions that were.*{how}.*--resnapshot '\*'"):
+            next(reader.events(other))
+    for other, why in (
+        (logged(begin, server_id=begin.server_id + 1, pos=5), "another server was read before"),
+        (logged(begin, file=f"{file}.000000"), "its file was purged"),
+    ):
+        with structlog.testing.capture_logs() as said:
+            assert list(committed_between(reader, other, end, []))
+        assert [(one["log_level"], one["reason"]) for one in said] == [("warning", why)]
+    with structlog.testing.capture_logs() as said:
+        assert list(committed_between(reader, begin, end, []))
+    assert said == []
+
+
+def test_the_other_kind_of_server_is_refused_by_name(stack_settings: Settings, stack: EmbeddedStack) -> None:
+    reader = BinlogSource(stack_settings)
+    is_mysql = stack.blueprint.warehouse.gtid_variable == "gtid_executed"
+    other = "0-1-5" if is_mysql else "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5"
+    expected = r"position is that of a (MariaDB|MySQL), the source is a (MySQL|MariaDB).*point \[source\] at"
+    with pytest.raises(SourceError, match=expected):
+        next(reader.events(SourcePosition(other, "binlog.000001", 4, 1)))
+
+
+def test_what_may_not_survive_a_crash_is_said_at_the_start(
+    source: pymysql.Connection, stack_settings: Settings
+) -> None:
+    execute(source, "SET GLOBAL sync_binlog = 0")
+    try:
+        with structlog.testing.capture_logs() as said:
+            BinlogSource(stack_settings, structlog.get_logger()).preflight()
+    finally:
+        execute(source, "SET GLOBAL sync_binlog = 1")
+    assert [(one["log_level"], one["remedy"]) for one in said] == [("warning", "SET GLOBAL sync_binlog = 1")]
+    assert "sync_binlog is not 1: a crash of the server may lose transactions" in said[0]["event"]
+
+
+def test_a_host_that_vanishes_is_noticed_on_every_connection(stack_settings: Settings) -> None:
+    connection, _ = BinlogSource(stack_settings).connect()
+    with connection:
+        sock = connection._sock  # type: ignore[attr-defined]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * LOST_AFTER_S
+        idle, between, count = (
+            sock.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert idle + between * count <= LOST_AFTER_S
+
+
+def test_a_connection_goes_on_over_the_end_of_a_file(source: pymysql.Connection, stack_settings: Settings) -> None:
+    execute(source, "CREATE TABLE a (id INT PRIMARY KEY)")
+    schema = stack_settings.generator.schema_name
+    reader = BinlogSource(stack_settings)
+    start = position_of(source)
+    execute(source, "INSERT INTO a VALUES (1)")
+    assembler = Assembler(start, {f"{schema}.a"}.__contains__)
+    positions: list[SourcePosition] = []
+    with contextlib.closing(reader.events(start)) as events:
+        for octets in events:
+            committed = assembler.feed(parse_event(octets, "the test"))
+            if committed is None:
+                continue
+            positions.append(committed.position)
+            if len(positions) == ROTATIONS:
+                break
+            execute(source, "FLUSH BINARY LOGS", f"INSERT INTO a VALUES ({1 + len(positions)})")
+    assert len({position.file for position in positions}) == ROTATIONS
+    for position in positions[:-1]:
+        assert list(committed_between(reader, position, positions[-1], []))
+
+
+ROTATIONS = 4
 WRITERS = 8
 WRITES_MAX = 4_000
 SNAPSHOTS = 20
@@ -270,10 +378,37 @@ def writer(settings: Settings, number: int, stop: threading.Event) -> Callable[[
 
 
 def test_a_snapshots_position_is_exact_while_others_write(source: pymysql.Connection, stack_settings: Settings) -> None:
+    require_exact_positions(source, stack_settings, stack_settings, SNAPSHOTS)
+
+
+@pytest.mark.only("mysql")
+def test_it_is_exact_where_the_logs_status_may_not_be_read_and_tables_are_locked_instead(
+    source: pymysql.Connection, stack_settings: Settings, stack: EmbeddedStack
+) -> None:
+    schema = stack_settings.generator.schema_name
+    with stack.blueprint.warehouse.connect_as_administrator() as administrator:
+        execute(
+            administrator,
+            "CREATE USER locker IDENTIFIED BY 'locker'",
+            "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO locker",
+            f"GRANT SELECT, LOCK TABLES ON {schema}.* TO locker",
+        )
+    update = {"user": "locker", "password": SecretStr("locker")}
+    poor = stack_settings.model_copy(update={"source": stack_settings.source.model_copy(update=update)})
+    with BinlogSource(poor).connect()[0] as connection:
+        assert log_status(connection) is None
+    require_exact_positions(source, stack_settings, poor, SNAPSHOTS // 2)
+    execute(source, "DROP USER locker")
+
+
+def require_exact_positions(
+    source: pymysql.Connection, stack_settings: Settings, reading: Settings, snapshots: int
+) -> None:
+    """Takes snapshots by one account while others write, and holds each to the binlog up to its position."""
     execute(source, "CREATE TABLE busy (id INT PRIMARY KEY, part INT, n INT)")
     schema = stack_settings.generator.schema_name
     document = {"tables": {f"{schema}.busy": {"partition": ["part"]}}}
-    reader = BinlogSource(stack_settings.model_copy(update={"tables": Settings.model_validate(document).tables}))
+    reader = BinlogSource(reading.model_copy(update={"tables": Settings.model_validate(document).tables}))
     (table,) = reader.tables()
     start = position_of(source)
     stop = threading.Event()
@@ -282,7 +417,7 @@ def test_a_snapshots_position_is_exact_while_others_write(source: pymysql.Connec
         thread.start()
     taken: list[tuple[SourcePosition, dict[str, Fingerprint]]] = []
     try:
-        for _ in range(SNAPSHOTS):
+        for _ in range(snapshots):
             position, rows = snapshot_of(reader, [table])
             taken.append((position, sums_by_partition(rows[table.table], table.columns, partitioning(table))))
     finally:
@@ -291,7 +426,7 @@ def test_a_snapshots_position_is_exact_while_others_write(source: pymysql.Connec
             thread.join()
     positions = [position.gtid for position, _ in taken]
     assert all(has_reached(later, earlier) for earlier, later in pairwise(positions))
-    assert len(set(positions)) > SNAPSHOTS // 2, "the writers did not write meanwhile"
+    assert len(set(positions)) > snapshots // 2, "the writers did not write meanwhile"
     expected = {position.gtid: sums for position, sums in taken}
     sums: dict[str, Fingerprint] = {}
     builder = builder_of([table])
