@@ -43,6 +43,7 @@ class _Open:
     begun: bool
     rows: TransactionRows
     savepoints: list[tuple[str, int]] = field(default_factory=list)
+    replacing: Statement | None = None
 
 
 class Assembler:
@@ -190,12 +191,17 @@ class Assembler:
         if statement.meaning in (Meaning.TABLES, Meaning.DROP_SCHEMA):
             self._followed.clear()
         is_told = self._is_told(statement)
+        if is_told and opened.begun and statement.name == "CREATE" and not opened.rows.length:
+            # CREATE OR REPLACE TABLE … SELECT of MariaDB; the rows that follow are read with the table.
+            opened.replacing = statement
+            return None
         if statement.meaning is Meaning.TABLES and opened.begun and (opened.rows.length or is_told):
             raise self._refusal("a table is defined in the middle of a transaction")
         if statement.meaning is Meaning.ROLLBACK:
             opened.rows.truncate(0)
         if statement.meaning in (Meaning.COMMIT, Meaning.ROLLBACK) or not opened.begun:
-            return replace(self._commit(event, opened), statement=statement if is_told else None)
+            committed = self._commit(event, opened)
+            return replace(committed, statement=statement) if is_told else committed
         return None
 
     def _is_told(self, statement: Statement) -> bool:
@@ -221,7 +227,9 @@ class Assembler:
         self._gtids = self._gtids.add(opened.gtid.text)
         self._position = self._place.at(str(self._gtids))
         self._open = None
-        return Committed(opened.gtid.text, self._position, float(event.timestamp), opened.rows)
+        if opened.replacing is not None:
+            opened.rows.truncate(0)
+        return Committed(opened.gtid.text, self._position, float(event.timestamp), opened.rows, opened.replacing)
 
     @property
     def _where(self) -> str:
