@@ -342,6 +342,32 @@ def test_fold_forgets_epochs_that_are_old_and_not_needed(store: SqlStateStore, m
     assert [one.epoch.number for one in store.epochs(limit=99)] == [10, 9, 8]
 
 
+def test_over_many_epochs_and_commits_the_store_stays_as_large_as_it_was(
+    store: SqlStateStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_module, "EPOCHS_KEPT", 10)
+    partitions = ("a=1", "a=2", "a=3")
+    rows = {}
+    for number in range(1, 61):
+        value = Fingerprint(number, number, 0)
+        advance(store, number, {(number, SumKey(TABLE, one, 0)): value for one in partitions})
+        old = [f"file {number - 1}"] if number > 1 else []
+        store.save_lake(replace(LAKE, epoch=number), files(f"file {number}", value=value), old)
+        verdicts = dict.fromkeys(partitions, Verdict(Outcome.MATCH, "", value, value))
+        store.save_verdicts(store.progress(), [Judged(TABLE, number, verdicts)], float(number))
+        if number % 10 == 0:
+            store.fold(number - 10)
+            rows[number] = row_counts(url)
+    assert rows[60] == rows[30]
+
+
+def row_counts(url: str) -> dict[str, int]:
+    """The rows of every table of the store."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
+
+
 def test_a_store_of_another_version_is_refused(url: str) -> None:
     with closing(SqlStateStore(url)) as store:
         store.progress()
