@@ -173,6 +173,18 @@ def consumer(kafka: Kafka, group: str | None) -> KafkaConsumer:
         )
 
 
+def take_up_resumed(made: KafkaConsumer) -> None:
+    """To be called before each poll of a consumer whose partitions are paused and resumed.
+
+    The library lays records that it has fetched of a paused partition aside, and takes them up again only when it has
+    no other ones in hand; an emptied rest in its hand counts as some (kafka-python 3.0). Then nothing is ever fetched
+    of the resumed partition, and its reader waits for ever.
+    """
+    fetcher = made._fetcher  # noqa: SLF001 - the library has no name for it
+    if not fetcher._next_partition_records:  # noqa: SLF001
+        fetcher._next_partition_records = None  # noqa: SLF001
+
+
 def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
     """A transactional producer; from here on every other one with this id is fenced off."""
     with connecting(kafka) as given:

@@ -286,6 +286,7 @@ class KafkaEpochReader:
                 consumer.pause(*(full - paused))
             if paused - full:
                 consumer.resume(*(paused - full))
+            kafka_clients.take_up_resumed(consumer)
             fetched = consumer.poll(timeout_ms=int(timeout_s * 1000))
         for where, records in fetched.items():
             self._buffers[where].extend(records)
