@@ -10,9 +10,14 @@ from pathlib import Path
 import boto3
 import pymysql
 import pytest
+from hypothesis import HealthCheck, settings
 
 from datafingerprint.config import Settings, load_settings
 from deploy.embedded.stack import EmbeddedStack
+
+# How long an example takes is the machine's affair.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 _number = itertools.count(1)
 
