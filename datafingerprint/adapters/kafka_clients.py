@@ -192,6 +192,9 @@ def producer(kafka: Kafka, transactional_id: str) -> KafkaProducer:
             **given,
             transactional_id=transactional_id,
             linger_ms=0,
+            # What follows a commit at once is refused until the broker has marked it in every partition. The library
+            # sleeps for this long then, 100 ms by default.
+            retry_backoff_ms=20,
             metrics_enabled=False,
             allow_auto_create_topics=False,
             transaction_timeout_ms=TRANSACTION_MS,
