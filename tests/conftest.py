@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import pymysql
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from datafingerprint.config import Settings, load_settings
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if other:
         config.hook.pytest_deselected(items=other)
         items[:] = [item for item in items if item not in other]
+
+
+@pytest.fixture(autouse=True)
+def logging_put_back() -> Iterator[None]:
+    """A command that ran in a test has set up logging of the process: the next one would hear no warning any more."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
