@@ -23,9 +23,10 @@ from datafingerprint.scratch import Scratch
 from services.cdc.binlog import parse_event
 from services.cdc.cut import kept_at_a_cut, left_out
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits
+from services.cdc.publishing import Publishing, Told
 from services.cdc.reading import Reading
 from services.cdc.redefinition import Redefinition, redefinition, require_unchanged
-from services.cdc.requests import Wanted, mark, require_readable, take_all, take_up
+from services.cdc.requests import Wanted, mark, require_readable, take_all, take_up, whole
 from services.cdc.stream import NOTHING_READ, Stream, begun, require_same_fields, resumed
 from services.cdc.transaction_rows import SpillLimit
 from services.cdc.transactions import Assembler, Committed
@@ -70,6 +71,7 @@ class Capture:
         self._clock = clock
         # A step of a reading and an epoch of the binlog are published one at a time.
         self._hold = threading.RLock()
+        self._publishing = Publishing(epoch_log)
 
     def run(self, stop: threading.Event, resnapshot: Wanted | None = None, *, once: bool = False) -> None:
         """Captures until told to stop, which it does at the end of an epoch.
@@ -86,22 +88,25 @@ class Capture:
             Stop: going on would lose or double a change.
         """
         last = self._epoch_log.open()
+        with Publishing(self._epoch_log) as self._publishing:
+            self._run(last, stop, {} if resnapshot is None else resnapshot, once=once)
+
+    def _run(self, last: Epoch | None, stop: threading.Event, wanted: Wanted, *, once: bool) -> None:
         self._source.preflight()
         require_chosen(self._source, self._log, is_begun=last is None)
         present = self._present()
         stream = self._resumed(last, present) if last else self._begun(list(present.values()))
-        wanted = {} if resnapshot is None else resnapshot
         if take_all(wanted, present):
             # Also those that are gone since: while one is followed, the binlog has to be read.
             mark(stream, stream.watched)
         require_readable(stream, wanted, present)
-        mark(stream, wanted)
-        if wanted and not any(wanted.values()):
+        mark(stream, whole(wanted))
+        if whole(wanted):
             # Said at once: should another table stop capture before these are begun, the next run reads all of them.
             self._publish(stream, [])
         while True:
             self._leave_gone(stream, present)
-            if not stream.is_complete:
+            if wanted or not stream.is_complete:
                 self._snapshot(stream, present, stop, wanted)
             if not stream.is_complete or stop.is_set() or once:
                 return
@@ -145,19 +150,21 @@ class Capture:
 
         Tables that are complete are followed up to the view's position first, meanwhile passing over the others, and
         go on being followed while these are read. What happened to them since the view is then read from the binlog
-        a second time. So every epoch stands at one position for all complete tables. Until the last step is published
+        a second time. So every epoch stands at one position for all complete tables. One of which only a partition is
+        to be read is complete up to the view, for all of its rows but these begin nowhere else. Until the last step is published
         the epochs say which tables are not complete, and a crash starts these again from nothing, at a later
         position; also one of which only a partition was being read.
         """
-        names = stream.incomplete
-        partitions = {name: one for name, one in wanted.items() if one is not None}
+        partitions = {name: one for name, one in wanted.items() if one is not None and stream.snapshots[name].complete}
+        unread = frozenset(stream.incomplete)
+        names = sorted(unread | partitions.keys())
         snapshot = self._source.snapshot([present[name] for name in names], partitions)
         with contextlib.closing(snapshot):
-            is_beside = len(names) < len(stream.watched)
-            if is_beside:
-                self._follow(stream, stop, until=snapshot.position, without=frozenset(names))
+            if len(unread) < len(stream.watched):
+                self._follow(stream, stop, until=snapshot.position, without=unread)
                 if stop.is_set():
                     return
+            is_beside = len(names) < len(stream.watched)
             stream.position = snapshot.position
             stream.committed_at = self._clock()
             for name in names:
@@ -168,9 +175,11 @@ class Capture:
             read = [stream.watched[name] for name in names]
             resets = [reset(one.table, one.version, partition=partitions.get(one.table.table)) for one in read]
             self._publish(stream, resets)
+            self._publishing.settle()
             wanted.clear()
             is_whole = self._read_beside(stream, snapshot, stop) if is_beside else self._read(stream, snapshot, stop)
         if is_whole:
+            self._publishing.settle()
             rows = sum(stream.snapshots[name].rows for name in names)
             self._log.info("snapshot complete", rows=rows, epoch=stream.number)
 
@@ -199,7 +208,8 @@ class Capture:
     def _catch_up(self, stream: Stream, since: SourcePosition, names: frozenset[str]) -> None:
         """Publishes what happened to some tables from a position up to the stream's, which stays where it is."""
         now = stream.position
-        rows = 0
+        self._publishing.settle()
+        rows = self._publishing.rows
         if not has_reached(since.gtid, now.gtid):
             assembler = Assembler(since, lambda table: table in names, self._limit, self._left_out)
             builder = self._builder(stream)
@@ -216,13 +226,15 @@ class Capture:
                         break
                     if builder.is_full:
                         transactions, parts, _ = builder.take(now)
-                        rows += self._publish(stream, parts, transactions).rows
+                        self._publish(stream, parts, transactions)
             transactions, parts, _ = builder.take(now)
         else:
             transactions, parts = (), []
         for name in names:
             stream.snapshots[name] = dataclasses.replace(stream.snapshots[name], complete=True)
-        rows += self._publish(stream, parts, transactions).rows
+        self._publish(stream, parts, transactions)
+        self._publishing.settle()
+        rows = self._publishing.rows - rows
         self._log.info("tables caught up", tables=len(names), rows=rows, epoch=stream.number)
 
     def _redefine(
@@ -339,7 +351,7 @@ class Capture:
         for parts in builder.ahead(f"{stream.position.file}:{stream.position.pos}"):
             if stop is not None and stop.is_set():
                 return False
-            self._epoch_log.publish_ahead(stream.number + 1, parts)
+            self._publishing.publish_ahead(stream.number + 1, parts)
             rows += sum(part.rows.num_rows for part in parts)
             self._log.info("rows published ahead of their epoch", epoch=stream.number + 1, rows=rows)
         return True
@@ -360,21 +372,30 @@ class Capture:
             transactions, parts, impossible = builder.take(position)
             stream.committed_at = committed_at
             stream.position = position
-            epoch = self._publish(stream, [*resets, *parts], transactions)
+            self._publish(stream, [*resets, *parts], transactions, self._tell)
         if impossible:
-            self._log.warning("dates that are no days were read as null", epoch=epoch.number, columns=impossible)
+            self._log.warning("dates that are no days were read as null", epoch=stream.number, columns=impossible)
+        return True
+
+    def _tell(self, epoch: Epoch) -> None:
         if epoch.rows:
             self._log.info(
                 "epoch published",
                 epoch=epoch.number,
-                transactions=len(transactions),
+                transactions=len(epoch.transactions),
                 rows=epoch.rows,
                 messages=epoch.messages,
-                gtid=position.gtid,
+                gtid=epoch.position.gtid,
             )
-        return True
 
-    def _publish(self, stream: Stream, parts: Sequence[Changes], transactions: Sequence[Transaction] = ()) -> Epoch:
+    def _publish(
+        self,
+        stream: Stream,
+        parts: Sequence[Changes],
+        transactions: Sequence[Transaction] = (),
+        told: Told | None = None,
+    ) -> None:
+        """Hands the stream's next epoch over, which changes nothing any more; what it says is not said again."""
         with self._hold:
             draft = EpochDraft(
                 stream_id=stream.stream_id,
@@ -388,8 +409,7 @@ class Capture:
                 definitions=stream.unpublished,
                 answers=stream.answers,
             )
-            epoch = self._epoch_log.publish(draft)
-            stream.number = epoch.number
+            self._publishing.publish(draft, told)
+            stream.number = draft.number
             stream.unpublished = {}
             stream.refused = {}
-        return epoch

@@ -34,7 +34,12 @@ def take_up(
             continue
         wanted[name] = partition
         log.info("request taken up", request=one.offset, table=name, partition=partition)
-    mark(stream, wanted)
+    mark(stream, whole(wanted))
+
+
+def whole(wanted: Wanted) -> list[str]:
+    """The tables that are to be read as a whole. Those of which only a partition is stay complete until it begins."""
+    return [name for name, partition in wanted.items() if partition is None]
 
 
 def take_all(wanted: Wanted, present: Iterable[str]) -> bool:

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from datafingerprint.changes import Changes
+from datafingerprint.epochs import Epoch, SourcePosition
+from datafingerprint.errors import DataFingerprintError, DecodeError, Unavailable, WireError
+from datafingerprint.ports import EpochDraft
+from datafingerprint.schema import TableSchema
+from services.cdc.publishing import Publishing
+
+TAKEN_OVER = WireError("another capture has taken over")
+
+
+@dataclass
+class Log:
+    """Publishes when it is let, and fails from an epoch on."""
+
+    let: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    failure: DataFingerprintError | None = None
+    fails_at: int = 0
+    published: list[str] = field(default_factory=list)
+
+    def open(self) -> Epoch | None:
+        raise NotImplementedError
+
+    def definitions(self) -> Mapping[int, TableSchema]:
+        raise NotImplementedError
+
+    def publish_ahead(self, number: int, parts: Sequence[Changes]) -> None:  # noqa: ARG002 - rows play no part here
+        self.published.append(f"ahead of {number}")
+
+    def publish(self, one: EpochDraft) -> Epoch:
+        self.begun.set()
+        assert self.let.wait(10)
+        if self.failure is not None and one.number >= self.fails_at:
+            raise self.failure
+        self.published.append(f"epoch {one.number}")
+        return Epoch(one.stream_id, one.number, one.position, one.committed_at, {})
+
+
+def draft(number: int) -> EpochDraft:
+    return EpochDraft("s", number, SourcePosition("0-1-1", "log.000001", 4, 1), 0.0)
+
+
+def failing(number: int, failure: DataFingerprintError = TAKEN_OVER) -> Log:
+    log = Log(failure=failure, fails_at=number)
+    log.let.set()
+    return log
+
+
+def publish_and_raise(log: Log, error: DataFingerprintError) -> None:
+    with Publishing(log) as publishing:
+        publishing.publish(draft(1))
+        raise error
+
+
+def test_the_next_epoch_is_put_together_while_one_is_on_its_way() -> None:
+    log = Log()
+    with Publishing(log) as publishing:
+        publishing.publish(draft(1))  # returns although the log has not answered
+        assert log.begun.wait(10)
+        assert log.published == []
+        log.let.set()
+        publishing.publish(draft(2))
+        publishing.publish_ahead(3, [])
+        publishing.publish(draft(3))
+    assert log.published == ["epoch 1", "epoch 2", "ahead of 3", "epoch 3"]
+
+
+def test_whoever_settles_knows_that_all_is_published_and_was_told() -> None:
+    log = Log()
+    told: list[int] = []
+    with Publishing(log) as publishing:
+        publishing.publish(draft(1), lambda epoch: told.append(epoch.number))
+        threading.Timer(0.01, log.let.set).start()
+        publishing.settle()
+        assert log.published == ["epoch 1"]
+        assert told == [1]
+
+
+def test_nothing_is_published_behind_a_failure() -> None:
+    log = failing(2)
+
+    def publish() -> None:
+        with Publishing(log) as publishing:
+            publishing.publish(draft(1))
+            publishing.publish(draft(2))
+            for number in (3, 4):
+                with pytest.raises(WireError, match="taken over"):
+                    publishing.publish(draft(number))
+            with pytest.raises(WireError, match="taken over"):
+                publishing.publish_ahead(5, [])
+
+    with pytest.raises(WireError, match="taken over"):
+        publish()
+    assert log.published == ["epoch 1"]
+
+
+def test_what_failed_on_its_way_is_not_lost_with_the_context() -> None:
+    with pytest.raises(WireError, match="taken over"), Publishing(failing(1)) as publishing:
+        publishing.publish(draft(1))
+
+
+def test_that_another_capture_took_over_weighs_more_than_a_source_that_is_away() -> None:
+    """Who tries again would fence the other one off, and be fenced off by it, for ever."""
+    with pytest.raises(WireError, match="taken over") as raised:
+        publish_and_raise(failing(1), Unavailable("the source is away", where="host"))
+    assert isinstance(raised.value.__cause__, Unavailable)
+
+
+def test_a_reason_to_stop_is_not_hidden_by_a_broker_that_went_away() -> None:
+    log = failing(1, Unavailable("the broker is away", where="kafka"))
+    with pytest.raises(DecodeError, match="not understood"):
+        publish_and_raise(log, DecodeError("an event is not understood", where="log:4"))
