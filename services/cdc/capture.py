@@ -151,7 +151,7 @@ class Capture:
         Tables that are complete are followed up to the view's position first, meanwhile passing over the others, and
         go on being followed while these are read. What happened to them since the view is then read from the binlog
         a second time. So every epoch stands at one position for all complete tables. One of which only a partition
-        is to be read is complete up to the view, for its other rows begin nowhere else. Until the last step is published
+        is to be read is complete up to the view, its other rows begin nowhere else. Until the last step is published
         the epochs say which tables are not complete, and a crash starts these again from nothing, at a later
         position; also one of which only a partition was being read.
         """
