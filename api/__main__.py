@@ -26,9 +26,9 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, _stop: threading
         contextlib.closing(KafkaLagReader(settings.kafka)) as lag_reader,
         contextlib.closing(ScanRunner(settings, store, log)) as scans,
     ):
-        serve(
-            create_app(store, lag_reader, token=settings.api.token.get_secret_value(), scans=scans), settings.api, log
-        )
+        token = settings.api.token.get_secret_value()
+        app = create_app(store, lag_reader, token=token, scans=scans, heartbeat_s=settings.cdc.heartbeat_s)
+        serve(app, settings.api, log)
 
 
 @click.command(help="Serves REST, metrics and the dashboard over what the fingerprinter stored, until it is stopped.")

@@ -21,6 +21,7 @@ from api import metrics, status
 from api.answers import INVALID
 from api.audits import add_audits
 from api.fingerprint_paths import add_fingerprints
+from api.freshness import STALE_HEARTBEATS
 from api.models import (
     EpochsAnswer,
     ErrorAnswer,
@@ -63,6 +64,7 @@ def create_app(
     *,
     token: str = "",
     scans: Scans | None = None,
+    heartbeat_s: float = 10.0,
 ) -> FastAPI:
     """The application, over a state store and Kafka's offsets.
 
@@ -72,7 +74,9 @@ def create_app(
         clock: Unix time in seconds.
         token: What callers must send as a bearer token; empty asks for none.
         scans: What runs scans; None leaves their paths out.
+        heartbeat_s: How often capture gives an epoch at least.
     """
+    stale_s = STALE_HEARTBEATS * heartbeat_s
     app = FastAPI(title="DataFingerprint", description=_DESCRIPTION, version="1", redoc_url=None, responses=_ERRORS)
     _answer_errors(app)
     if token:
@@ -82,18 +86,18 @@ def create_app(
     add_audits(app, store, clock)
     if scans is not None:
         add_scans(app, scans)
-    _add_system(app, store, lag_reader, clock)
-    _add_operation(app, store, lag_reader, clock)
+    _add_system(app, store, lag_reader, clock, stale_s)
+    _add_operation(app, store, lag_reader, clock, stale_s)
     return app
 
 
-def _add_system(app: FastAPI, store: Store, lag_reader: LagReader, clock: Callable[[], float]) -> None:
+def _add_system(app: FastAPI, store: Store, lag_reader: LagReader, clock: Callable[[], float], stale_s: float) -> None:
     @app.get("/v1/status", tags=["system"], summary="The system in one answer")
     def system_status() -> StatusAnswer:
         """Verdict, epochs of both sides, and how far the lake is behind."""
         kafka = status.ask_kafka(lag_reader)  # first: a broker that is away keeps no transaction open
         with store.reading() as view:
-            return status.status(view, kafka, clock())
+            return status.status(view, kafka, clock(), stale_s)
 
     @app.get("/v1/tables", tags=["system"], summary="Tables under watch")
     def watched_tables() -> TablesAnswer:
@@ -115,10 +119,12 @@ def _add_system(app: FastAPI, store: Store, lag_reader: LagReader, clock: Callab
         """Messages from Kafka's offsets; rows, epochs and seconds from the stored epochs."""
         kafka = status.ask_kafka(lag_reader)
         with store.reading() as view:
-            return status.lag(view, kafka, clock())
+            return status.lag(view, kafka, clock(), stale_s)
 
 
-def _add_operation(app: FastAPI, store: Store, lag_reader: LagReader, clock: Callable[[], float]) -> None:
+def _add_operation(
+    app: FastAPI, store: Store, lag_reader: LagReader, clock: Callable[[], float], stale_s: float
+) -> None:
     @app.get("/healthz", tags=["operation"], summary="Whether the process lives")
     def health() -> Health:
         """Asks nobody else."""
@@ -135,7 +141,7 @@ def _add_operation(app: FastAPI, store: Store, lag_reader: LagReader, clock: Cal
     @app.get("/metrics", tags=["operation"], summary="Metrics for Prometheus", response_class=PlainTextResponse)
     def prometheus() -> Response:
         """See docs/metrics.md."""
-        return Response(metrics.render(store, lag_reader, clock()), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.render(store, lag_reader, clock(), stale_s), media_type=CONTENT_TYPE_LATEST)
 
     page = resources.files("api").joinpath("dashboard.html").read_text(encoding="utf-8")
 

@@ -50,8 +50,15 @@ SOURCE_RECORDED_AGE = Metric(
     (),
     "Time since the last epoch's sums were stored; it grows when capture or fingerprinter stand still.",
 )
+SOURCE_AGE = Metric(
+    "dfp_source_age_seconds",
+    (),
+    "Time since the source committed the last that is summed up: how far capture and fingerprinter are behind it.",
+)
 COMPARED_AGE = Metric(
-    "dfp_compared_age_seconds", (), "Time since the commit of the last source transaction that was compared."
+    "dfp_compared_age_seconds",
+    (),
+    "Time since the commit of the last source transaction that was compared: how fresh the verdicts are.",
 )
 
 # How much flows. A rate over the last minute, from the epochs that were stored in it.
@@ -63,7 +70,11 @@ RATE_WINDOW_S = 60.0
 LAG_MESSAGES = Metric("dfp_lag_messages", ("group",), "Messages in Kafka that a consumer group has not read.")
 LAG_ROWS = Metric("dfp_lag_rows", ("group",), "Changed rows in epochs that a group has not reached.")
 LAG_EPOCHS = Metric("dfp_lag_epochs", ("group",), "Epochs that a group has not reached.")
-LAG_SECONDS = Metric("dfp_lag_seconds", ("group",), "Age of the oldest change that a group has not reached; 0: none.")
+LAG_SECONDS = Metric(
+    "dfp_lag_seconds",
+    ("group",),
+    "Age of the oldest published change that a group has not reached; 0: all that is published, not all of the source.",
+)
 
 # What is on both sides. Left out where it is not known.
 SOURCE_ROWS = Metric("dfp_source_rows", ("table",), "Rows of the source at the table's epoch of comparison.")
@@ -90,6 +101,7 @@ METRICS = (
     SOURCE_EPOCH,
     LAKE_EPOCH,
     SOURCE_RECORDED_AGE,
+    SOURCE_AGE,
     COMPARED_AGE,
     EPOCH_RATE,
     ROW_RATE,
@@ -120,22 +132,19 @@ class Observed:
     lag: LagAnswer
     tables: TablesAnswer
     fingerprints: FingerprintsAnswer
-    recorded_at: float | None
     recorded: Recorded
     audited: Mapping[str, AuditCounts]
     audits: Mapping[AuditState, int]
     now: float
 
 
-def observe(view: StateView, kafka: MessageLag, now: float) -> Observed:
+def observe(view: StateView, kafka: MessageLag, now: float, stale_s: float) -> Observed:
     """Reads all that a scrape shows."""
-    last = view.epoch(view.progress().epoch)
     return Observed(
-        status(view, kafka, now),
-        lag(view, kafka, now),
+        status(view, kafka, now, stale_s),
+        lag(view, kafka, now, stale_s),
         tables(view),
         fingerprints(view),
-        last.recorded_at if last else None,
         view.recorded_since(now - RATE_WINDOW_S),
         {
             name: audit_counts(list(found))
@@ -146,12 +155,12 @@ def observe(view: StateView, kafka: MessageLag, now: float) -> Observed:
     )
 
 
-def render(store: Store, lag_reader: LagReader, now: float) -> bytes:
+def render(store: Store, lag_reader: LagReader, now: float, stale_s: float) -> bytes:
     """The metrics in Prometheus' text format; a store that is away is told by `dfp_state_up`."""
     kafka = ask_kafka(lag_reader)
     try:
         with store.reading() as view:
-            found = list(samples(observe(view, kafka, now)))
+            found = list(samples(observe(view, kafka, now, stale_s)))
     except DataFingerprintError:
         found = [(STATE_UP, (), 0), (KAFKA_UP, (), float(kafka.kafka == KAFKA_OK))]
     registry = CollectorRegistry(auto_describe=False)
@@ -182,7 +191,8 @@ def samples(seen: Observed) -> Iterator[Sample]:
     yield KAFKA_UP, (), float(seen.lag.kafka == KAFKA_OK)
     yield SOURCE_EPOCH, (), seen.status.source_epoch or 0
     yield LAKE_EPOCH, (), seen.status.epoch or 0
-    yield SOURCE_RECORDED_AGE, (), None if seen.recorded_at is None else max(0.0, seen.now - seen.recorded_at)
+    yield SOURCE_RECORDED_AGE, (), seen.status.recorded_age_s
+    yield SOURCE_AGE, (), seen.status.source_age_s
     yield COMPARED_AGE, (), _age(seen.status.as_of, seen.now)
     yield EPOCH_RATE, (), seen.recorded.epochs / RATE_WINDOW_S
     yield ROW_RATE, (), seen.recorded.rows / RATE_WINDOW_S
@@ -247,10 +257,22 @@ def document() -> str:
             for metric in METRICS
         ),
         "",
-        'Alert on `sum(dfp_partitions{verdict="mismatch"}) > 0`, on `dfp_state_up == 0`, and on',
-        "`dfp_source_recorded_age_seconds` above a minute: an idle source still gives an epoch every 10 s.",
-        'For audits: on `sum(dfp_audit_partitions{verdict="mismatch"}) > 0`, and on `dfp_audit_age_seconds`',
-        "above twice `audit.every_s`.",
+        "Alert on",
+        "",
+        '* `sum(dfp_partitions{verdict="mismatch"}) > 0`: the lake differs from what capture published.',
+        '* `sum(dfp_audit_partitions{verdict="mismatch"}) > 0`: the source differs from it.',
+        '* `sum(dfp_partitions{verdict="inconclusive"}) > 0` for longer than a first reading takes.',
+        "* `dfp_state_up == 0`; `dfp_kafka_up == 0`.",
+        "* `dfp_source_recorded_age_seconds` above a minute: capture or fingerprinter stand still: an idle source",
+        "  still gives an epoch every 10 s (`cdc.heartbeat_s`).",
+        "* `dfp_source_age_seconds` above some minutes: they run, but are that far behind the source.",
+        "* `dfp_compared_age_seconds` above some minutes: nothing newer was compared, whoever stands still.",
+        '* `dfp_lag_seconds{group="dfp-lake-writer"}` above twelve times `lake.flush_s` (a minute): the lake writer',
+        "  is behind, or stands still. A commit of millions of rows takes minutes.",
+        "* `dfp_audit_age_seconds` above twice `audit.every_s`.",
+        "",
+        "While the last three heartbeats' changes are not summed up, rows, epochs and seconds of a group's lag are",
+        "left out unless Kafka says that all epochs were read: then they count what is published, however old that is.",
         "",
         "This page is written by `python -m api.metrics > docs/metrics.md`; a test compares them.",
         "",

@@ -225,11 +225,22 @@ class StatusAnswer(Answer):
     position: Position | None = Field(description="Where the source stood at `epoch`")
     source_position: Position | None = Field(description="Where the source stood at `source_epoch`")
     as_of: Moment | None = Field(description="Commit time of the last source transaction that is compared")
+    recorded_at: Moment | None = Field(description="When the sums of `source_epoch` were stored")
+    recorded_age_s: float | None = Field(description="Seconds since then", examples=[1.4])
+    source_age_s: float | None = Field(
+        description="Seconds since the source committed the last that is summed up; up to a heartbeat where it is idle",
+        examples=[2.1],
+    )
+    standstill: str | None = Field(
+        description="Why no epoch was stored for three heartbeats of capture; null while they come in", examples=[None]
+    )
     tables: int = Field(description="Tables under watch", examples=[6])
     rows: int = Field(description="Rows in them at `source_epoch`", examples=[48210])
     partitions: PartitionCounts
     audit: AuditCounts = Field(description="What the last audit of every partition found")
-    lag: Lag = Field(description="How far the lake is behind the source")
+    lag: Lag = Field(
+        description="How far the lake is behind the source; null while the last heartbeats' changes are not summed up"
+    )
     snapshot: dict[str, int] = Field(
         description="Percent of the first reading, of tables where it is not complete", examples=[{"ootp.players": 40}]
     )

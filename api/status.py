@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from api.answers import moment, position
 from api.audits import audit_counts
 from api.fingerprints import counts, fingerprints
+from api.freshness import Freshness
 from api.models import (
     ColumnAnswer,
     EpochAnswer,
@@ -34,6 +35,7 @@ FINGERPRINTER = "dfp-fingerprinter"
 GROUPS = (LAKE_WRITER, FINGERPRINTER)
 
 KAFKA_OK = "ok"
+EPOCHS = "epochs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,13 @@ class MessageLag:
         found = self.groups.get(group)
         return None if found is None else sum(found.values())
 
+    @property
+    def unread_epochs(self) -> int | None:
+        """What the fingerprinter has not read of the epochs topic, markers counted; None when Kafka does not know."""
+        found = self.groups.get(FINGERPRINTER)
+        # A table's topic has its schema in between; a prefix has no dot.
+        return None if found is None else sum(n for name, n in found.items() if name.partition(".")[2] == EPOCHS)
+
 
 def ask_kafka(reader: LagReader) -> MessageLag:
     """The message lag; a broker that is away is an answer too, never an error of the API."""
@@ -62,14 +71,20 @@ def ask_kafka(reader: LagReader) -> MessageLag:
         return MessageLag({}, f"unavailable: {error}")
 
 
-def lag(view: StateView, kafka: MessageLag, now: float) -> LagAnswer:
+def freshness(view: StateView, now: float, stale_s: float) -> Freshness:
+    """How old the source's sums are."""
+    return Freshness(view.epoch(view.progress().epoch), now, stale_s)
+
+
+def lag(view: StateView, kafka: MessageLag, now: float, stale_s: float) -> LagAnswer:
     """The lag of both groups.
 
     Rows, epochs and seconds of the lake writer follow from the stored epochs after the one that the lake was
-    judged at. What the fingerprinter itself has not read it cannot have stored: only that it has read
-    everything is known, from Kafka.
+    judged at: they are known while the fingerprinter stores what is published. What the fingerprinter itself has not
+    read it cannot have stored: only that it has read everything is known, from Kafka.
     """
-    lake = lake_lag(view, kafka, now)
+    is_known = freshness(view, now, stale_s).is_recent or kafka.unread_epochs == 0
+    lake = lake_lag(view, kafka, now, is_known=is_known)
     caught_up = 0 if kafka.messages(FINGERPRINTER) == 0 else None
     return LagAnswer(
         kafka=kafka.kafka,
@@ -86,23 +101,27 @@ def lag(view: StateView, kafka: MessageLag, now: float) -> LagAnswer:
     )
 
 
-def lake_lag(view: StateView, kafka: MessageLag, now: float) -> Lag:
-    """How far the lake is behind the source."""
+def lake_lag(view: StateView, kafka: MessageLag, now: float, *, is_known: bool) -> Lag:
+    """How far the lake is behind the last epoch stored; of rows and time nothing where later ones may exist."""
+    messages = kafka.messages(LAKE_WRITER)
+    if not is_known:
+        return Lag(messages=messages, rows=None, epochs=None, seconds=None)
     progress = view.progress()
     backlog = view.backlog(progress.lake_epoch)
     seconds = 0.0 if backlog.committed_at is None else max(0.0, round(now - backlog.committed_at, 3))
     return Lag(
-        messages=kafka.messages(LAKE_WRITER),
+        messages=messages,
         rows=backlog.rows,
         epochs=max(0, progress.epoch - progress.lake_epoch),
         seconds=seconds,
     )
 
 
-def status(view: StateView, kafka: MessageLag, now: float) -> StatusAnswer:
+def status(view: StateView, kafka: MessageLag, now: float, stale_s: float) -> StatusAnswer:
     """The system in one answer."""
     progress = view.progress()
-    lake, source = view.epoch(progress.lake_epoch), view.epoch(progress.epoch)
+    fresh = freshness(view, now, stale_s)
+    lake, source = view.epoch(progress.lake_epoch), fresh.last
     by_outcome = counts(view.verdicts())
     return StatusAnswer(
         stream_id=progress.stream_id,
@@ -112,6 +131,10 @@ def status(view: StateView, kafka: MessageLag, now: float) -> StatusAnswer:
         position=position(lake.epoch.position) if lake else None,
         source_position=position(source.epoch.position) if source else None,
         as_of=moment(lake.epoch.committed_at) if lake else None,
+        recorded_at=moment(source.recorded_at) if source else None,
+        recorded_age_s=fresh.recorded_age_s,
+        source_age_s=fresh.source_age_s,
+        standstill=fresh.standstill(kafka.unread_epochs, kafka.kafka),
         tables=len(view.definitions()),
         rows=sum(view.source_rows().values()),
         partitions=PartitionCounts(
@@ -120,7 +143,7 @@ def status(view: StateView, kafka: MessageLag, now: float) -> StatusAnswer:
             inconclusive=by_outcome[Outcome.INCONCLUSIVE],
         ),
         audit=audit_counts(view.last_findings()),
-        lag=lake_lag(view, kafka, now),
+        lag=lake_lag(view, kafka, now, is_known=fresh.is_recent),
         snapshot={
             table: cursor.percent
             for table, cursor in sorted((source.epoch.snapshots if source else {}).items())

@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from api.freshness import duration
+
 JSON = Mapping[str, Any]
 
 _STYLES = {"match": "bold green", "mismatch": "bold red", "inconclusive": "bold yellow"}
@@ -28,19 +30,30 @@ def status_text(status: JSON, fingerprints: JSON, *, partitions: bool = False) -
 
 
 def _summary(status: JSON) -> Text:
-    parts, lag = status["partitions"], status["lag"]
+    parts = status["partitions"]
     gtid = (status["position"] or {}).get("gtid")
     text = _verdict(status["verdict"])
     text.append(
         f"  {parts['match']} partitions match, {parts['mismatch']} mismatch, {parts['inconclusive']} inconclusive\n"
-        f"lake at epoch {_known(status['epoch'])} of {_known(status['source_epoch'])}, "
-        f"{_known(lag['rows'])} rows and {_known(lag['seconds'])} s behind\n"
+        f"lake at epoch {_known(status['epoch'])} of {_known(status['source_epoch'])}, {behind(status)}\n"
         f"compared as of {_known(status['as_of'])} at {_known(gtid)}\n"
     )
+    if status["standstill"] is not None:
+        text.append(f"{status['standstill']}\n", _STYLES["mismatch"])
     text.append_text(_audit(status["audit"]))
     for table, percent in status["snapshot"].items():
         text.append(f"first reading of {table}: {percent} %\n")
     return text
+
+
+def behind(status: JSON) -> str:
+    """How far the lake is behind the source, or that nobody knows."""
+    lag, age = status["lag"], status["source_age_s"]
+    if lag["rows"] is not None:
+        return f"{lag['rows']} rows and {lag['seconds']} s behind"
+    if age is None or status["standstill"] is not None:
+        return "how far behind the source is not known"
+    return f"how far behind the source is not known: what is summed up of it is {duration(age)} old"
 
 
 def _audit(audit: JSON) -> Text:

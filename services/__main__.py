@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import click
 from rich.console import Console
@@ -57,7 +59,11 @@ def main() -> None:
     """The group of all commands."""
 
 
-@main.command(help="Shows verdicts and lag; exit status 0 when all matches, 1 when not, 2 when nobody answers.")
+@main.command(
+    help="Shows verdicts, lag and audits. Exit status 0 when all matches; 1 when a partition does not, or the last "
+    "audit of one found the source different; 2 when nobody answers, or no epoch has come in "
+    "for three heartbeats of capture."
+)
 @click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of /v1/status as it is.")
 def status(config: str | None, *, as_json: bool) -> None:
@@ -75,7 +81,16 @@ def status(config: str | None, *, as_json: bool) -> None:
         console = Console()
         # A pipe has no width; a table that is wrapped in it could not be searched.
         Console(width=console.width if console.is_terminal else PIPE_WIDTH).print(status_text(found, tables))
-    sys.exit(0 if found["verdict"] == "match" else STATUS_NOT_MATCHING)
+    sys.exit(exit_status(found))
+
+
+def exit_status(status: Mapping[str, Any]) -> int:
+    """What the answer to `/v1/status` comes to: a difference counts most, then that nothing of the present is known."""
+    if status["verdict"] == "mismatch" or status["audit"]["mismatch"]:
+        return STATUS_NOT_MATCHING
+    if status["standstill"] is not None:
+        return STATUS_UNKNOWN
+    return 0 if status["verdict"] == "match" else STATUS_NOT_MATCHING
 
 
 if __name__ == "__main__":

@@ -148,8 +148,8 @@ class _AppTransport(httpx.BaseTransport):
         return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
 
 
-def _over(store: Store, lag_reader: LagReader) -> httpx.Client:
-    return httpx.Client(transport=_AppTransport(create_app(store, lag_reader, lambda: NOW)), base_url="http://api")
+def _over(store: Store, lag_reader: LagReader, now: float = NOW) -> httpx.Client:
+    return httpx.Client(transport=_AppTransport(create_app(store, lag_reader, lambda: now)), base_url="http://api")
 
 
 @pytest.fixture
@@ -162,6 +162,14 @@ def empty_client(store: SqlStateStore, lag_reader: FakeLagReader) -> Iterator[ht
 def client(seeded: SqlStateStore, lag_reader: FakeLagReader) -> Iterator[httpx.Client]:
     with _over(seeded, lag_reader) as client:
         yield client
+
+
+@pytest.fixture
+def client_after(
+    seeded: SqlStateStore, lag_reader: FakeLagReader
+) -> Callable[[float], AbstractContextManager[httpx.Client]]:
+    """A client so many seconds later, with nothing stored since."""
+    return lambda seconds: _over(seeded, lag_reader, NOW + seconds)
 
 
 class _BrokenStore:

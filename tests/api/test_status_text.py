@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 from rich.console import Console
 
-from api.status_text import status_text
+from api.status_text import behind, status_text
 
 
 def printed(client: httpx.Client, *, partitions: bool = False) -> str:
@@ -34,3 +36,16 @@ def test_it_names_every_partition_when_asked(client: httpx.Client) -> None:
 
 def test_it_speaks_of_an_empty_store_too(empty_client: httpx.Client) -> None:
     assert printed(empty_client).startswith("inconclusive  0 partitions match")
+
+
+def test_it_says_that_nothing_new_is_known_and_why(client_after: Callable[[float], Any], lag_reader: Any) -> None:  # noqa: ANN401 - the fake of conftest
+    lag_reader.groups["dfp-fingerprinter"] = {"dfp.epochs": 2}
+    with client_after(3 * 86_400.0) as client:
+        text = printed(client)
+    assert "lake at epoch 3 of 5, how far behind the source is not known\n" in text
+    assert "\nno epoch was stored for 3 d: epochs wait in Kafka, and the fingerprinter stands still" in text
+
+
+def test_it_says_how_old_the_source_s_sums_are_while_they_catch_up() -> None:
+    status = {"lag": {"rows": None, "seconds": None}, "source_age_s": 7_260.0, "standstill": None}
+    assert behind(status) == "how far behind the source is not known: what is summed up of it is 2 h 1 min old"
