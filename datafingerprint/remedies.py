@@ -5,10 +5,11 @@ from __future__ import annotations
 ALL_TABLES = "*"
 """What `--resnapshot` takes for all tables under watch."""
 
-READ_ALL_AGAIN = f"read all tables again, which goes on behind it: datafingerprint capture --resnapshot '{ALL_TABLES}'"
-"""Nothing is followed while all tables are read, so that this passes whatever stands in the binlog."""
-
 
 def reading_again(*tables: str) -> str:
-    """The command that reads these tables again, with their present definitions."""
-    return " ".join(["datafingerprint capture", *(f"--resnapshot {table}" for table in tables)])
+    """The command that reads these tables again, with their present definitions, and ends."""
+    return " ".join(["datafingerprint capture", *(f"--resnapshot {table}" for table in tables), "--once"])
+
+
+READ_ALL_AGAIN = "read all tables again, which goes on behind it: " + reading_again(f"'{ALL_TABLES}'")
+"""Nothing is followed while all tables are read, so that this passes whatever stands in the binlog."""

@@ -38,6 +38,7 @@ KNOWN = {
     "environment",
     "healthcheck",
     "image",
+    "logging",
     "ports",
     "restart",
     "stop_grace_period",
@@ -72,7 +73,12 @@ def commands() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("name", sorted(commands()))
 def test_every_command_is_one_that_our_own_program_takes(name: str) -> None:
-    command, *arguments = commands()[name]
+    require_taken(commands()[name])
+
+
+def require_taken(words: list[str]) -> None:
+    """Demands that our own command line takes these words."""
+    command, *arguments = words
     with main.make_context("datafingerprint", [command, *arguments]) as group:
         _, found, rest = main.resolve_command(group, [command, *arguments])
         assert found is not None
@@ -148,6 +154,28 @@ def test_it_is_written_in_what_version_1_29_knows() -> None:
 
 def test_every_container_that_stays_has_a_health_check() -> None:
     assert [name for name, one in compose()["services"].items() if "healthcheck" not in one] == []
+
+
+def test_everything_comes_back_after_a_restart_of_the_host_but_what_is_done() -> None:
+    policies = {name: one["restart"] for name, one in compose()["services"].items()}
+    assert policies.pop("bucket") == "on-failure"
+    assert set(policies.values()) == {"unless-stopped"}
+
+
+def test_no_log_grows_without_bound() -> None:
+    for name, one in compose()["services"].items():
+        assert one["logging"]["driver"] == "json-file", name
+        assert set(one["logging"]["options"]) == {"max-size", "max-file"}, name
+
+
+def test_the_way_out_of_a_stop_that_is_documented_is_one_that_our_own_program_takes() -> None:
+    text = (ROOT / "docs" / "operation.md").read_text(encoding="utf-8")
+    named = re.findall(r"^docker-compose (stop|run --rm|start|exec) (\S+) ?(.*)$", text, re.MULTILINE)
+    assert {how for how, *_ in named} == {"stop", "run --rm", "start", "exec"}
+    for how, name, rest in named:
+        assert name in commands()
+        if rest:
+            require_taken(rest.removeprefix("datafingerprint ").split() if how == "exec" else rest.split())
 
 
 def test_a_service_is_healthy_while_its_sign_of_life_is_young(tmp_path: Path) -> None:

@@ -115,10 +115,10 @@ def test_what_cannot_be_followed_stops_with_the_command_that_reads_the_table_aga
     with pytest.raises(DecodeError, match=r"\(db\.a\)") as refusal:
         come_to(text, present)
     assert refusal.value.where == "binlog:4"
-    assert refusal.value.remedy.endswith("datafingerprint capture --resnapshot db.a")
+    assert refusal.value.remedy.endswith("datafingerprint capture --resnapshot db.a --once")
 
 
 def test_one_statement_that_changes_two_tables_names_both() -> None:
     with pytest.raises(DecodeError) as refusal:
         come_to("ALTER TABLE a EXCHANGE PARTITION p WITH TABLE b", A, B)
-    assert refusal.value.remedy.endswith("capture --resnapshot db.a --resnapshot db.b")
+    assert refusal.value.remedy.endswith("capture --resnapshot db.a --resnapshot db.b --once")
