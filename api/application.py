@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from importlib import resources
 from typing import Annotated, Any
 
@@ -164,8 +165,8 @@ def _answer_errors(app: FastAPI) -> None:
     """Every error is `{"error": one sentence}`."""
 
     @app.exception_handler(HTTPException)
-    def refused(_request: Request, error: HTTPException) -> JSONResponse:
-        return _error(error.status_code, str(error.detail), dict(error.headers or {}))
+    def refused(request: Request, error: HTTPException) -> JSONResponse:
+        return _error(error.status_code, _detail(request, error), dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -183,18 +184,28 @@ def _answer_errors(app: FastAPI) -> None:
         return _error(SERVER_ERROR, "the service failed; its log says why")
 
 
+def _detail(request: Request, error: HTTPException) -> str:
+    """What an error says; the router's own only repeat the name of their status."""
+    if error.detail != HTTPStatus(error.status_code).phrase:
+        return str(error.detail)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{request.url.path} takes {(error.headers or {}).get('Allow', 'other methods')}, not {request.method}"
+    return f"there is no {request.url.path}; /openapi.json describes every path"
+
+
 def _error(code: int, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": text}, code, headers)
 
 
 def _demand(token: str, app: FastAPI) -> None:
     """Lets nobody read without the token; probes, the page itself and its descriptions hold nothing of the data."""
-    expected = f"Bearer {token}".encode()
+    expected = token.encode()
 
     @app.middleware("http")
     async def asked(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        given = request.headers.get("authorization", "").encode()
-        if request.url.path in OPEN_PATHS or secrets.compare_digest(given, expected):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        is_it = secrets.compare_digest(given.strip().encode(), expected) and scheme.lower() == "bearer"
+        if request.url.path in OPEN_PATHS or is_it:
             return await answer(request)
         return _error(UNAUTHORIZED, "the token is missing or wrong: send it as bearer", {"WWW-Authenticate": "Bearer"})
 

@@ -21,7 +21,8 @@ def read_settings(path: str | None = None) -> Settings:
     Every secret may be given as the name of a file that holds it: `source.password_file`, `DFP_SOURCE_PASSWORD_FILE`.
 
     Raises:
-        ConfigError: the file named is missing or no TOML, a secret's file cannot be read, or a setting is wrong.
+        ConfigError: the file named is missing, no UTF-8 or no TOML, a secret's file cannot be read, or a setting is
+            wrong.
     """
     named = path or os.environ.get(CONFIG_VARIABLE)
     file = Path(named or DEFAULT_FILE)
@@ -33,6 +34,10 @@ def read_settings(path: str | None = None) -> Settings:
         raise ConfigError(f"cannot read {file}", remedy=str(error.strerror)) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is no TOML", remedy=str(error)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file} is no UTF-8, at byte {error.start}", remedy="save it as UTF-8; TOML has no other encoding"
+        ) from None
     return load_settings(_document_with_secrets(document), _with_secrets_of_files(os.environ))
 
 

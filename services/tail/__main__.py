@@ -12,12 +12,15 @@ from collections.abc import Iterator
 
 import click
 
+from datafingerprint.adapters.kafka_definitions import read_definitions
 from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
 from datafingerprint.adapters.kafka_epoch_records import end_of_stream
 from datafingerprint.adapters.settings import read_settings
 from datafingerprint.config import Settings
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable
+from datafingerprint.partitions import partitioning, required_values
 from datafingerprint.ports import EpochRows
+from datafingerprint.wire import Topics
 from services.tail.change import Change, changes_of, document, text
 
 STATUS_REFUSED = 2
@@ -56,17 +59,22 @@ def published(
     """Changes as they are published, from an epoch on or from the next one, without end.
 
     Raises:
-        ConfigError: the table is not under watch, or nothing was published yet.
+        ConfigError: the table is not under watch or has no partition of such a name, or nothing was published yet.
         WireError: the epoch is gone, or the topics hold something that cannot be read.
         Unavailable: the broker is away before anything was read; afterwards it is waited for.
     """
     with contextlib.closing(KafkaEpochReader(settings.kafka, None, only=frozenset({table}))) as reader:
-        for epoch in _epochs(reader, settings, table, from_epoch, stop):
+        for epoch in _epochs(reader, settings, table, partition, from_epoch, stop):
             yield from changes_of(epoch.epoch, [changes for _, changes in epoch.changes], partition)
 
 
 def _epochs(
-    reader: KafkaEpochReader, settings: Settings, table: str, from_epoch: int | None, stop: threading.Event
+    reader: KafkaEpochReader,
+    settings: Settings,
+    table: str,
+    partition: str | None,
+    from_epoch: int | None,
+    stop: threading.Event,
 ) -> Iterator[EpochRows]:
     end = end_of_stream(settings.kafka)
     if end is None:
@@ -75,6 +83,10 @@ def _epochs(
     if table not in last.versions:
         there = ", ".join(sorted(last.versions)[:10])
         raise ConfigError(f"no table {table} is under watch", remedy=f"there are: {there}")
+    if partition is not None:
+        topic = Topics(settings.kafka.prefix).schemas
+        definition = read_definitions(settings.kafka, topic)[last.versions[table]]
+        required_values(definition, partitioning(definition), partition)
     at = last.stream_id, last.number
     if from_epoch is not None and from_epoch <= last.number:
         found = reader.read_again(from_epoch, offset)

@@ -26,6 +26,12 @@ def test_every_secret_can_be_read_from_a_file_and_is_never_shown(
         assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
 
 
+def test_a_settings_file_that_is_no_utf_8_is_refused_where_it_is_none(tmp_path: Path) -> None:
+    (tmp_path / "named.toml").write_bytes('[generator]\nschema_name = "Muñoz"\n'.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"named\.toml is no UTF-8, at byte 29: save it as UTF-8"):
+        read_settings(str(tmp_path / "named.toml"))
+
+
 def test_a_secret_that_is_given_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DFP_API_TOKEN", "one")

@@ -89,9 +89,13 @@ def test_every_failure_is_answered_as_an_error_in_json(
 
 
 def test_unknown_paths_and_methods_are_errors_in_json(client: httpx.Client) -> None:
-    assert client.get("/v2/status").json() == {"error": "Not Found"}
+    response = client.get("/v2/status")
+    assert (response.status_code, response.json()) == (
+        404,
+        {"error": "there is no /v2/status; /openapi.json describes every path"},
+    )
     response = client.post("/v1/status")
-    assert (response.status_code, response.json()) == (405, {"error": "Method Not Allowed"})
+    assert (response.status_code, response.json()) == (405, {"error": "/v1/status takes GET, not POST"})
 
 
 def test_the_openapi_document_lists_every_path(client: httpx.Client) -> None:
@@ -184,11 +188,14 @@ def test_it_refuses_to_listen_where_others_can_reach_it_without_a_long_token(hos
 @pytest.mark.parametrize("path", ["/v1/status", "/v1/fingerprints", "/metrics", "/v2/none"])
 def test_nothing_of_the_data_is_told_without_the_token(seeded: Store, lag_reader: LagReader, path: str) -> None:
     app = create_app(seeded, lag_reader, token=TOKEN)
-    for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+    for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": f"Basic {TOKEN}"}):
         response = ask(app, path, given)
         assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
         assert "token" in response.json()["error"]
-    assert ask(app, path, {"Authorization": f"Bearer {TOKEN}"}).status_code == (404 if path == "/v2/none" else 200)
+    for scheme in ("Bearer", "bearer", "BEARER"):  # its name has no case
+        assert ask(app, path, {"Authorization": f"{scheme} {TOKEN}"}).status_code == (
+            404 if path == "/v2/none" else 200
+        )
 
 
 def test_probes_and_the_empty_page_need_no_token(seeded: Store, lag_reader: LagReader) -> None:

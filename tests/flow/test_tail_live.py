@@ -88,13 +88,16 @@ with connection.cursor() as cursor:
 """
 
 
-def test_a_table_that_is_not_there_and_a_prefix_without_a_stream_are_refused(standing_flow: Any) -> None:  # noqa: ANN401
+def test_what_cannot_be_there_and_a_prefix_without_a_stream_are_refused(standing_flow: Any) -> None:  # noqa: ANN401
     flow = standing_flow
     status, _, err = told(tail(flow, f"{flow.schema}.nothing"))
     assert status == 2
     assert (
         f"no table {flow.schema}.nothing is under watch: there are: {flow.schema}.notes, {flow.schema}.players" in err
     )
+    status, _, err = told(tail(flow, f"{flow.schema}.players", "--partition", "leagueid=2"))
+    assert status == 2
+    assert f"{flow.schema}.players has no partition leagueid=2: its partitions are named league_id=..." in err
     other = dict(flow.environment, DFP_KAFKA_PREFIX="unheard-of")
     command = [sys.executable, "-m", "services", "tail", f"{flow.schema}.players"]
     refused = subprocess.run(command, env=other, capture_output=True, text=True, check=False)
