@@ -2,7 +2,7 @@
 
 The statements expect a session that `SESSION` has set up; they return, per partition, the number of rows, the sums
 of the digest's four 32-bit words (no server sums 64-bit unsigned integers modulo 2^64), and how many rows could not
-be rendered, because they exceed `max_allowed_packet`: any but 0 makes a result worthless.
+be rendered, because they, or a value of theirs, exceed `max_allowed_packet`: any but 0 makes a result worthless.
 """
 
 from __future__ import annotations
@@ -124,6 +124,13 @@ def _double(quoted: str) -> str:
     return f"({bits}) + IF({quoted} < 0, -9223372036854775807 - 1, 0)"
 
 
+_OF_ANY_LENGTH = frozenset({Kind.TEXT, Kind.JSON, *BYTES_KINDS})
+_OCTETS_AN_OCTET_MAX = 8
+"""Twice what rendering makes of an octet: two digits, three octets of UTF-8, or four where a charset's two are one."""
+
+_SHORT_MAX = 200
+"""Characters or octets that are rendered in less than the smallest packet, 1,024 octets, leaves beside the name."""
+
 _RENDERERS: dict[Kind, Callable[[str], str]] = {
     **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.BIT, Kind.DECIMAL), _number),
     Kind.FLOAT: lambda quoted: _double(f"CAST({quoted} AS DOUBLE)"),
@@ -138,13 +145,29 @@ _RENDERERS: dict[Kind, Callable[[str], str]] = {
 }
 
 
+def _canonical_field(column: Column) -> str:
+    return f"CONCAT({literal(field_name(column.name) + '=')}, {_RENDERERS[column.kind](identifier(column.name))})"
+
+
 def canonical_row(columns: tuple[Column, ...]) -> str:
-    """The expression of a row's canonical form; `CONCAT_WS` leaves the NULL fields out."""
-    fields = ",\n      ".join(
-        f"CONCAT({literal(field_name(column.name) + '=')}, {_RENDERERS[column.kind](identifier(column.name))})"
-        for column in field_order(columns)
-    )
+    """The expression of a row's canonical form; `CONCAT_WS` leaves the NULL fields out.
+
+    It leaves out a field that is NULL because it is longer than `max_allowed_packet`, too: see `_rendered`.
+    """
+    fields = ",\n      ".join(map(_canonical_field, field_order(columns)))
     return f"CONCAT_WS('|',\n      {fields})"
+
+
+def _may_be_long(column: Column) -> bool:
+    """Whether a value may be rendered longer than the smallest packet is."""
+    base, _, arguments = column.type.lower().partition("(")
+    digits = arguments.split(")")[0]
+    if column.kind in (Kind.ENUM, Kind.SET):
+        return len(column.type) > _SHORT_MAX
+    if column.kind not in _OF_ANY_LENGTH or base.startswith("tiny"):
+        return False
+    # A number of a VECTOR has four octets.
+    return column.kind is Kind.VECTOR or not digits.isdigit() or int(digits) > _SHORT_MAX
 
 
 def _field_text(field: PartitionField, dialect: Dialect) -> str:
@@ -184,14 +207,29 @@ def digests(
         dialect: Which server is asked.
         where: A condition on its columns; empty for all rows.
         key: Whether to give `key` between the two, the canonical form of what tells a row from others.
+
+    A key or digest that the server cannot render is NULL.
     """
-    keys = f"    {canonical_row(table.identity)} AS `key`,\n" if key else ""
+    keys = f"    {_rendered(table.identity, canonical_row(table.identity))} AS `key`,\n" if key else ""
+    names = ((field.column, _field_text(field, dialect)) for field in partitioning.fields)
+    digest = _rendered(table.columns, f"MD5({canonical_row(table.columns)})", *names)
     condition = f"\n    WHERE {where}" if where else ""
     name = f"CONVERT({partition_name(partitioning, dialect)} USING utf8mb4) COLLATE {dialect.collation}"
-    return (
-        f"SELECT {name} AS `partition`,\n{keys}    MD5({canonical_row(table.columns)}) AS `digest`\n"
-        f"    FROM {table_name(table)}{condition}"
+    return f"SELECT {name} AS `partition`,\n{keys}    {digest} AS `digest`\n    FROM {table_name(table)}{condition}"
+
+
+def _rendered(columns: tuple[Column, ...], expression: str, *more: tuple[Column, str]) -> str:
+    """The expression, NULL where a field, or one of `more`, is longer than what the server's functions give.
+
+    Only long values are rendered for that: no rendering has more than four octets for one that is stored, and a name
+    is short beside half the smallest packet.
+    """
+    too_long = "\n      OR ".join(
+        f"LENGTH({identifier(column.name)}) * {_OCTETS_AN_OCTET_MAX} >= @@max_allowed_packet AND {rendering} IS NULL"
+        for column, rendering in (*((one, _canonical_field(one)) for one in field_order(columns)), *more)
+        if _may_be_long(column)
     )
+    return f"IF({too_long},\n    NULL, {expression})" if too_long else expression
 
 
 def sums_by_partition(table: TableSchema, partitioning: Partitioning, dialect: Dialect, where: str = "") -> str:

@@ -20,15 +20,19 @@ COMPARING = ("trino", "presto")
 _SUMS = """\
 -- The fingerprint of {table}{part}: per partition the rows, and the sums of the four 32-bit words of the
 -- md5 digests of their canonical rows. Modulo 2^64, w0 * 2^32 + w1 is the high half and w2 * 2^32 + w3 the
--- low half, which is the fingerprint that DataFingerprint shows.{more}
-"""
+-- low half, which is the fingerprint that DataFingerprint shows.
+{more}"""
 _HALVES = """\
 -- The fingerprint of {table}{part}: per partition the rows, and both halves of the sum of the md5 digests
--- of their canonical rows, modulo 2^64. `fingerprint` is the low half, as DataFingerprint shows it.{more}
-"""
+-- of their canonical rows, modulo 2^64. `fingerprint` is the low half, as DataFingerprint shows it.
+{more}"""
 _ROWS = """\
 -- Every row of {table}{part}: its partition, the canonical form of its key, and the md5 digest of its canonical row.
-"""
+{more}"""
+_UNRENDERED = (
+    "-- `unrendered` must be 0: so many rows, or a value of theirs, are longer than the server's max_allowed_packet.\n"
+)
+_NO_DIGEST = "-- The digest is NULL of a row that is, or has a value, longer than the server's max_allowed_packet.\n"
 _IN_UTC = """\
 -- The session must be in UTC. No statement of Presto sets that, its client does: by X-Presto-Time-Zone, and the CLI
 -- by java -Duser.timezone=UTC.
@@ -82,7 +86,8 @@ def statement(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema],
     """
     about, text = _of_source(table, wanted) if wanted.engine in SOURCE_ENGINES else _of_lake(table, wanted, files)
     part = f", partition {wanted.partition}" if wanted.partition is not None else ""
-    more = " `unrendered` must be 0." if wanted.engine in SOURCE_ENGINES else ""
+    unknown = _NO_DIGEST if wanted.rows else _UNRENDERED
+    more = unknown if wanted.engine in SOURCE_ENGINES else ""
     before = _IN_UTC if wanted.engine == "presto" else ""
     return f"{about.format(table=on_one_line(table.table), part=on_one_line(part), more=more)}{before}{text};\n"
 

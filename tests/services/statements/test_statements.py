@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pymysql
 import pytest
 
+from datafingerprint.adapters.mysql_connection import connect
 from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.canonical import canonical, digest
 from datafingerprint.column_types import column
@@ -19,7 +22,7 @@ from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql.mysql import SESSION, Dialect
 from services.statements.__main__ import chosen, printed
-from services.statements.printing import ENGINES, Wanted, session, statement
+from services.statements.printing import ENGINES, SOURCE_ENGINES, Wanted, session, statement
 from tests.services.cdc.following import execute, snapshot_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -77,7 +80,30 @@ ODD = TableSchema(
 WHOLE = replace(ODD, schema="s", name="t", columns=ODD.columns[1:3], partition=())
 """Not split, so that its only partition is `-`."""
 
+LONG = TableSchema(
+    "s",
+    "long",
+    tuple(
+        column(name, words, nullable=True, charset="utf8mb4")
+        for name, words in (
+            ("short", "varchar(200)"),
+            ("label", "varchar(201)"),
+            ("words", "text"),
+            ("octets", "longblob"),
+            ("place", "point"),
+            ("vec", "vector(3)"),
+            ("few", "tinyblob"),
+            ("one", "enum('a','b')"),
+        )
+    ),
+    ("short",),
+    ("label",),
+)
+"""Values that may be longer than a server's packet, and some that may not."""
+
 MORE = {
+    **{f"{engine}-long": (LONG, Wanted(engine)) for engine in SOURCE_ENGINES},
+    "mysql-long-rows": (LONG, Wanted("mysql", rows=True)),
     **{f"{engine}-odd": (ODD, Wanted(engine, "it's_day=2031-04-02/a/b=%6Eull")) for engine in ENGINES},
     **{f"{engine}-odd-rows": (ODD, Wanted(engine, rows=True)) for engine in ENGINES},
     **{f"{engine}-whole": (WHOLE, Wanted(engine, "-")) for engine in ENGINES},
@@ -211,3 +237,54 @@ def test_a_printed_statement_gives_the_fingerprint(
         (name(row), canonical(row, table.identity).decode(), digest(row, table.columns).hex()) for row in rows
     }
     assert found == sums_by_partition(snapshot[table.table], table.columns, partitioning(table))
+
+
+@pytest.mark.live
+def test_a_value_longer_than_a_packet_leaves_its_row_unrendered_and_is_not_taken_for_null(
+    source: pymysql.Connection, stack_settings: Settings, request: pytest.FixtureRequest
+) -> None:
+    execute(
+        source,
+        "CREATE TABLE `long` (id INT PRIMARY KEY, octets LONGBLOB, words LONGTEXT, js JSON) DEFAULT CHARSET latin1",
+        "CREATE TABLE copies (words MEDIUMTEXT) DEFAULT CHARSET utf8mb4",
+        "INSERT INTO `long` VALUES (1, NULL, NULL, NULL), (2, REPEAT('x', 524200), NULL, NULL), "
+        "(3, REPEAT('x', 524300), NULL, NULL), (4, NULL, REPEAT(CHAR(0xE9), 524300), NULL), "
+        "(5, NULL, REPEAT('x', 1048500), NULL), (6, NULL, NULL, CONCAT('\"', REPEAT('x', 1048560), '\"'))",
+        "CREATE TABLE split (id INT, label VARCHAR(20000), PRIMARY KEY (id)) DEFAULT CHARSET latin1",
+        "INSERT INTO split VALUES (1, REPEAT(CHAR(1), 1000)), (2, REPEAT(CHAR(1), 19000)), (3, NULL)",
+        "INSERT INTO copies VALUES (REPEAT('x', 1048570)), (NULL), ('x')",
+    )
+    tables = {table.name: table for table in BinlogSource(stack_settings).tables()}
+    dialect = Dialect(request.config.getoption("--source"))
+    with smaller_packets(source, stack_settings, 1 << 20) as connection, connection.cursor() as cursor:
+        for line in SESSION:
+            cursor.execute(line)
+        cursor.execute(statement(tables["long"], Wanted(dialect), files_of))
+        assert [(row[1], row[6]) for row in cursor.fetchall()] == [(6, 3)]
+        cursor.execute(statement(tables["long"], Wanted(dialect, rows=True), files_of))
+        assert [row[1] for row in cursor.fetchall() if row[2] is None] == ["id=3", "id=4", "id=6"]
+        cursor.execute(statement(tables["copies"], Wanted(dialect, rows=True), files_of))
+        assert sorted((row[1], row[2] is None) for row in cursor.fetchall() if row[1] is not None) == [
+            ("", False),
+            ("words=1:x", False),
+        ]
+    with smaller_packets(source, stack_settings, 1 << 15) as connection, connection.cursor() as cursor:
+        for line in SESSION:
+            cursor.execute(line)
+        split = replace(tables["split"], partition=("label",))
+        cursor.execute(statement(split, Wanted(dialect), files_of))
+        assert sum(row[6] for row in cursor.fetchall()) == 1
+
+
+@contextlib.contextmanager
+def smaller_packets(source: pymysql.Connection, settings: Settings, octets: int) -> Iterator[pymysql.Connection]:
+    """A connection that began while the server's packets were so long."""
+    with source.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
+        (row,) = cursor.fetchall()
+        cursor.execute(f"SET GLOBAL max_allowed_packet = {octets}")
+        try:
+            with connect(settings.source) as connection:
+                yield connection
+        finally:
+            cursor.execute(f"SET GLOBAL max_allowed_packet = {row[0]}")
