@@ -189,7 +189,10 @@ class EngineSettings(Section):
     database: str = Field("dev", description="Redshift's database.")
     timeout_s: Seconds = Field(3_600.0, description="Seconds after which a scan's statement is ended.")
     scans_max: Count = Field(1, description="Scans that may run on it at once.")
-    rows_max: Count = Field(1_000_000_000, description="Rows of the largest table that may be scanned.")
+    rows_max: Count = Field(
+        1_000_000_000,
+        description="Most rows that one scan may read: a table's, or a partition's where one is asked for.",
+    )
 
 
 class Generator(Section):

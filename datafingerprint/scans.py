@@ -216,7 +216,7 @@ class Scanner:
             raise ConfigError(f"the lake table of {table} was not counted yet", remedy="wait for its first verdict")
         self._require_whole(table, number, state.epoch)
         running = self._running(table, state)
-        _require_size(settings, engine, table, running)
+        self._require_size(settings, engine, table, partition, running)
         statement = self._statement(dialect, definition, settings, state, partition)
         if partition is not None:
             self._require_partition(table, partition, running)
@@ -310,6 +310,26 @@ class Scanner:
             raise ConfigError(f"the running sums of {table} at epoch {state.epoch} are no longer kept", remedy=_AGAIN)
         return sums
 
+    def _require_size(
+        self,
+        settings: EngineSettings,
+        engine: str,
+        table: str,
+        partition: str | None,
+        running: Mapping[str, Fingerprint],
+    ) -> None:
+        """Demands that what is to be read, on whichever side it is more, is not beyond the engine's limit."""
+        counted = self.sums.lake_sums(table)
+        names = running.keys() | counted.keys() if partition is None else {partition}
+        rows = sum(max(running.get(name, ZERO).rows, counted.get(name, ZERO).rows) for name in names)
+        if rows > settings.rows_max:
+            what = table if partition is None else f"partition {partition} of {table}"
+            fewer = "scan one --partition after another, or " if partition is None and len(names) > 1 else ""
+            raise ConfigError(
+                f"{what} has {rows} rows, and a scan on {engine} may read {settings.rows_max}",
+                remedy=f"{fewer}raise engines.{engine}.rows_max",
+            )
+
     def _require_partition(self, table: str, partition: str, running: Mapping[str, Fingerprint]) -> None:
         """Demands that a partition is there, or was: of one that never was, any engine finds no row."""
         known = sorted(running.keys() | self.sums.lake_sums(table).keys())
@@ -351,15 +371,6 @@ class Scanner:
                 f"{scan.table} was committed to while {scan.engine} read it, and {why}",
                 remedy="scan again while the table is at rest" if not dialect.travels else _AGAIN,
             )
-
-
-def _require_size(settings: EngineSettings, engine: str, table: str, running: Mapping[str, Fingerprint]) -> None:
-    rows = sum(part.rows for part in running.values())
-    if rows > settings.rows_max:
-        raise ConfigError(
-            f"{table} has {rows} rows, and a scan on {engine} may read {settings.rows_max}",
-            remedy=f"raise engines.{engine}.rows_max",
-        )
 
 
 def _judged(begun: Begun, found: Mapping[str, Fingerprint]) -> dict[str, Verdict]:

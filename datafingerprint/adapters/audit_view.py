@@ -123,9 +123,7 @@ class SourceView:
             return ""
         if len(partitions) > 1:
             return sql.in_partitions(fields, partitions, self._dialect)
-        near = ranges.near_partition(fields, partitions[0])
-        exactly = sql.in_partition(fields, partitions[0], self._dialect)
-        return f"{near} AND {exactly}" if near else exactly
+        return ranges.within_partition(fields, partitions[0], self._dialect)
 
     def _pushed_down(self, table: TableSchema, where: str) -> dict[str, Fingerprint]:
         found = self._all(sql.sums_by_partition(table, partitioning(table), self._dialect, where))

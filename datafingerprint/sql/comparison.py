@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datafingerprint.partitions import Partitioning
 from datafingerprint.schema import Column, Kind, TableSchema
-from datafingerprint.sql import lake, mysql
+from datafingerprint.sql import lake, mysql, mysql_ranges
 from datafingerprint.sql.lake import Place
 from datafingerprint.sql.trino import Presto, Trino
 
@@ -26,6 +26,7 @@ _NO_CONNECTOR_TYPE = {
     ),
 }
 _MEDIUM_OCTETS = 3
+_SENT_IN_UTF8 = frozenset({"ascii", "utf8", "utf8mb3", "utf8mb4"})
 _PADDED = (Kind.ENUM, Kind.SET)
 
 
@@ -51,7 +52,7 @@ def in_trino(
         ConfigError: Trino cannot render a column exactly, or the table has no such partition.
     """
     trino = Trino()
-    where = mysql.in_partition(parts, partition, server) if partition is not None else ""
+    where = mysql_ranges.within_partition(parts, partition, server) if partition is not None else ""
     pushed = mysql.sums_by_partition(table, parts, server, where)
     # DECIMAL of more than 38 digits, which its sums have, is unknown to Trino.
     words = ", ".join(f"CAST(`{word}` AS UNSIGNED) AS `{word}`" for word in _WORDS)
@@ -103,7 +104,18 @@ class PrestoSource(Presto):
             return "the connector takes it for a signed integer"
         if column.is_long_decimal:
             return "the connector leaves decimals of more than 38 digits out"
+        if column.kind is Kind.BYTES and _is_text(column):
+            return "the connector hands on its characters, not its octets"
+        if column.kind in (Kind.TEXT, *_PADDED) and column.charset not in _SENT_IN_UTF8:
+            # Connector/J takes the octets as the server stores them, and its encodings are Java's, not the server's.
+            return f"the driver decodes {column.charset} by a table of its own"
         return _NO_CONNECTOR_TYPE.get(column.kind, "") or super().refusal(column)
+
+
+def _is_text(column: Column) -> bool:
+    """Whether the server has a text, even where it is watched as bytes."""
+    base = column.type.lower().partition("(")[0].split()[0]
+    return base in ("char", "varchar") or base.endswith("text")
 
 
 def _is_padded(column: Column) -> bool:

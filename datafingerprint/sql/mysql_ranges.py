@@ -13,7 +13,7 @@ from typing import Literal
 
 from datafingerprint.partitions import ENCODED, NULL_VALUE, NULL_WORD_ENCODED, PartitionField, Partitioning, Transform
 from datafingerprint.schema import Column, Kind, TableSchema
-from datafingerprint.sql.mysql import identifier, literal, table_name
+from datafingerprint.sql.mysql import Dialect, identifier, in_partition, literal, table_name
 
 _NUMBERS = frozenset({Kind.INTEGER, Kind.YEAR, Kind.DECIMAL})
 _MOMENTS = frozenset({Kind.DATE, Kind.DATETIME, Kind.TIMESTAMP, Kind.TIME})
@@ -88,6 +88,12 @@ def near_partition(partitioning: Partitioning, name: str) -> str:
     pairs = zip(partitioning.fields, values, strict=True)
     found = [_near(field, value.removeprefix(f"{field.name}=")) for field, value in pairs]
     return " AND ".join(one for one in found if one)
+
+
+def within_partition(partitioning: Partitioning, name: str, dialect: Dialect) -> str:
+    """The condition that a row lies in a partition; an index is asked first where one may answer."""
+    near, exactly = near_partition(partitioning, name), in_partition(partitioning, name, dialect)
+    return f"{near} AND {exactly}" if near else exactly
 
 
 def _near(field: PartitionField, value: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datafingerprint.errors import ConfigError
 from datafingerprint.partitions import partitioning, required_values
 from datafingerprint.schema import TableSchema
-from datafingerprint.sql import comparison, lake, mysql
+from datafingerprint.sql import comparison, lake, mysql, mysql_ranges
 from datafingerprint.sql.engines import LAKE_ENGINES
 from datafingerprint.sql.lake import Place
 from datafingerprint.sql.mysql import Dialect
@@ -101,7 +101,7 @@ def _of_source(table: TableSchema, wanted: Wanted) -> tuple[str, str]:
     where = ""
     if wanted.partition is not None:
         required_values(table, fields, wanted.partition)
-        where = mysql.in_partition(fields, wanted.partition, dialect)
+        where = mysql_ranges.within_partition(fields, wanted.partition, dialect)
     if wanted.rows:
         return _ROWS, mysql.digests(table, fields, dialect, where, key=True)
     return _SUMS, mysql.sums_by_partition(table, fields, dialect, where)

@@ -338,13 +338,30 @@ def test_what_is_not_there_is_refused_before_anything_is_stored(
 
 def test_a_table_beyond_the_limit_or_not_counted_yet_is_refused(store: SqlScanStore) -> None:
     small = EngineSettings.model_validate({"rows_max": 2})
-    with pytest.raises(ConfigError, match=r"s\.t has 3 rows, and a scan on trino may read 2"):
+    # A partition counts as it is where it is larger: the lake has one that the source has not.
+    with pytest.raises(
+        ConfigError,
+        match=r"^s\.t has 4 rows, and a scan on trino may read 2: scan one --partition after another, or raise engines",
+    ):
         Bench(store, Engine([]), settings=small).scan()
+    smaller = EngineSettings.model_validate({"rows_max": 1})
+    with pytest.raises(
+        ConfigError,
+        match=r"^partition n=1 of s\.t has 2 rows, and a scan on trino may read 1: raise engines\.trino\.rows",
+    ):
+        Bench(store, Engine([]), settings=smaller).scanner().begin("trino", "s.t", "n=1")
     with pytest.raises(ConfigError, match=r"the lake table of s\.t was not counted yet"):
         Bench(store, Engine([]), sums=Sums(None)).scan()
     unreadable = LakeTableState("s.t", SNAPSHOT, 5, is_foreign=True, unreadable="2 delete files")
     with pytest.raises(ConfigError, match=r"the lake table of s\.t cannot be told: 2 delete files"):
         Bench(store, Engine([]), sums=Sums(unreadable)).scan()
+
+
+def test_a_partition_of_a_table_beyond_the_limit_is_scanned(store: SqlScanStore) -> None:
+    small = EngineSettings.model_validate({"rows_max": 2, "scans_max": 9})
+    for name in ("n=1", "n=2", "n=3", "n=7"):
+        begun = Bench(store, Engine([]), settings=small).scanner().begin("trino", "s.t", name)
+        assert (begun.scan.partition, begun.scan.state) == (name, ScanState.RUNNING)
 
 
 def test_a_statement_may_take_longer_than_the_sums_of_its_epoch_are_kept(store: SqlScanStore, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from datafingerprint.canonical import canonical, digest
+from datafingerprint.charsets import KNOWN
 from datafingerprint.column_types import column
 from datafingerprint.errors import ConfigError
 from datafingerprint.fingerprint import Fingerprint
@@ -151,6 +152,23 @@ def test_presto_names_partitions_of_the_source_without_the_spaces_that_it_pads_w
     assert name.count('"c"') == name.count("""regexp_replace(CAST("c" AS varchar), ' +\\z', '')""") == 2
     asked = lake.sums_by_partition(PrestoSource("source"), table, partitioning(table), Place(), "c=a")
     assert """WHERE regexp_replace(CAST("c" AS varchar), ' +\\z', '') = 'a'\n""" in asked
+
+
+@pytest.mark.parametrize("words", ["char(9)", "varchar(9)", "tinytext", "text", "LONGTEXT"])
+def test_presto_is_not_asked_for_the_octets_of_a_text_of_the_source(words: str) -> None:
+    octets = column("c", words, nullable=True, charset="latin1", as_bytes=True)
+    assert PrestoSource("source").refusal(octets) == "the connector hands on its characters, not its octets"
+    # The lake holds them as octets.
+    assert Presto().refusal(octets) == ""
+    assert PrestoSource("source").refusal(column("c", "blob", nullable=True, charset=None)) == ""
+
+
+@pytest.mark.parametrize("words", ["char(9)", "varchar(9)", "text", "enum('a','b')", "set('a','b')"])
+@pytest.mark.parametrize("charset", KNOWN)
+def test_presto_is_not_asked_for_texts_that_its_driver_decodes_by_itself(words: str, charset: str) -> None:
+    reason = PrestoSource("source").refusal(column("c", words, nullable=True, charset=charset))
+    exact = charset in ("ascii", "utf8", "utf8mb3", "utf8mb4")
+    assert reason == ("" if exact else f"the driver decodes {charset} by a table of its own")
 
 
 def test_redshift_does_not_split_by_a_text() -> None:

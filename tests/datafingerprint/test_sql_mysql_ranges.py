@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from datafingerprint.column_types import column
 from datafingerprint.partitions import partitioning
 from datafingerprint.schema import Column, TableSchema
-from datafingerprint.sql.mysql_ranges import KeyRange, bound, bound_literal, in_range, near_partition, range_column
+from datafingerprint.sql.mysql import Dialect, in_partition
+from datafingerprint.sql.mysql_ranges import (
+    KeyRange,
+    bound,
+    bound_literal,
+    in_range,
+    near_partition,
+    range_column,
+    within_partition,
+)
 
 
 def of(kind: str, name: str = "k", charset: str | None = None) -> Column:
@@ -105,6 +114,16 @@ def test_texts_are_compared_as_they_were_before_they_were_encoded_for_the_name()
     assert near_partition(parts, parts.name({"k": "a/b=%c", "n": 3})) == "`k` = 'a/b=%c' AND `n` = 3"
     assert near_partition(parts, parts.name({"k": "null", "n": None})) == "`k` = 'null' AND `n` IS NULL"
     assert near_partition(parts, parts.name({"k": None, "n": 0})) == "`k` IS NULL AND `n` = 0"
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_partition_is_looked_for_by_an_index_first_where_one_may_answer(dialect: Dialect) -> None:
+    split = partitioning(table(of("date"), partition=("year(k)",)))
+    exactly = in_partition(split, "k_year=2031", dialect)
+    assert (
+        within_partition(split, "k_year=2031", dialect) == f"`k` >= '2031-01-01' AND `k` < '2032-01-01' AND {exactly}"
+    )
+    assert within_partition(split, "k_year=null", dialect) == in_partition(split, "k_year=null", dialect)
 
 
 def test_a_name_of_another_table_says_nothing() -> None:

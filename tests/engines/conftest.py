@@ -20,10 +20,10 @@ from deploy.embedded.process import Process
 from deploy.embedded.stack import EmbeddedStack
 from deploy.embedded.waiting import await_condition
 from deploy.engines.presto import Presto
-from deploy.engines.system import System
+from deploy.engines.system import ENGINES, System
 from deploy.engines.trino import Trino
 from tests.engines.asking import Engine, ask_presto, ask_trino, duckdb_run, spark_run, tell_presto
-from tests.engines.rows import PARTITIONS, fill
+from tests.engines.rows import AS_BYTES, PARTITIONS, fill
 from tests.flow.conftest import Flow, build_flow, ending
 
 SCHEMA = "engines"
@@ -73,7 +73,7 @@ def warehouse(
         "DFP_STATE_URL": f"sqlite:///{directory}/state.db",
         "DFP_FINGERPRINTER_POLL_S": "0.5",
     }
-    with ending(build_flow(stack, environment, directory, PARTITIONS), request) as flow:
+    with ending(build_flow(stack, environment, directory, PARTITIONS, AS_BYTES), request) as flow:
         flow.sql(f"CREATE DATABASE {SCHEMA}")
         with contextlib.closing(stack.blueprint.warehouse.connect()) as connection:
             fill(connection, SCHEMA, request.config.getoption("--source"))
@@ -116,9 +116,16 @@ def system(warehouse: Warehouse, request: pytest.FixtureRequest) -> System:
     return System(warehouse.settings, request.config.getoption("--source"))
 
 
+def require_fetched() -> None:
+    """Leaves a test out where Trino, Presto and Spark could not be fetched: `.ci/run` goes on without them."""
+    if not (ENGINES.parent / "stamps" / "engines").exists():
+        pytest.skip("NOT RUN: Trino, Presto and Spark, for they are not installed (./run install engines)")
+
+
 @pytest.fixture(scope="session")
 def trino_server(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trino]:
     """A real Trino."""
+    require_fetched()
     folder = tmp_path_factory.mktemp("trino")
     server = Trino(folder / "data", free_ports(1)[0], system)
     with started(server, folder / "log"):
@@ -128,6 +135,7 @@ def trino_server(system: System, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="session")
 def presto_server(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Presto]:
     """A real PrestoDB."""
+    require_fetched()
     folder = tmp_path_factory.mktemp("presto")
     server = Presto(folder / "data", free_ports(1)[0], system)
     with started(server, folder / "log"):
@@ -162,6 +170,7 @@ def duckdb(warehouse: Warehouse) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def spark(system: System, warehouse: Warehouse) -> Iterator[Engine]:
     """A local Spark."""
+    require_fetched()
     with spark_run(system) as run:
         yield Engine(LAKE_ENGINES["spark"], run, warehouse.view)
 

@@ -72,9 +72,11 @@ def _decimals(precision: int, scale: int) -> list[Decimal]:
 
 
 COLUMNS: dict[str, tuple[str, list[Any]]] = {
+    "flag": ("TINYINT(1)", [0, 1, -128, 127]),
     "tiny": ("TINYINT", _integers(8)),
     "small_u": ("SMALLINT UNSIGNED", _integers(16, unsigned=True)),
     "medium": ("MEDIUMINT", _integers(24)),
+    "medium_u": ("MEDIUMINT UNSIGNED", _integers(24, unsigned=True)),
     "int_u": ("INT UNSIGNED", _integers(32, unsigned=True)),
     "big": ("BIGINT", _integers(64)),
     "big_u": ("BIGINT UNSIGNED", _integers(64, unsigned=True)),
@@ -98,12 +100,15 @@ COLUMNS: dict[str, tuple[str, list[Any]]] = {
     "chr": ("CHAR(9)", [text[:9] for text in TEXTS]),
     "vch": ("VARCHAR(99)", TEXTS),
     "txt": ("TEXT", [*TEXTS, "é" * 3000]),
+    "txt_m": ("MEDIUMTEXT", TEXTS),
     "txt_l": ("LONGTEXT", TEXTS),
     "enm": ("ENUM('a','b,c','','né')", ["a", "b,c", "", "né"]),
     "st": ("SET('a','b','né')", ["", "a", "a,né"]),
     "vbn": ("VARBINARY(300)", OCTETS),
     "bin_4": ("BINARY(4)", [b"", b"\0\xff", b"abcd"]),
     "blb": ("BLOB", OCTETS),
+    "blb_m": ("MEDIUMBLOB", OCTETS),
+    "blb_l": ("LONGBLOB", [*OCTETS, b"\xfe" * 300_000]),
     "js": ("JSON", ['{"b": [1, "é"], "a": null}', "[]", '"a b"', "1.5"]),
     "pt": ("POINT", ["POINT(1 2)", "POINT(-0.1 1e300)"]),
     'o"d|d=%': ("INT", [7, None]),
@@ -136,6 +141,7 @@ PARTITIONS = {
     "million": ["league_id"],
     "plain": ["league_id"],
 }
+AS_BYTES = {"as_stored": ["old_char", "old_text"]}
 
 
 def quoted(name: str) -> str:
@@ -174,7 +180,7 @@ def fill(connection: pymysql.Connection, schema: str, server: str, million: int 
             "CREATE TABLE by_text (id INT PRIMARY KEY, label VARCHAR(30) COLLATE utf8mb4_bin, n BIGINT UNSIGNED) "
             "DEFAULT CHARSET utf8mb4"
         )
-        labels = [None, *TEXTS, "%6Eull", "%", "="]
+        labels = [None, *TEXTS, "%6Eull", "%", "=", "a*b", "aXb"]
         for number, label in enumerate(labels):
             cursor.execute("INSERT INTO by_text VALUES (%s, %s, %s)", (number, label, [None, 7, 2**64 - 1][number % 3]))
         cursor.execute(
@@ -185,6 +191,7 @@ def fill(connection: pymysql.Connection, schema: str, server: str, million: int 
             cursor.execute(
                 "INSERT INTO by_char VALUES (%s, %s, %s)", (number, label, [None, "a", "ab", "null"][number % 4])
             )
+        _fill_as_stored(cursor)
         cursor.execute("CREATE TABLE by_moment (id INT PRIMARY KEY, dt_6 DATETIME(6), ts_6 TIMESTAMP(6) NULL)")
         for number, moment in enumerate([None, *MOMENTS]):
             cursor.execute("INSERT INTO by_moment VALUES (%s, %s, %s)", (number, moment, [None, *INSTANTS][number % 4]))
@@ -221,6 +228,20 @@ def _fill_typed(cursor: Any, table: str, columns: dict[str, tuple[str, list[Any]
     rows += [[None] * len(columns)]
     for number, row in enumerate(rows):
         cursor.execute(f"INSERT INTO {table} VALUES (%s, {marks})", [number, *row])
+
+
+def _fill_as_stored(cursor: Any) -> None:  # noqa: ANN401 - a cursor
+    """Texts in other charsets, some of them carried as bytes, and a name that engines write in lower case."""
+    cursor.execute(
+        "CREATE TABLE as_stored (id INT PRIMARY KEY, CamelCase INT, latin VARCHAR(20) CHARACTER SET latin1, "
+        "kana VARCHAR(20) CHARACTER SET sjis, old_char CHAR(9) CHARACTER SET latin1, "
+        "old_text VARCHAR(9) CHARACTER SET hp8, plain VARCHAR(9) CHARACTER SET utf8mb3) DEFAULT CHARSET utf8mb4"
+    )
+    cursor.execute(
+        "INSERT INTO as_stored VALUES (1, 7, 'é€ÿ', '日本ソ', 'é ', 'é', 'é'), "
+        "(2, NULL, _latin1 x'818d9d', '~', '', '', ''), (3, -1, NULL, NULL, NULL, NULL, NULL), "
+        "(4, 0, ' a ', 'ﾊﾝ', 'a', 'A ', 'a ')"
+    )
 
 
 def _fill_million(cursor: Any, count: int) -> None:  # noqa: ANN401 - a cursor

@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 NAMES = ("duckdb", "trino", "presto", "spark")
-TABLES = ("every_type", "instants", "by_text", "by_moment", "copies", "empty", "plain", "million")
+TABLES = ("every_type", "as_stored", "instants", "by_text", "by_moment", "copies", "empty", "plain", "million")
 REFUSED = {("presto", "every_type"): "dt_6", ("presto", "instants"): "ts_0", ("presto", "by_moment"): "dt_6"}
 """By engine and table the first column that it refuses."""
 

@@ -41,7 +41,8 @@ def compared(engine: Engine, table: TableSchema, server: str, partition: str | N
 
 
 @pytest.mark.parametrize(
-    "name", ["every_type", "instants", "by_text", "by_char", "by_moment", "copies", "empty", "plain", "million"]
+    "name",
+    ["every_type", "as_stored", "instants", "by_text", "by_char", "by_moment", "copies", "empty", "plain", "million"],
 )
 def test_trino_finds_no_difference_where_there_is_none(
     trino: Engine, name: str, warehouse: Warehouse, request: pytest.FixtureRequest
@@ -66,6 +67,13 @@ def test_presto_reads_every_type_of_the_source_that_it_does_not_refuse(presto: E
     assert {str(name): Fingerprint(int(count), int(hi), int(lo)) for name, count, hi, lo in found} == slow_sums(
         table, rows
     )
+
+
+def test_presto_compares_what_its_driver_does_not_decode_otherwise(presto: Engine, warehouse: Warehouse) -> None:
+    whole, source = warehouse.tables["as_stored"], PrestoSource("source")
+    kept = tuple(one for one in whole.columns if not source.refusal(one))
+    assert [one.name for one in kept] == ["id", "CamelCase", "plain"]
+    assert compared(presto, replace(whole, columns=kept), "") == []
 
 
 def test_presto_asks_for_a_partition_by_a_char_by_its_name(presto: Engine, warehouse: Warehouse) -> None:

@@ -300,14 +300,24 @@ SMALL_PARTITIONS = {"players": ["league_id"]}
 
 
 def build_flow(
-    stack: EmbeddedStack, environment: dict[str, str], directory: Path, partitions: dict[str, list[str]]
+    stack: EmbeddedStack,
+    environment: dict[str, str],
+    directory: Path,
+    partitions: dict[str, list[str]],
+    as_bytes: dict[str, list[str]] | None = None,
 ) -> Flow:
-    """A flow with the partition fields of some tables set in a file of its own."""
-    schema = environment["DFP_GENERATOR_SCHEMA_NAME"]
-    tables = {f"{schema}.{table}": {"partition": fields} for table, fields in partitions.items()}
+    """A flow with the partition fields, and the columns carried as bytes, of some tables set in a file of its own."""
+    schema, octets = environment["DFP_GENERATOR_SCHEMA_NAME"], as_bytes or {}
+    tables = {
+        f"{schema}.{table}": {"partition": partitions.get(table, []), "as_bytes": octets.get(table, [])}
+        for table in {**partitions, **octets}
+    }
     config = directory / "datafingerprint.toml"
     config.write_text(
-        "".join(f'[tables."{name}"]\npartition = {json.dumps(one["partition"])}\n' for name, one in tables.items()),
+        "".join(
+            f'[tables."{name}"]\n' + "".join(f"{setting} = {json.dumps(words)}\n" for setting, words in one.items())
+            for name, one in tables.items()
+        ),
         encoding="utf-8",
     )
     others = {name: value for name, value in os.environ.items() if not name.startswith("DFP_")}

@@ -219,7 +219,8 @@ def test_a_printed_statement_gives_the_fingerprint(
     source: pymysql.Connection, stack_settings: Settings, request: pytest.FixtureRequest
 ) -> None:
     described = ", ".join(f"`{name}` {words}" for name, words in COLUMNS)
-    execute(source, f"CREATE TABLE players ({described}, PRIMARY KEY (id)) DEFAULT CHARSET utf8mb4")
+    keys = "PRIMARY KEY (id), KEY by_date (date)"
+    execute(source, f"CREATE TABLE players ({described}, {keys}) DEFAULT CHARSET utf8mb4")
     execute(source, "INSERT INTO players VALUES (1, '2031-04-02', 'Peña', 0.1, 1.5), (2, '2030-01-01', NULL, -2e9, 0)")
     reader = BinlogSource(stack_settings)
     (table,) = reader.tables()
@@ -232,6 +233,13 @@ def test_a_printed_statement_gives_the_fingerprint(
         found = {row[0]: of_words(int(row[1]), [int(word) for word in row[2:6]]) for row in cursor.fetchall()}
         cursor.execute(statement(table, Wanted(dialect, rows=True), files_of))
         listed = {tuple(row) for row in cursor.fetchall()}
+        split = replace(table, partition=("year(date)",))
+        alone = statement(split, Wanted(dialect, "date_year=2031"), files_of)
+        cursor.execute(alone)
+        assert [row[:2] for row in cursor.fetchall()] == [("date_year=2031", 1)]
+        explain = "EXPLAIN FORMAT=TRADITIONAL" if dialect is Dialect.MYSQL else "EXPLAIN"
+        cursor.execute(f"{explain} {alone[alone.index('SELECT') :]}")
+        assert any("by_date" in map(str, row) for row in cursor.fetchall())
     rows, name = snapshot[table.table].to_pylist(), partitioning(table).name
     assert listed == {
         (name(row), canonical(row, table.identity).decode(), digest(row, table.columns).hex()) for row in rows
