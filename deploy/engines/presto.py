@@ -127,17 +127,31 @@ class Presto(Part):
         return java_command(FOLDER / "lib", "com.facebook.presto.server.PrestoServer", heap=HEAP, options=options)
 
     def is_ready(self) -> bool:
-        """Whether a query over a catalog is answered: the port is open long before."""
+        """Whether a query over a catalog is answered: the port is open long before.
+
+        For some seconds more it finds no node for a query that reads a table, if it has been told of any by then.
+        """
         if not accepts_connections(self.port):
             return False
         from prestodb.exceptions import Error, PrestoQueryError  # noqa: PLC0415 - only who starts it has its client
 
         try:
-            connection = self.connect()
-            cursor = connection.cursor()
-            cursor.execute(f"SHOW SCHEMAS FROM {LAKE}")
-            cursor.fetchall()
+            cursor = self.connect().cursor()
+            cursor.execute(
+                f"SELECT table_schema, table_name FROM {LAKE}.information_schema.tables "
+                "WHERE table_schema <> 'information_schema' LIMIT 1"
+            )
+            told_of = cursor.fetchall()
         except (Error, PrestoQueryError, OSError):
+            return False
+        try:
+            for schema, table in told_of:
+                cursor.execute(f'SELECT 1 FROM {LAKE}."{schema}"."{table}" LIMIT 1')
+                cursor.fetchall()
+        except PrestoQueryError as error:
+            # That it cannot read a table for another reason is no matter of the nodes.
+            return bool(error.error_name != "NO_NODES_AVAILABLE")
+        except (Error, OSError):
             return False
         return True
 

@@ -152,6 +152,8 @@ def trino(trino_server: Trino, warehouse: Warehouse) -> Engine:
 def presto(presto_server: Presto, warehouse: Warehouse) -> Engine:
     """Presto, asked by its client, and told of the lake's present state before."""
     tables = list(warehouse.tables.values())
+    tell_presto(presto_server, warehouse.settings, tables)
+    assert await_condition(presto_server.is_ready, timeout_s=READY_WITHIN_S, pause_s=0.5), "no node reads a table"
     return Engine(
         LAKE_ENGINES["presto"],
         ask_presto(presto_server),
