@@ -99,6 +99,16 @@ def parse_gtids(text: str) -> Gtids:
     return _parse_position(parts, text)
 
 
+def is_of_mariadb(text: str) -> bool | None:
+    """Whether a position is MariaDB's, and not MySQL's; None where nothing has happened yet.
+
+    Raises:
+        DecodeError: it is neither's.
+    """
+    parsed = parse_gtids(text)
+    return None if parsed.is_empty else isinstance(parsed, GtidPosition)
+
+
 def has_reached(stream: str, position: str) -> bool:
     """Whether a stream that stands at the first text has everything up to the second one."""
     return parse_gtids(stream).contains(parse_gtids(position))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def opened(s3: S3, settings: EngineSettings) -> Iterator[DuckDBEngine]:
                 connection.execute(setting)
             if s3.ca_file:
                 connection.execute(f"SET ca_cert_file = {_quoted(s3.ca_file)}")
-            connection.execute(_secret(s3, keys))
+            connection.execute(secret(s3, keys))
         except duckdb.Error as error:
             said = first_line(error)
             for hidden in keys.values():
@@ -125,7 +125,8 @@ def _keys(s3: S3) -> dict[str, str]:
     return {"KEY_ID": frozen.access_key or "", "SECRET": frozen.secret_key or "", "SESSION_TOKEN": frozen.token or ""}
 
 
-def _secret(s3: S3, keys: dict[str, str]) -> str:
+def secret(s3: S3, keys: Mapping[str, str]) -> str:
+    """The statement that lets DuckDB read the store with these keys, by its names of them."""
     scheme, _, host = s3.endpoint.rpartition("://")
     options = {
         **keys,

@@ -15,6 +15,15 @@ from datafingerprint.sql.trino import Presto, Trino
 SOURCE = "source"
 """What the warehouse's catalog is called, unless it is told otherwise."""
 
+_NAME_MAX = 16_383
+"""Characters of the longest VARCHAR in UTF-8, which a longer name of a partition would be cut to."""
+
+_SESSION = (
+    "(@@session.time_zone IN ('+00:00', 'UTC') OR @@session.time_zone = 'SYSTEM' AND @@system_time_zone = 'UTC')",
+    "@@session.sql_mode NOT REGEXP 'PAD_CHAR_TO_FULL_LENGTH|ORACLE|EMPTY_STRING_IS_NULL'",
+)
+"""What the source's session must be, which the catalog's `connection-url` sets and a statement cannot."""
+
 _WORDS = ("w0", "w1", "w2", "w3")
 _NO_CONNECTOR_TYPE = {
     Kind.FLOAT: "the server prints it to the connector with six digits",
@@ -56,12 +65,13 @@ def in_trino(
     pushed = mysql.sums_by_partition(table, parts, server, where)
     # DECIMAL of more than 38 digits, which its sums have, is unknown to Trino.
     words = ", ".join(f"CAST(`{word}` AS UNSIGNED) AS `{word}`" for word in _WORDS)
-    # The server tells no length of a text that was composed; a name of an object in a store is shorter than this.
-    name = "CAST(`partition` AS CHAR(4096)) AS `partition`"
-    pushed = f"SELECT {name}, `rows`, {words}, `unrendered` FROM (\n{pushed}\n) AS `sums`"
-    # Rows that the server could not render make their partition's sums unknown, and so different.
+    # The server tells no length of a text that was composed.
+    name = f"CAST(`partition` AS CHAR({_NAME_MAX})) AS `partition`"
+    fit = " AND ".join((*_SESSION, f"CHAR_LENGTH(`partition`) <= {_NAME_MAX}"))
+    pushed = f"SELECT {name}, `rows`, {words}, `unrendered`,\n  {fit} AS `fit` FROM (\n{pushed}\n) AS `sums`"
+    # Rows that the server could not render, or not as it should, make their partition's sums unknown, and so different.
     halves = ",\n  ".join(
-        f"CASE WHEN unrendered = 0 THEN {expression} END AS {name}" for name, expression in trino.halves()
+        f"CASE WHEN unrendered = 0 AND fit = 1 THEN {expression} END AS {name}" for name, expression in trino.halves()
     )
     quoted = f"{trino.identifier(source)}.system.query(query => {trino.literal(pushed)})"
     asked = f'SELECT "partition", "rows",\n  {halves}\nFROM TABLE({quoted})'

@@ -8,7 +8,7 @@ digest's four 32-bit words `w0` to `w3`, which the caller combines.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -130,19 +130,19 @@ class LakeDialect(ABC):
         """Demands that the engine renders every column and partition of a table exactly.
 
         Raises:
-            ConfigError: it does not; the first such column is named with the reason.
+            ConfigError: it does not; every such column is named, with the reason.
         """
         whole = self.table_refusal(table)
         if whole:
             raise ConfigError(f"{self.name} cannot read {table.table}: {whole}", remedy="ask another engine")
-        for column in table.columns:
-            reason = self.refusal(column)
+        found = [(one, self.refusal(one)) for one in table.columns]
+        found += [(field.column, self.split_refusal(field)) for field in partitioning.fields]
+        refused: dict[Column, str] = {}
+        for one, reason in found:
             if reason:
-                raise _refused(self.name, table, column, reason)
-        for field in partitioning.fields:
-            reason = self.split_refusal(field)
-            if reason:
-                raise _refused(self.name, table, field.column, reason)
+                refused.setdefault(one, reason)
+        if refused:
+            raise _refused(self.name, table, refused)
 
     def split_refusal(self, field: PartitionField) -> str:
         """Why this engine cannot tell the partitions of a field apart; empty when it can."""
@@ -150,10 +150,16 @@ class LakeDialect(ABC):
         return ""
 
 
-def _refused(engine: str, table: TableSchema, column: Column, reason: str) -> ConfigError:
+def _refused(engine: str, table: TableSchema, refused: Mapping[Column, str]) -> ConfigError:
+    by_reason: dict[str, list[str]] = {}
+    for column in table.columns:
+        if column in refused:
+            by_reason.setdefault(refused[column], []).append(f"{column.name} ({column.type})")
+    what = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+    plural = len(refused) > 1
     return ConfigError(
-        f"{engine} cannot render column {column.name} ({column.type}) of {table.table} exactly: {reason}",
-        remedy="ask another engine (docs/engines.md), or leave the column out",
+        f"{engine} cannot render column{'s' * plural} of {table.table} exactly: {what}",
+        remedy=f"ask another engine (docs/engines.md), or leave the column{'s' * plural} out",
     )
 
 

@@ -16,6 +16,7 @@ from datafingerprint.sql.mysql import Dialect
 SOURCE_ENGINES = tuple(dialect.value for dialect in Dialect)
 ENGINES = (*SOURCE_ENGINES, *LAKE_ENGINES)
 COMPARING = ("trino", "presto")
+WITH_CATALOGS = ("trino", "presto", "spark")
 
 _SUMS = """\
 -- The fingerprint of {table}{part}: per partition the rows, and the sums of the four 32-bit words of the
@@ -33,14 +34,45 @@ _UNRENDERED = (
     "-- `unrendered` must be 0: so many rows, or a value of theirs, are longer than the server's max_allowed_packet.\n"
 )
 _NO_DIGEST = "-- The digest is NULL of a row that is, or has a value, longer than the server's max_allowed_packet.\n"
-_IN_UTC = """\
+_OF_PRESTO = """\
 -- The session must be in UTC. No statement of Presto sets that, its client does: by X-Presto-Time-Zone, and the CLI
--- by java -Duser.timezone=UTC.
+-- by java -Duser.timezone=UTC. The lake is what `datafingerprint export-catalog` told Presto last.
+"""
+_OF_MYSQL = """\
+-- A MySQL of 9.6 or later has MD5() once an administrator has said INSTALL COMPONENT 'file://component_classic_hashing'.
+"""
+_OF_DUCKDB = """\
+-- These are the live files of {snapshot}. A file that a later commit replaces is removed {grace_s:g} s after
+-- that commit or later: then print the statement again. Before it, DuckDB must be able to read the store:
+--   INSTALL httpfs; LOAD httpfs;
+--   {secret};
 """
 _COMPARISON = """\
 -- Partitions of {table}{part} that are not the same in the warehouse and in the lake; none means that all are.
 -- Both are read as they are now: while rows are being written, the lake is some seconds behind.
+{more}"""
+_UNTOLD = """\
+-- Rows without a source_fingerprint could not be told: one of them, or a value, is longer than the source's
+-- max_allowed_packet; or the session is not in UTC, or has a mode that alters values. The connection-url of the catalog
+-- {source} must set sessionVariables=time_zone='+00:00',sql_mode='' (for MySQL's connector the + is %2B).
 """
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFiles:
+    """What an engine that reads files is told of a lake table.
+
+    Attributes:
+        paths: The files.
+        snapshot_id: Whose they are; None for a table without any.
+        secret: The statement that gives DuckDB the store's keys, without these.
+        grace_s: Seconds for which a file stays that a commit has replaced.
+    """
+
+    paths: tuple[str, ...]
+    snapshot_id: int | None = None
+    secret: str = ""
+    grace_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +86,8 @@ class Wanted:
         compare: Both catalogs, and only what differs.
         catalog: The engine's name of the lake; empty for the default.
         snapshot_id: The snapshot to read; None for the present one.
-        server: Which server the source of a comparison is.
-        source: The engine's name of that source.
+        server: Which server the source of a comparison is; None where nothing is compared, or nobody knows.
+        source: The engine's name of that source; empty for the default.
     """
 
     engine: str
@@ -64,8 +96,8 @@ class Wanted:
     compare: bool = False
     catalog: str = ""
     snapshot_id: int | None = None
-    server: Dialect = Dialect.MARIADB
-    source: str = comparison.SOURCE
+    server: Dialect | None = None
+    source: str = ""
 
 
 def session(engine: str) -> tuple[str, ...]:
@@ -73,7 +105,7 @@ def session(engine: str) -> tuple[str, ...]:
     return mysql.SESSION if engine in SOURCE_ENGINES else LAKE_ENGINES[engine].session
 
 
-def statement(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], tuple[str, ...]]) -> str:
+def statement(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], LiveFiles]) -> str:
     """The statement with its comment.
 
     Args:
@@ -82,21 +114,53 @@ def statement(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema],
         files: Gives a lake table's live files; asked only for engines that need them.
 
     Raises:
-        ConfigError: the engine cannot render a column exactly or cannot compare, or there is no such partition.
+        ConfigError: the engine cannot render a column exactly or cannot compare, there is no such partition, or what is
+            asked for does not go together.
     """
-    about, text = _of_source(table, wanted) if wanted.engine in SOURCE_ENGINES else _of_lake(table, wanted, files)
+    require_sense(wanted)
     part = f", partition {wanted.partition}" if wanted.partition is not None else ""
-    unknown = _NO_DIGEST if wanted.rows else _UNRENDERED
-    more = unknown if wanted.engine in SOURCE_ENGINES else ""
-    before = _IN_UTC if wanted.engine == "presto" else ""
-    return f"{about.format(table=on_one_line(table.table), part=on_one_line(part), more=more)}{before}{text};\n"
+    if wanted.engine in SOURCE_ENGINES:
+        about, text = _of_source(table, wanted)
+        more = _NO_DIGEST if wanted.rows else _UNRENDERED
+    else:
+        found = files(table) if LAKE_ENGINES[wanted.engine].needs_files else None
+        about, text = _of_lake(table, wanted, found)
+        more = _of_engine(wanted, found)
+    if Dialect.MYSQL in (wanted.engine, wanted.server):
+        more += _OF_MYSQL
+    return f"{about.format(table=on_one_line(table.table), part=on_one_line(part), more=more)}{text};\n"
+
+
+def require_sense(wanted: Wanted) -> None:
+    """Demands that everything that is asked for has a meaning together.
+
+    Raises:
+        ConfigError: something has none; it would be passed over in silence.
+    """
+    if wanted.compare and wanted.engine not in COMPARING:
+        what = "cannot read the lake" if wanted.engine in SOURCE_ENGINES else "reads one catalog only"
+        raise ConfigError(f"{wanted.engine} {what}", remedy=f"--compare is for {' and '.join(COMPARING)}")
+    if wanted.compare and wanted.rows:
+        raise ConfigError("--compare gives partitions, not rows", remedy="leave out --rows or --compare")
+    if wanted.compare and wanted.snapshot_id is not None:
+        raise ConfigError("--compare reads both sides as they are now", remedy="leave out --snapshot or --compare")
+    if not wanted.compare and (wanted.server or wanted.source):
+        option = "--server" if wanted.server else "--source-catalog"
+        raise ConfigError(
+            f"{option} tells of the warehouse of --compare", remedy=f"say --compare, or leave out {option}"
+        )
+    if wanted.catalog and wanted.engine not in WITH_CATALOGS:
+        raise ConfigError(
+            f"{wanted.engine} finds nothing by the name of a catalog",
+            remedy=f"--catalog is for {', '.join(WITH_CATALOGS)}",
+        )
+    if wanted.snapshot_id is not None and wanted.engine in SOURCE_ENGINES:
+        raise ConfigError(f"{wanted.engine} has no snapshots of the lake", remedy="leave out --snapshot")
+    if wanted.snapshot_id is not None and not LAKE_ENGINES[wanted.engine].travels:
+        raise ConfigError(f"{wanted.engine} reads the present snapshot only", remedy="leave out --snapshot")
 
 
 def _of_source(table: TableSchema, wanted: Wanted) -> tuple[str, str]:
-    if wanted.compare:
-        raise ConfigError(f"{wanted.engine} cannot read the lake", remedy=f"--compare is for {' and '.join(COMPARING)}")
-    if wanted.snapshot_id is not None:
-        raise ConfigError(f"{wanted.engine} has no snapshots of the lake", remedy="leave out --snapshot")
     fields, dialect = partitioning(table), Dialect(wanted.engine)
     where = ""
     if wanted.partition is not None:
@@ -107,11 +171,9 @@ def _of_source(table: TableSchema, wanted: Wanted) -> tuple[str, str]:
     return _SUMS, mysql.sums_by_partition(table, fields, dialect, where)
 
 
-def _of_lake(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], tuple[str, ...]]) -> tuple[str, str]:
+def _of_lake(table: TableSchema, wanted: Wanted, found: LiveFiles | None) -> tuple[str, str]:
     dialect, fields = LAKE_ENGINES[wanted.engine], partitioning(table)
-    if wanted.snapshot_id is not None and not dialect.travels:
-        raise ConfigError(f"{wanted.engine} reads the present snapshot only", remedy="leave out --snapshot")
-    place = Place(wanted.catalog, wanted.snapshot_id, files(table) if dialect.needs_files else ())
+    place = Place(wanted.catalog, wanted.snapshot_id, found.paths if found else ())
     if wanted.compare:
         return _COMPARISON, _compared(table, wanted, place)
     if wanted.rows:
@@ -120,14 +182,26 @@ def _of_lake(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], 
     return (_HALVES if dialect.gives_halves else _SUMS), text
 
 
-def _compared(table: TableSchema, wanted: Wanted, place: Place) -> str:
-    if wanted.rows:
-        raise ConfigError("--compare gives partitions, not rows", remedy="leave out --rows or --compare")
-    if wanted.engine == "trino":
-        return comparison.in_trino(table, partitioning(table), place, wanted.server, wanted.partition, wanted.source)
+def _of_engine(wanted: Wanted, found: LiveFiles | None) -> str:
+    """What a person must know of this engine before the statement can be run."""
+    if found is not None:
+        snapshot = f"snapshot {found.snapshot_id}" if found.snapshot_id is not None else "a table without a snapshot"
+        return _OF_DUCKDB.format(snapshot=snapshot, secret=on_one_line(found.secret), grace_s=found.grace_s)
     if wanted.engine == "presto":
-        return comparison.in_presto(table, partitioning(table), place, wanted.partition, wanted.source)
-    raise ConfigError(f"{wanted.engine} reads one catalog only", remedy=f"--compare is for {' and '.join(COMPARING)}")
+        return _OF_PRESTO
+    return _UNTOLD.format(source=on_one_line(wanted.source or comparison.SOURCE)) if wanted.compare else ""
+
+
+def _compared(table: TableSchema, wanted: Wanted, place: Place) -> str:
+    fields, source = partitioning(table), wanted.source or comparison.SOURCE
+    if wanted.engine == "presto":
+        return comparison.in_presto(table, fields, place, wanted.partition, source)
+    if wanted.server is None:
+        raise ConfigError(
+            "what the warehouse is cannot be told before its first epoch",
+            remedy="say --server mysql or --server mariadb",
+        )
+    return comparison.in_trino(table, fields, place, wanted.server, wanted.partition, source)
 
 
 def on_one_line(words: str) -> str:

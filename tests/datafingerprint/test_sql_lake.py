@@ -128,12 +128,12 @@ def test_a_name_that_is_not_written_as_the_partition_is_named_is_none(field: str
         (
             Presto(),
             table_of("id", "at"),
-            r"presto cannot render column at \(timestamp\(6\)\) of s\.t exactly: its Iceberg",
+            r"presto cannot render column of s\.t exactly: at \(timestamp\(6\)\): its Iceberg",
         ),
         (
             Redshift(),
             table_of("id", "note"),
-            r"redshift cannot render column note \(longtext\) of s\.t exactly: it may be",
+            r"redshift cannot render column of s\.t exactly: note \(longtext\): it may be",
         ),
         (Trino(), table_of("id", table="T"), r"trino cannot read s\.T: it writes all names in lower case"),
     ],

@@ -177,10 +177,10 @@ def fill(connection: pymysql.Connection, schema: str, server: str, million: int 
         cursor.execute("CREATE TABLE copies (a INT, b VARCHAR(9)) DEFAULT CHARSET utf8mb4")
         cursor.execute("INSERT INTO copies VALUES (1, 'x'), (1, 'x'), (NULL, NULL), (NULL, NULL), (2, '')")
         cursor.execute(
-            "CREATE TABLE by_text (id INT PRIMARY KEY, label VARCHAR(30) COLLATE utf8mb4_bin, n BIGINT UNSIGNED) "
+            "CREATE TABLE by_text (id INT PRIMARY KEY, label VARCHAR(3000) COLLATE utf8mb4_bin, n BIGINT UNSIGNED) "
             "DEFAULT CHARSET utf8mb4"
         )
-        labels = [None, *TEXTS, "%6Eull", "%", "=", "a*b", "aXb"]
+        labels = [None, *TEXTS, "%6Eull", "%", "=", "a*b", "aXb", "\1" * 1500]
         for number, label in enumerate(labels):
             cursor.execute("INSERT INTO by_text VALUES (%s, %s, %s)", (number, label, [None, 7, 2**64 - 1][number % 3]))
         cursor.execute(

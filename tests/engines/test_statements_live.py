@@ -34,7 +34,9 @@ def test_an_engine_adds_up_to_the_running_sums(engine: Engine, name: str, wareho
     table, expected = warehouse.tables[name], warehouse.running(warehouse.tables[name])
     refused = REFUSED.get((engine.dialect.name, name))
     if refused:
-        with pytest.raises(ConfigError, match=f"{engine.dialect.name} cannot render column {refused} "):
+        with pytest.raises(
+            ConfigError, match=rf"{engine.dialect.name} cannot render columns? of .*: (.*, )?{refused} \\("
+        ):
             engine.sums(table)
         return
     assert engine.sums(table) == expected

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
+import duckdb_extension_httpfs
 import pytest
 
 from datafingerprint.config import Settings
@@ -74,10 +76,34 @@ def test_a_printed_statement_lists_the_files_of_its_snapshot(games: CountedTable
         2,
         "datafingerprint: the lake has no snapshot 99 of ootp.games: look whether the lake writer is running\n",
     )
-    # Among several it is a comment.
-    assert games.run("sql", "duckdb", "--all", "--snapshot", "99").stdout.startswith(
-        "-- the lake has no snapshot 99 of"
+    refused = games.run("sql", "duckdb", "--all", "--snapshot", "99")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "datafingerprint: a snapshot is one table's: leave out --all or --snapshot\n",
     )
+
+
+def test_a_printed_statement_of_duckdb_says_how_it_is_run(games: CountedTable, stack_settings: Settings) -> None:
+    snapshot = games.commit(rows(10))
+    said = games.run("sql", "duckdb", TABLE.table).stdout
+    host = stack_settings.s3.endpoint.removeprefix("http://")
+    assert f"live files of snapshot {snapshot}." in said
+    (line,) = (one.removeprefix("--   ") for one in said.splitlines() if "CREATE SECRET" in one)
+    assert f"ENDPOINT '{host}', URL_STYLE 'path', USE_SSL false);" in line
+    assert stack_settings.s3.secret_key.get_secret_value() not in said
+    keys = {
+        "KEY_ID '...'": stack_settings.s3.access_key,
+        "SECRET '...'": stack_settings.s3.secret_key.get_secret_value(),
+    }
+    for form, value in keys.items():
+        line = line.replace(form, form.replace("...", value))
+    extension = next(Path(duckdb_extension_httpfs.__file__).parent.rglob("httpfs.duckdb_extension"))
+    with duckdb.connect() as connection:
+        connection.load_extension(str(extension))
+        connection.execute(line)
+        # Pasted as it is, comment and all.
+        counted = connection.execute(said).fetchall()
+    assert sum(row[1] for row in counted) == 10
 
 
 def test_a_metastore_is_written_again_after_each_commit_until_it_is_told_to_stop(

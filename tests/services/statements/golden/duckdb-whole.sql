@@ -1,5 +1,9 @@
 -- The fingerprint of s.t, partition -: per partition the rows, and both halves of the sum of the md5 digests
 -- of their canonical rows, modulo 2^64. `fingerprint` is the low half, as DataFingerprint shows it.
+-- These are the live files of snapshot 77. A file that a later commit replaces is removed 3600 s after
+-- that commit or later: then print the statement again. Before it, DuckDB must be able to read the store:
+--   INSTALL httpfs; LOAD httpfs;
+--   CREATE SECRET (TYPE s3, KEY_ID '...', SECRET '...', REGION 'us-east-1', USE_SSL true);
 WITH canonical_rows AS (
   SELECT
     '-' AS "partition",

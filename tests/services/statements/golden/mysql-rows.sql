@@ -1,5 +1,6 @@
 -- Every row of ootp.players, partition date_year=2031: its partition, the canonical form of its key, and the md5 digest of its canonical row.
 -- The digest is NULL of a row that is, or has a value, longer than the server's max_allowed_packet.
+-- A MySQL of 9.6 or later has MD5() once an administrator has said INSTALL COMPONENT 'file://component_classic_hashing'.
 SELECT CONVERT(CONCAT('date_year=', COALESCE(IF(YEAR(`date`) >= 1 AND DAYOFMONTH(`date`) BETWEEN 1 AND ELT(MONTH(`date`), 31, 28 + (YEAR(`date`) % 4 = 0 AND YEAR(`date`) % 100 <> 0 OR YEAR(`date`) % 400 = 0), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), DATE_FORMAT(`date`, '%Y'), NULL), 'null')) USING utf8mb4) COLLATE utf8mb4_0900_bin AS `partition`,
     CONCAT_WS('|',
       CONCAT('id=', `id` + 0)) AS `key`,

@@ -2,6 +2,7 @@
 -- md5 digests of their canonical rows. Modulo 2^64, w0 * 2^32 + w1 is the high half and w2 * 2^32 + w3 the
 -- low half, which is the fingerprint that DataFingerprint shows.
 -- `unrendered` must be 0: so many rows, or a value of theirs, are longer than the server's max_allowed_packet.
+-- A MySQL of 9.6 or later has MD5() once an administrator has said INSTALL COMPONENT 'file://component_classic_hashing'.
 SELECT `partition`, COUNT(*) AS `rows`,
   COALESCE(SUM(CAST(CONV(SUBSTR(`digest`, 1, 8), 16, 10) AS UNSIGNED)), 0) AS `w0`,
   COALESCE(SUM(CAST(CONV(SUBSTR(`digest`, 9, 8), 16, 10) AS UNSIGNED)), 0) AS `w1`,

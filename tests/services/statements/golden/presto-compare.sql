@@ -1,7 +1,7 @@
 -- Partitions of ootp.players, partition date_year=2031 that are not the same in the warehouse and in the lake; none means that all are.
 -- Both are read as they are now: while rows are being written, the lake is some seconds behind.
 -- The session must be in UTC. No statement of Presto sets that, its client does: by X-Presto-Time-Zone, and the CLI
--- by java -Duser.timezone=UTC.
+-- by java -Duser.timezone=UTC. The lake is what `datafingerprint export-catalog` told Presto last.
 SELECT coalesce(source."partition", lake."partition") AS "partition",
   source."rows" AS source_rows, lake."rows" AS lake_rows,
   source.fingerprint AS source_fingerprint, lake.fingerprint AS lake_fingerprint

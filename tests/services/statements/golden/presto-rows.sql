@@ -1,6 +1,6 @@
 -- Every row of ootp.players, partition date_year=2031: its partition, the canonical form of its key, and the md5 digest of its canonical row.
 -- The session must be in UTC. No statement of Presto sets that, its client does: by X-Presto-Time-Zone, and the CLI
--- by java -Duser.timezone=UTC.
+-- by java -Duser.timezone=UTC. The lake is what `datafingerprint export-catalog` told Presto last.
 WITH canonical_rows AS (
   SELECT
     'date_year=' || coalesce(substr(CAST("date" AS varchar), 1, 4), 'null') AS "partition",

@@ -1,7 +1,7 @@
 -- The fingerprint of s.t, partition -: per partition the rows, and both halves of the sum of the md5 digests
 -- of their canonical rows, modulo 2^64. `fingerprint` is the low half, as DataFingerprint shows it.
 -- The session must be in UTC. No statement of Presto sets that, its client does: by X-Presto-Time-Zone, and the CLI
--- by java -Duser.timezone=UTC.
+-- by java -Duser.timezone=UTC. The lake is what `datafingerprint export-catalog` told Presto last.
 WITH canonical_rows AS (
   SELECT
     '-' AS "partition",
