@@ -12,7 +12,22 @@ from datafingerprint.sql.lake import LakeDialect, Place, lake_name, word_sums
 
 _FORMS = {Transform.YEAR: "YYYY", Transform.MONTH: "YYYY-MM", Transform.DAY: "YYYY-MM-DD"}
 _LONG_TEXTS = ("mediumtext", "longtext")
-_LONG_OCTETS = ("blob", "mediumblob", "longblob")
+_VARCHAR_OCTETS_MAX = 65_535
+_TINY_OCTETS_MAX = 255
+_OCTETS_OF_A_UNIT = {"char": 4, "varchar": 4, "vector": 4, "binary": 1, "varbinary": 1}
+"""Most octets of what the number in a type's brackets counts: characters, numbers, or octets."""
+
+
+def _octets_max(column: Column) -> int:
+    """The longest value of octets that a column may hold, as far as it matters to a VARCHAR."""
+    base, _, arguments = column.type.lower().partition("(")
+    if base.startswith("tiny"):
+        return _TINY_OCTETS_MAX
+    length = arguments.split(")")[0]
+    # A BLOB or TEXT of any length, a geometry; what is declared without one has the length of its default.
+    if base not in _OCTETS_OF_A_UNIT or not length.isdigit():
+        return _VARCHAR_OCTETS_MAX
+    return _OCTETS_OF_A_UNIT[base] * int(length)
 
 
 def _plain(quoted: str) -> str:
@@ -71,9 +86,9 @@ class Redshift(LakeDialect):
         base = column.type.split("(", maxsplit=1)[0].lower()
         if "\\" in column.name:
             return "a backslash in a text means something else to it"
-        if column.kind is Kind.JSON or base in _LONG_TEXTS:
+        if column.kind is Kind.JSON or (column.kind is Kind.TEXT and base in _LONG_TEXTS):
             return "it may be longer than the 65535 bytes of a VARCHAR"
-        if column.kind is Kind.GEOMETRY or base in _LONG_OCTETS:
+        if column.kind in BYTES_KINDS and 2 * _octets_max(column) > _VARCHAR_OCTETS_MAX:
             return "its digits in hexadecimal may be longer than the 65535 bytes of a VARCHAR"
         return ""
 

@@ -171,6 +171,35 @@ def test_presto_is_not_asked_for_texts_that_its_driver_decodes_by_itself(words: 
     assert reason == ("" if exact else f"the driver decodes {charset} by a table of its own")
 
 
+@pytest.mark.parametrize(
+    ("words", "as_bytes", "is_refused"),
+    [
+        ("varbinary(32767)", False, False),
+        ("varbinary(32768)", False, True),
+        ("binary(255)", False, False),
+        ("tinyblob", False, False),
+        ("blob", False, True),
+        ("point", False, True),
+        ("vector(8191)", False, False),
+        ("vector(8192)", False, True),
+        ("char(255)", True, False),
+        ("tinytext", True, False),
+        ("varchar(8191)", True, False),
+        ("varchar(8192)", True, True),
+        ("text", True, True),
+        ("longtext", True, True),
+    ],
+)
+def test_redshift_is_not_asked_for_octets_whose_digits_no_varchar_holds(
+    words: str,
+    as_bytes: bool,
+    is_refused: bool,
+) -> None:
+    found = Redshift().refusal(column("c", words, nullable=True, charset="latin1", as_bytes=as_bytes))
+    assert ("digits in hexadecimal" in found) == is_refused
+    assert bool(found) == is_refused
+
+
 def test_redshift_does_not_split_by_a_text() -> None:
     text = TableSchema("s", "t", (Column("c", "varchar(9)", Kind.TEXT),), (), ("c",))
     with pytest.raises(ConfigError, match="it passes over spaces at the end of a text"):

@@ -7,10 +7,15 @@ import sys
 from pathlib import Path
 
 from datafingerprint.column_types import column
+from datafingerprint.schema import Kind
 from datafingerprint.sql.comparison import PrestoSource
 from datafingerprint.sql.engines import LAKE_ENGINES
+from datafingerprint.sql.mysql import Dialect, canonical_row
 
 ROOT = Path(__file__).parents[2]
+NOT_OF = {Dialect.MYSQL: {Kind.UUID, Kind.INET4, Kind.INET6}, Dialect.MARIADB: {Kind.VECTOR}}
+"""Kinds that a server has not, or has and is not tried with."""
+
 TYPES = [
     name
     for line in (ROOT / "docs" / "types.md").read_text(encoding="utf-8").splitlines()
@@ -24,9 +29,9 @@ def rendered() -> str:
     """The table, one line a type, and below it the reasons."""
     engines = {**LAKE_ENGINES, "presto, source side": PrestoSource("source")}
     reasons: list[str] = []
-    lines = [f"| type | {' | '.join(engines)} |", "|---" * (len(engines) + 1) + "|"]
+    lines = [f"| type | {' | '.join((*Dialect, *engines))} |", "|---" * (len(Dialect) + len(engines) + 1) + "|"]
     for name in TYPES:
-        cells = []
+        cells = [_of_source(name, server) for server in Dialect]
         for dialect in engines.values():
             reason = dialect.refusal(column("c", name, nullable=True, charset="utf8mb4"))
             if reason and reason not in reasons:
@@ -35,6 +40,16 @@ def rendered() -> str:
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     notes = [f"({number}) {reason}." for number, reason in enumerate(reasons, start=1)]
     return "\n".join([*lines, "", *(f"{note}  " for note in notes)]).rstrip()
+
+
+def _of_source(name: str, server: Dialect) -> str:
+    """What a server does of a type of its own; nothing of one that it has not."""
+    found = column("c", name, nullable=True, charset="utf8mb4")
+    if found.kind in NOT_OF[server]:
+        return ""
+    # Raises where there is no rendering.
+    assert canonical_row((found,))
+    return "exact"
 
 
 if __name__ == "__main__":
