@@ -36,6 +36,10 @@ LEASE_S = 60.0
 """Seconds without a sign of life after which a scan counts as failed."""
 
 
+END_TRIES = 60
+"""How often a scan's end is stored at most: two minutes, in which a store is started again."""
+
+
 class ScanState(StrEnum):
     """What has become of a scan."""
 
@@ -192,6 +196,7 @@ class Scanner:
         lake: The lake's snapshots.
         open_engine: Opens an engine for the length of a block.
         clock: Unix time in seconds.
+        pause_s: Seconds between two tries to store a scan's end while the store is away.
     """
 
     engines: Mapping[str, EngineSettings]
@@ -200,6 +205,7 @@ class Scanner:
     lake: Snapshots
     open_engine: Callable[[str, EngineSettings], AbstractContextManager[ScanEngine]]
     clock: Callable[[], float]
+    pause_s: float = 2.0
 
     def begin(self, engine: str, table: str, partition: str | None) -> Begun:
         """Stores a scan that begins; gives it with what it needs to go on.
@@ -250,22 +256,39 @@ class Scanner:
             tell(text)
 
         try:
+            _require_wanted(stop)
             with self.open_engine(scan.engine, settings) as engine:
+                _require_wanted(stop)
                 found = counted(dialect, engine.run(dialect.session, begun.statement, stop, progress))
             self._require_still(dialect, scan)
             ended = replace(scan, state=ScanState.DONE, verdicts=_if_it_read_this(dialect, _judged(begun, found)))
         except Cancelled as cancelled:
             ended = replace(scan, state=ScanState.CANCELLED, error=str(cancelled))
         except DataFingerprintError as error:
-            self.store.end(replace(scan, state=ScanState.FAILED, error=str(error), ended_at=self.clock()))
+            self._end(replace(scan, state=ScanState.FAILED, error=str(error), ended_at=self.clock()), stop)
             raise
         except BaseException:
             failed = replace(scan, state=ScanState.FAILED, error="the scan ended unexpectedly", ended_at=self.clock())
-            self.store.end(failed)
+            self._end(failed, stop)
             raise
         ended = replace(ended, ended_at=self.clock())
-        self.store.end(ended)
+        self._end(ended, stop)
         return ended
+
+    def _end(self, scan: Scan, stop: threading.Event) -> None:
+        """Stores a scan's end: a store that is away for a while is no reason to throw hours of an engine's work away.
+
+        Raises:
+            Unavailable: the store stayed away, or the scan is not wanted any more.
+        """
+        for left in reversed(range(END_TRIES)):
+            try:
+                self.store.end(scan)
+            except Unavailable:
+                if left == 0 or stop.wait(self.pause_s):
+                    raise
+            else:
+                return
 
     def _settings(self, engine: str) -> EngineSettings:
         if engine not in self.engines:
@@ -371,6 +394,12 @@ class Scanner:
                 f"{scan.table} was committed to while {scan.engine} read it, and {why}",
                 remedy="scan again while the table is at rest" if not dialect.travels else _AGAIN,
             )
+
+
+def _require_wanted(stop: threading.Event) -> None:
+    """Ends a scan that was cancelled before its engine was asked anything."""
+    if stop.is_set():
+        raise Cancelled
 
 
 def _judged(begun: Begun, found: Mapping[str, Fingerprint]) -> dict[str, Verdict]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -40,10 +43,9 @@ PIPE_WIDTH = 160
 def main(table: str, engine: str, partition: str | None, config: str | None, *, as_json: bool) -> None:
     """Exit status 0 when the engine's count is the running sums, 1 when not, 2 when that cannot be told."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        found = run(read_settings(config), engine, table, partition, stop)
+        with heard(stop):
+            found = run(read_settings(config), engine, table, partition, stop)
     except DataFingerprintError as error:
         click.echo(f"datafingerprint: {error}", err=True)
         sys.exit(STATUS_REFUSED)
@@ -57,6 +59,38 @@ def main(table: str, engine: str, partition: str | None, config: str | None, *, 
         console = Console()
         Console(width=console.width if console.is_terminal else PIPE_WIDTH).print(shown(found))
     sys.exit(STATUS[found.outcome])
+
+
+@contextlib.contextmanager
+def heard(stop: threading.Event) -> Iterator[None]:
+    """Sets `stop` at the first SIGINT or SIGTERM, and ends the process at the second.
+
+    A thread hears them: this one may be waiting within a library, for a store that does not answer.
+    """
+    ear, mouth = socket.socketpair()
+    mouth.settimeout(0)
+
+    def listen() -> None:
+        while ear.recv(1):
+            if stop.is_set():
+                click.echo("datafingerprint: ended at once; the engine may work on, and no result is stored", err=True)
+                os._exit(STATUS_CANCELLED)
+            stop.set()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [(one, signal.signal(one, lambda *_: None)) for one in signals]
+    fd = signal.set_wakeup_fd(mouth.fileno())
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(fd)
+        for one, handler in before:
+            signal.signal(one, handler)
+        mouth.close()
+        thread.join()
+        ear.close()
 
 
 def run(settings: Settings, engine: str, table: str, partition: str | None, stop: threading.Event) -> Scan:

@@ -21,7 +21,7 @@ from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailabl
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import Advance, LakeTableState, Progress, StoredEpoch, SumKey
 from datafingerprint.ports import LakeFile, SnapshotView
-from datafingerprint.scans import CANCELLED_LOOK_S, LEASE_S, Cancelled, Scan, Scanner, ScanState
+from datafingerprint.scans import CANCELLED_LOOK_S, END_TRIES, LEASE_S, Cancelled, Scan, Scanner, ScanState
 from datafingerprint.schema import Column, Kind, TableSchema
 from datafingerprint.sql.redshift import Redshift
 from datafingerprint.verdict import Outcome
@@ -124,7 +124,7 @@ class Bench:
             yield self.engine
 
         engines = {"trino": self.settings, "redshift": self.settings, "duckdb": self.settings}
-        return Scanner(engines, self.store, self.sums, self.lake, opened, lambda: 100.0)
+        return Scanner(engines, self.store, self.sums, self.lake, opened, lambda: 100.0, 0.001)
 
     def scan(self, engine: str = "trino", partition: str | None = None) -> Scan:
         begun = self.scanner().begin(engine, "s.t", partition)
@@ -285,6 +285,45 @@ def test_a_cancelled_scan_tells_that_the_engine_may_work_on(store: SqlScanStore)
     stored = store.scan(found.number)
     assert stored is not None
     assert (stored.state, stored.error) == (ScanState.CANCELLED, "the engine may work on")
+
+
+class Away(SqlScanStore):
+    """A store that is away when a scan ends, so many times."""
+
+    times = 0
+
+    def end(self, scan: Scan) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise Unavailable("the state store is away")
+        super().end(scan)
+
+
+@pytest.mark.parametrize("times", [1, END_TRIES - 1])
+def test_a_store_that_is_away_for_a_while_gets_the_scans_end_all_the_same(times: int, tmp_path: Path) -> None:
+    with contextlib.closing(Away(f"sqlite:///{tmp_path}/state.db")) as away:
+        away.times = times
+        found = Bench(away, Engine(list(ROWS))).scan()
+        stored = away.scan(found.number)
+    assert stored is not None
+    assert (stored.state, stored.verdicts) == (ScanState.DONE, found.verdicts)
+    assert found.outcome is Outcome.MATCH
+
+
+def test_a_store_that_stays_away_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    with contextlib.closing(Away(f"sqlite:///{tmp_path}/state.db")) as away:
+        away.times = END_TRIES
+        with pytest.raises(Unavailable, match="the state store is away"):
+            Bench(away, Engine(list(ROWS))).scan()
+
+
+def test_a_scan_that_is_cancelled_before_its_engine_is_asked_never_asks_it(store: SqlScanStore) -> None:
+    engine, stop = Engine(list(ROWS)), threading.Event()
+    bench = Bench(store, engine)
+    begun = bench.scanner().begin("trino", "s.t", None)
+    stop.set()
+    assert bench.scanner().run(begun, stop, lambda _text: None).state is ScanState.CANCELLED
+    assert engine.statements == []
 
 
 def test_a_store_that_is_busy_for_a_while_does_not_end_a_scan(tmp_path: Path) -> None:

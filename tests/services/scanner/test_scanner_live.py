@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -100,6 +101,25 @@ def test_ctrl_c_ends_the_statement_and_stores_no_result(games: CountedTable) -> 
     assert process.returncode == 130, said
     assert said.splitlines()[-1] == "datafingerprint: cancelled, at the engine too; no result is stored"
     assert (stored.state, stored.verdicts, stored.error) == (ScanState.CANCELLED, {}, "")
+
+
+def test_a_second_ctrl_c_ends_a_scan_that_cannot_hear_the_first(games: CountedTable) -> None:
+    games.commit(rows(10))
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        # It takes the connection and never answers.
+        environment = {**games.environment, "DFP_S3_ENDPOINT": f"http://127.0.0.1:{deaf.getsockname()[1]}"}
+        command = [sys.executable, "-m", "services", *SCAN]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            deaf.settimeout(WITHIN_S)
+            client, _ = deaf.accept()
+            with client:
+                for _ in range(2):
+                    process.send_signal(signal.SIGINT)
+                    # Two signals that wait together are one.
+                    time.sleep(0.5)
+                _, said = process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == ("datafingerprint: ended at once; the engine may work on, and no result is stored")
 
 
 def test_a_scan_that_was_asked_for_goes_on_by_itself_and_is_shown_with_its_table(
