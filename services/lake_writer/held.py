@@ -54,13 +54,32 @@ class HeldChanges:
     _disk: _Disk | None = None
 
     def expect(self, rows: int) -> None:
-        """Says how many rows follow; if they make too many, all go to the disk, in parts of a third of `rows_max`."""
+        """Says how many rows follow; if they make too many, all go to the disk, in parts of a third of `rows_max`.
+
+        What lies on the disk already is parted anew when the parts would become more than twice as long as that.
+        """
+        number = max(2, -(-3 * (self.rows + rows) // self.rows_max))
         if self._disk is None and self.rows + rows > self.rows_max:
-            number = max(2, -(-3 * (self.rows + rows) // self.rows_max))
             self._disk = _Disk(LaidAside(self.scratch), [[] for _ in range(number)])
             memory, self._memory = self._memory, []
             for epoch, kafka_partition, changes in memory:
                 self._put(self._disk, epoch, kafka_partition, changes)
+        elif self._disk is not None and number > 2 * len(self._disk.parts):
+            self._disk = self._parted_anew(self._disk, -(-number // len(self._disk.parts)))
+
+    def _parted_anew(self, old: _Disk, times: int) -> _Disk:
+        """So many times as many parts.
+
+        With a whole number of times, each old part becomes parts of its own: its order stays, and a `t`, which lies in
+        every old part, is not put behind rows that came after it.
+        """
+        count = len(old.parts)
+        new = _Disk(LaidAside(self.scratch), [[] for _ in range(count * times)])
+        for part, pieces in enumerate(old.parts):
+            for piece in pieces:
+                self._put(new, piece.epoch, piece.kafka_partition, piece.read(old.file), of=(part, count))
+        old.file.close()
+        return new
 
     def add(self, epoch: int, kafka_partition: int, changes: Changes) -> None:
         """Takes the next changes of a Kafka partition."""
@@ -70,11 +89,16 @@ class HeldChanges:
         else:
             self._put(self._disk, epoch, kafka_partition, changes)
 
-    def _put(self, disk: _Disk, epoch: int, kafka_partition: int, changes: Changes) -> None:
+    def _put(
+        self, disk: _Disk, epoch: int, kafka_partition: int, changes: Changes, *, of: tuple[int, int] = (0, 1)
+    ) -> None:
+        """Lays changes aside in their parts; `of` is the part, of how many, that they all lay in before."""
+        before, count = of
         for part, one in routed(changes, len(disk.parts)):
-            disk.parts[part].append(
-                _Piece(epoch, kafka_partition, one.table, one.version, one.partition, disk.file.put(one.rows))
-            )
+            if part % count == before:
+                disk.parts[part].append(
+                    _Piece(epoch, kafka_partition, one.table, one.version, one.partition, disk.file.put(one.rows))
+                )
 
     @property
     def parts(self) -> int:

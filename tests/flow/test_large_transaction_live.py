@@ -103,7 +103,9 @@ def test_no_service_takes_more_memory_for_a_transaction_of_five_times_the_rows(s
     seen = []
     for first, last in ((0, FEW - 1), (FEW, FEW + MANY - 1)):
         forget_peaks(flow)
-        flow.sql(filling.format(flow.schema, first, last))
+        # Behind two smaller ones, which the lake writer may still hold when it comes.
+        for begin, end in ((first, first + 9_999), (first + 10_000, first + 19_999), (first + 20_000, last)):
+            flow.sql(filling.format(flow.schema, begin, end))
         settle(flow)
         flow.sql(f"DELETE FROM {flow.schema}.wide")
         settle(flow)

@@ -53,11 +53,20 @@ def partition_of(table: TableSchema, row: Row) -> str:
     return partitioning(table).name(row)
 
 
-def held_of(parts: Sequence[tuple[int, Changes]], rows_max: int) -> HeldChanges:
-    """The changes as the writer holds them; with so few in memory, on disk."""
+def held_of(parts: Sequence[tuple[int, Changes]], rows_max: int, *, at_once: bool = True) -> HeldChanges:
+    """The changes as the writer holds them; with so few in memory, on disk.
+
+    Args:
+        parts: Changes and their Kafka partition.
+        rows_max: How many rows are held in memory.
+        at_once: Whether all are announced at first, as one epoch, or each before it comes.
+    """
     held = HeldChanges(rows_max, SCRATCH)
-    held.expect(sum(one.rows.num_rows for _, one in parts))
+    if at_once:
+        held.expect(sum(one.rows.num_rows for _, one in parts))
     for partition, one in parts:
+        if not at_once:
+            held.expect(one.rows.num_rows)
         held.add(EPOCH, partition, one)
     return held
 
@@ -86,20 +95,28 @@ def short_runs() -> Iterator[None]:
     st.integers(1, 3),
     st.sampled_from([1, 2, 5, 1000]),
     st.builds(MergePolicy, st.integers(1, 3), st.sampled_from([2, 4, 1000])),
+    st.booleans(),
 )
 @settings(max_examples=50, deadline=None)
 def test_pieces_come_to_the_same_as_the_whole(
-    history: History, partition: str | None, partitions: int, file_rows: int, rows_max: int, policy: MergePolicy
+    history: History,
+    partition: str | None,
+    partitions: int,
+    file_rows: int,
+    rows_max: int,
+    policy: MergePolicy,
+    at_once: bool,
 ) -> None:
     table = history.table
-    parts = routed(history.changes(0, 7), partitions)
+    size = 7 if at_once else 1
+    parts = [part for one in range(0, 7, size) for part in routed(history.changes(one, one + size), partitions)]
     if partition is not None:
         parts += routed(reset(table, 1, partition=partition), partitions)
     parts += routed(history.changes(7), partitions)
     whole_store, whole = lake_of(table, history.initial, file_rows)
     expected = apply(table, whole, fold(table, parts), stamp(EPOCH), policy)
     store, lake_table = lake_of(table, history.initial, file_rows)
-    found = applied_in_pieces(table, lake_table, held_of(parts, rows_max), policy)
+    found = applied_in_pieces(table, lake_table, held_of(parts, rows_max, at_once=at_once), policy)
     assert multiset(store.rows(table).to_pylist()) == multiset(whole_store.rows(table).to_pylist())
     if partition is None:
         assert multiset(store.rows(table).to_pylist()) == multiset(history.final)
@@ -130,6 +147,39 @@ def test_a_transaction_of_fifty_thousand_rows_passes_a_limit_of_a_thousand(
     assert multiset(store.rows(table).to_pylist()) == multiset(changed)
     carry_out([{"op": "d", "tx": 0, "before": row, "after": None} for row in changed[1_000:]])
     assert multiset(store.rows(table).to_pylist()) == multiset(changed[:1_000])
+
+
+def test_a_large_transaction_behind_others_lies_in_parts_as_short_as_one_alone() -> None:
+    rows_max = 1_000
+    with closing(HeldChanges(rows_max, SCRATCH)) as held:
+        for first, last in ((0, 1_010), (1_010, 2_000), (2_000, 50_000)):
+            held.expect(last - first)
+            created = [
+                {"op": "c", "tx": 0, "before": None, "after": {"id": one, "Part": "a", "n": one}}
+                for one in range(first, last)
+            ]
+            held.add(EPOCH, 0, change_rows(KEYED, created))
+        folded = [net.added.column("id").to_pylist() for net in held.folded(KEYED, 0)]
+    assert sorted(one for part in folded for one in part) == list(range(50_000))
+    assert max(len(part) for part in folded) <= rows_max
+
+
+def test_rows_that_are_parted_anew_stay_behind_the_truncation_that_they_followed() -> None:
+    def row(number: int) -> Row:
+        return {"id": number, "Part": "a", "n": number}
+
+    with closing(HeldChanges(10, SCRATCH)) as held:
+        held.expect(41)
+        events = [{"op": "c", "tx": 0, "before": None, "after": row(one)} for one in range(20)]
+        events.append({"op": "t", "tx": 1, "before": None, "after": None})
+        events += [{"op": "c", "tx": 2, "before": None, "after": row(one)} for one in range(20)]
+        held.add(EPOCH, 0, change_rows(KEYED, events))
+        before = held.parts
+        held.expect(1_000)
+        assert held.parts > before
+        nets = list(held.folded(KEYED, 0))
+    assert all(net.reset for net in nets)
+    assert sorted(one for net in nets for one in net.added.column("id").to_pylist()) == list(range(20))
 
 
 @given(st.lists(st.lists(st.integers(-5, 5), max_size=6), max_size=6), st.integers(20, 400), st.integers(1, 100))
