@@ -11,7 +11,8 @@ from bench.backlogs import Relaxed
 from bench.processes import Service
 from deploy.embedded.stack import EmbeddedStack
 from deploy.embedded.warehouse import Warehouse
-from services.generator.scaling import COPIES_MAX, ROWS_OF_A_TRANSACTION, Numbered, copying, numbered_tables
+from services.generator.numbers import COPIES_MAX, Numbers, numbers_for
+from services.generator.scaling import ROWS_OF_A_TRANSACTION, Numbered, copying, numbered_tables
 
 SCHEMA = "ootp"
 _COLUMNS = (
@@ -63,7 +64,7 @@ class LeagueTable:
             copies = -(-self.rows // originals)
             if copies > COPIES_MAX:
                 raise SystemExit(f"{self.table} has at most {originals * COPIES_MAX:,} rows: ask for fewer")
-            table = self._numbered(cursor)
+            table = self._numbered(cursor, numbers_for(copies))
             at_once = max(ROWS_OF_A_TRANSACTION // originals, 1)
             for first in range(1, copies, at_once):
                 cursor.execute(copying(table, range(first, min(first + at_once, copies))).sql)
@@ -74,10 +75,10 @@ class LeagueTable:
         ((rows,),) = cursor.fetchall()
         return int(rows)
 
-    def _numbered(self, cursor: Cursor) -> Numbered:
+    def _numbered(self, cursor: Cursor, numbers: Numbers) -> Numbered:
         cursor.execute(_COLUMNS)
         described = [(str(a), str(b), str(c), int(d)) for a, b, c, d in cursor.fetchall()]
-        found = {table.name: table for table in numbered_tables(described)}
+        found = {table.name: table for table in numbered_tables(described, numbers)}
         if self.name not in found:
             raise SystemExit(f"{self.name} is no table that belongs to a league; there are: {', '.join(found)}")
         return found[self.name]

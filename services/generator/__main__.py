@@ -17,7 +17,7 @@ from datafingerprint.adapters.warehouse import MysqlWarehouse
 from datafingerprint.config import Settings
 from datafingerprint.errors import Stop
 from services.generator.loop import Loop, Orders
-from services.generator.scaling import COPIES_MAX
+from services.generator.numbers import COPIES_MAX
 from services.generator.seed_sql import SEED_FOLDER
 
 REFUSED = 2

@@ -9,7 +9,6 @@ from typing import Any
 from services.generator.chronicle import days_marked
 from services.generator.game import AWAY, HOME, GamePlayed
 from services.generator.league import League, Player, Record, standings
-from services.generator.numbers import season_of
 from services.generator.pitching import pitching_rows
 from services.generator.plate import CLOSE_INNING, CLOSE_MARGIN, HITS, AtBat, Result
 from services.generator.rows import Change, Insert, Row, Update, Value
@@ -26,7 +25,7 @@ def game_changes(played: GamePlayed, league: League, rng: random.Random) -> tupl
     batting, pitching = batting_rows(played, rng), pitching_rows(played, rng)
     season_changes, totals = after_game(
         league.totals,
-        season_of(played.game.game_id),
+        league.numbers.season_of(played.game.game_id),
         (lined(PLAYERS_GAME_BATTING, row) for row in batting),
         (lined(PLAYERS_GAME_PITCHING_STATS, row) for row in pitching),
     )

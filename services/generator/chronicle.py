@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Mapping
 
 from services.generator.league import Event, Game, League, Player
-from services.generator.numbers import BLOCK, COPY_OF_LEAGUES, season_start
+from services.generator.numbers import COPY_OF_LEAGUES, Numbers
 from services.generator.rows import Change, Delete, Insert, Row, Update, Value
 from services.generator.tables.notation import Table
 from services.generator.tables.people import LEAGUE_EVENTS, MESSAGES, PLAYERS_INJURY_HISTORY, TRADE_HISTORY
@@ -106,7 +106,9 @@ def calendar(season: int, leagues: Iterable[int]) -> tuple[Event, ...]:
     )
 
 
-def calendar_changes(season: int, leagues: Iterable[int]) -> tuple[tuple[Change, ...], tuple[Event, ...]]:
+def calendar_changes(
+    season: int, leagues: Iterable[int], numbers: Numbers
+) -> tuple[tuple[Change, ...], tuple[Event, ...]]:
     """A new season's calendar in place of the old one, with a message to each copy of the league."""
     leagues = sorted(leagues)
     events = calendar(season, leagues)
@@ -115,7 +117,7 @@ def calendar_changes(season: int, leagues: Iterable[int]) -> tuple[tuple[Change,
         *(Delete(LEAGUE_EVENTS.name, {"league_id": league_id}) for league_id in leagues),
         Insert(LEAGUE_EVENTS.name, tuple(_event_row(event) for event in events)),
         *(
-            message(season_start(season, copy) + BLOCK - 1, SEASON, f"Season {season}", events[0].start_date, {})
+            message(numbers.season_start(season + 1, copy) - 1, SEASON, f"Season {season}", events[0].start_date, {})
             for copy in copies
         ),
     ), events

@@ -18,7 +18,7 @@ from services.generator.box import standing_updates
 from services.generator.chronicle import DRAFT, INJURY, SCHEDULE, injury, news, trade
 from services.generator.founding import player_row
 from services.generator.league import PITCHER, Game, League, Player
-from services.generator.numbers import BLOCK, COPY_OF_LEAGUES, MAKEUP, copy_of, season_of
+from services.generator.numbers import BLOCK, COPY_OF_LEAGUES, MAKEUP
 from services.generator.rows import Change, Delete, Insert, Plus, Row, Update, Value
 from services.generator.season import unplayed_row
 from services.generator.tables import PLAYERS_AT_BAT_BATTING_STATS
@@ -135,7 +135,7 @@ def _postponed(game: Game, league: League, rng: random.Random) -> Outcome:
     target = _quiet_game(game, league, rng)
     if target is None:
         return (), league
-    date = dt.date(season_of(target.game_id), 9, rng.randint(1, 30))
+    date = dt.date(league.numbers.season_of(target.game_id), 9, rng.randint(1, 30))
     makeup = replace(target, game_id=target.game_id + MAKEUP, date=date)
     changes = (
         Delete("games", {"game_id": target.game_id}),
@@ -151,7 +151,7 @@ def _rescheduled(game: Game, league: League, rng: random.Random) -> Outcome:
     target = _quiet_game(game, league, rng)
     if target is None:
         return (), league
-    date = dt.date(season_of(target.game_id) + 1, 3, rng.randint(1, 28))
+    date = dt.date(league.numbers.season_of(target.game_id) + 1, 3, rng.randint(1, 28))
     moved = replace(target, date=date)
     rest = (other for other in league.schedule if other != target)
     update = Update("games", {"date": date}, {"game_id": target.game_id})
@@ -161,13 +161,14 @@ def _rescheduled(game: Game, league: League, rng: random.Random) -> Outcome:
 
 def _quiet_game(today: Game, league: League, rng: random.Random) -> Game | None:
     """A game on the schedule of the same copy that carries no event and was not moved before."""
+    copy_of = league.numbers.copy_of
     quiet = [
         game
         for game in league.schedule
         if copy_of(game.game_id) == copy_of(today.game_id)
         and kind_of(game.game_id) is None
         and game.game_id % BLOCK < MAKEUP
-        and game.date.year == season_of(game.game_id)
+        and game.date.year == league.numbers.season_of(game.game_id)
     ]
     return rng.choice(quiet) if quiet else None
 
@@ -216,7 +217,7 @@ def _batting_corrected(archive: Archive, league: League, rng: random.Random) -> 
     row = rng.choice(archive.batting)
     wpa, ubr = rng.uniform(-0.35, 0.35), rng.uniform(-1.0, 1.0) / 7
     corrected = Update("players_game_batting", {"wpa": wpa, "ubr": ubr}, _batting_match(archive, row))
-    return (corrected, worth_corrected(season_of(archive.game.game_id), row, wpa, ubr)), league
+    return (corrected, worth_corrected(league.numbers.season_of(archive.game.game_id), row, wpa, ubr)), league
 
 
 def _refiled(archive: Archive, league: League, rng: random.Random) -> Outcome:
@@ -262,7 +263,7 @@ def _annulled(archive: Archive, league: League, _rng: random.Random) -> Outcome:
         league.records[game.away_team].without(won=not home_won),
         league.records[game.home_team].without(won=home_won),
     )
-    season = season_of(game.game_id)
+    season = league.numbers.season_of(game.game_id)
     taken, totals = after_game(league.totals, season, archive.batting, archive.pitching, sign=-1)
     after = league.with_records(records).with_totals(totals)
     changes = (

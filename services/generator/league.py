@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from services.generator.numbers import Numbers
 from services.generator.rows import Value
 from services.generator.totals import Totals
 
@@ -95,6 +96,7 @@ class League:
         schedule: Games not played, in the order of play.
         totals: What the season adds up to so far.
         calendar: Events of the leagues that are yet to come.
+        numbers: How games and copies of the league are numbered.
     """
 
     season: int
@@ -103,6 +105,7 @@ class League:
     schedule: tuple[Game, ...]
     totals: Totals = field(default_factory=Totals)
     calendar: tuple[Event, ...] = ()
+    numbers: Numbers = field(default_factory=Numbers)
 
     @cached_property
     def rosters(self) -> Mapping[int, tuple[Player, ...]]:

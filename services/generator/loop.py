@@ -16,6 +16,7 @@ from services.generator.day import dice, play_day
 from services.generator.events import kind_of
 from services.generator.indexes import ensure_indexes
 from services.generator.league import League
+from services.generator.numbers import Numbers
 from services.generator.ports import Warehouse
 from services.generator.reading import asking, read_archive, read_league, require_tables
 from services.generator.scaling import ensure_copies
@@ -82,6 +83,7 @@ class Loop:
     only_load: bool = False
     copies: int = 1
     _tally: Tally = field(init=False)
+    _numbers: Numbers = field(default_factory=Numbers)
     _league: League | None = None
     _in_flight: int | None = None
     _due: float = 0.0
@@ -131,7 +133,9 @@ class Loop:
     def _prepare(self) -> None:
         self.warehouse.connect()
         ensure_seed(self.warehouse, self.seed_folder, lambda file, rows: self.log.info("loaded", file=file, rows=rows))
-        ensure_copies(self.warehouse, self.copies, lambda table, rows: self.log.info("copied", table=table, rows=rows))
+        self._numbers = ensure_copies(
+            self.warehouse, self.copies, lambda table, rows: self.log.info("copied", table=table, rows=rows)
+        )
         for table in ensure_indexes(self.warehouse):
             self.log.info("index made", table=table)
         if not self.only_load:
@@ -162,7 +166,7 @@ class Loop:
 
     def _read(self) -> League:
         """Reads the league, and finds out whether the game in flight was committed after all."""
-        league = read_league(asking(self.warehouse))
+        league = read_league(asking(self.warehouse), self._numbers)
         if self._in_flight is not None and all(game.game_id != self._in_flight for game in league.schedule):
             self._tally.games += 1
         self._in_flight = None
@@ -173,7 +177,8 @@ class Loop:
         event = kind_of(game.game_id)
         archive = None
         if event is not None:
-            archive = read_archive(asking(self.warehouse), event, game, dice(self.orders.seed, game, "archive"))
+            chance = dice(self.orders.seed, game, "archive")
+            archive = read_archive(asking(self.warehouse), event, game, chance, league.numbers)
         day = play_day(self.orders.seed, game, league, archive)
         self._in_flight = game.game_id
         rows = self.warehouse.transact(statements(day.changes))

@@ -10,7 +10,7 @@ from typing import Any
 from datafingerprint.errors import SourceError
 from services.generator.events import OLD_GAME, Archive, Kind
 from services.generator.league import Event, Game, League, Player, Record
-from services.generator.numbers import BLOCK, COPY_OF_GAMES, FIRST_SEASON, copy_of, season_of, season_start
+from services.generator.numbers import BLOCK, FIRST_SEASON, Numbers
 from services.generator.ports import Warehouse
 from services.generator.rows import Select
 from services.generator.statements import Statement, selection
@@ -59,16 +59,19 @@ def require_tables(warehouse: Warehouse) -> None:
         )
 
 
-def read_league(ask: Ask) -> League:
+def read_league(ask: Ask, numbers: Numbers) -> League:
     """The league as it stands.
+
+    Args:
+        ask: Where it is.
+        numbers: How its games are numbered.
 
     Raises:
         SourceError: the schema has the tables but no league in them that could go on.
     """
     players = ask(Select("players", ("player_id", "team_id", "league_id", "position", "injury_is_injured")))
-    newest = ask(
-        Select("games", ("game_id",), below=("game_id", COPY_OF_GAMES), ordered_by="game_id", descending=True, limit=1)
-    )
+    original = ("game_id", numbers.spacing)
+    newest = ask(Select("games", ("game_id",), below=original, ordered_by="game_id", descending=True, limit=1))
     records = _records(ask)
     if not newest or not records or not players:
         raise SourceError(
@@ -76,9 +79,9 @@ def read_league(ask: Ask) -> League:
             where="the generator's schema",
             remedy="drop the schema; the generator then loads its seed again",
         )
-    season = season_of(newest[0][0])
+    season = numbers.season_of(newest[0][0])
     known = {row[0]: Player(row[0], row[1], row[2], row[3], injured=bool(row[4])) for row in players}
-    league = League(season, known, records, (), _totals(ask, season), _calendar(ask))
+    league = League(season, known, records, (), _totals(ask, season), _calendar(ask), numbers)
     return league.with_schedule(Game(*row) for row in ask(Select("games", _GAME, {"played": 0})))
 
 
@@ -124,7 +127,7 @@ def _team_counts(ask: Ask, table: str, names: tuple[str, ...]) -> dict[int, dict
     return found
 
 
-def read_archive(ask: Ask, kind: Kind, game: Game, rng: random.Random) -> Archive | None:
+def read_archive(ask: Ask, kind: Kind, game: Game, rng: random.Random, numbers: Numbers) -> Archive | None:
     """The earlier game that an event is about: the first one played from a random number on, or the very first.
 
     An annulled game is one of the season that is being played; all other events look into the seasons
@@ -132,10 +135,10 @@ def read_archive(ask: Ask, kind: Kind, game: Game, rng: random.Random) -> Archiv
     """
     if kind is not Kind.ANNULLED and kind not in OLD_GAME:
         return None
-    season, copy = season_of(game.game_id), copy_of(game.game_id)
+    season, copy = numbers.season_of(game.game_id), numbers.copy_of(game.game_id)
     if kind is not Kind.ANNULLED:
         season = rng.choice((FIRST_SEASON, season - 1))
-    start, end = season_start(season, copy), season_start(season + 1, copy)
+    start, end = numbers.season_start(season, copy), numbers.season_start(season + 1, copy)
     pivot = start + int(rng.random() * (BLOCK // 10))
     found = _first_played(ask, pivot, end) or _first_played(ask, start, end)
     if found is None or found.game.game_id == game.game_id:

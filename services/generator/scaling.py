@@ -2,24 +2,25 @@
 
 Every table that belongs to a league is copied: one with a column in its key (or, without a key, any column) that
 numbers leagues, teams, parks, players, games or messages. What all leagues share (nations, cities) stays as it is. A
-number of copy k is the original's plus k times a thousand or a million, by what it numbers; other values stay.
+number of copy k is the original's plus k times a thousand (leagues, teams, parks) or plus k times the spacing that was
+chosen when the first copies were made; other values stay.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from datafingerprint.errors import SourceError
-from services.generator.numbers import COPY_OF_GAMES, COPY_OF_LEAGUES
+from services.generator.numbers import COPY_OF_LEAGUES, SPACINGS, Numbers, numbers_for
 from services.generator.ports import Warehouse
 from services.generator.progress import PROGRESS, begin, note, read_progress
 from services.generator.statements import Statement, quoted
 
-COPIES_MAX = 2_000  # a game's number is an INT
 ROWS_OF_A_TRANSACTION = 100_000
 SCALE = "copies"
+SPACING = "spacing of copies"
 _OF_LEAGUES = re.compile(r"(?:.*_)?(?:league|team|park|organization)(?:_id)?(?:_\d+)*")
 _OF_GAMES = re.compile(r"(?:.*_)?(?:player|game|message|trade)_id(?:_\d+)*|(?:winning|losing|save)_pitcher|starter\d")
 _SHARED = {"sub_league_id"}
@@ -47,31 +48,35 @@ class Numbered:
     shifts: dict[str, int]
 
 
-def shift_of(column: str, data_type: str) -> int | None:
+def shift_of(column: str, data_type: str, numbers: Numbers) -> int | None:
     """By how much the numbers of a column move from copy to copy; None: they stay."""
     if data_type not in ("int", "bigint") or column in _SHARED:
         return None
     if _OF_GAMES.fullmatch(column):
-        return COPY_OF_GAMES
+        return numbers.spacing
     return COPY_OF_LEAGUES if _OF_LEAGUES.fullmatch(column) else None
 
 
-def numbered_tables(columns: Sequence[tuple[str, str, str, int]]) -> list[Numbered]:
+def numbered_tables(columns: Sequence[tuple[str, str, str, int]], numbers: Numbers) -> list[Numbered]:
     """The tables that belong to a league, from (table, column, type, whether it is in the key)."""
     tables: dict[str, list[tuple[str, str, int]]] = {}
     for table, column, data_type, in_key in columns:
         tables.setdefault(table, []).append((column, data_type.lower(), in_key))
     found = []
     for name, described in tables.items():
-        shifts = {column: by for column, data_type, _ in described if (by := shift_of(column, data_type)) is not None}
+        shifts = {
+            column: by for column, data_type, _ in described if (by := shift_of(column, data_type, numbers)) is not None
+        }
         key = [column for column, _, in_key in described if in_key]
         if shifts and name != PROGRESS and (not key or any(column in shifts for column in key)):
             found.append(Numbered(name, tuple(column for column, _, _ in described), shifts))
     return found
 
 
-def ensure_copies(warehouse: Warehouse, copies: int, progress: Progress) -> None:
+def ensure_copies(warehouse: Warehouse, copies: int, progress: Progress) -> Numbers:
     """Makes copies of the league until there are as many as asked for; finishes what was interrupted.
+
+    Answers how the games of the league and its copies are numbered.
 
     Args:
         warehouse: Where the league is.
@@ -79,17 +84,27 @@ def ensure_copies(warehouse: Warehouse, copies: int, progress: Progress) -> None
         progress: Told the table and the rows that came.
 
     Raises:
-        SourceError: the original has numbers that a copy would have.
+        SourceError: the original has numbers that a copy would have, or there are none left for so many copies.
     """
     known = read_progress(warehouse)
     asked, complete = known.get(SCALE, (1, True))
+    numbers = _numbers(known, copies)
     if complete and copies <= asked:
-        return
-    tables = numbered_tables([(str(a), str(b), str(c), int(d)) for a, b, c, d in warehouse.query(_COLUMNS)])
+        return numbers
+    if copies > numbers.copies_max:
+        raise SourceError(
+            f"there is room for {numbers.copies_max} copies of this league, not for {copies}: "
+            f"when it was first copied its games were numbered {numbers.spacing:,} apart",
+            where="the generator's schema",
+            remedy=f"ask for fewer, or load an empty schema with --scale {copies}",
+        )
+    described = [(str(a), str(b), str(c), int(d)) for a, b, c, d in warehouse.query(_COLUMNS)]
+    tables = numbered_tables(described, numbers)
     if SCALE not in known:
         for table in tables:
             _refuse_great_numbers(warehouse, table)
-        warehouse.transact([begin(SCALE)])
+        spaced = note(SPACING, numbers.spacing, complete=True)
+        warehouse.transact([begin(SCALE), begin(SPACING), spaced])
     if complete:
         warehouse.transact([note(SCALE, copies, complete=False)])
         asked = copies
@@ -102,6 +117,14 @@ def ensure_copies(warehouse: Warehouse, copies: int, progress: Progress) -> None
     warehouse.transact([note(SCALE, max(asked, 1), complete=True)])
     if copies > asked:
         ensure_copies(warehouse, copies, progress)
+    return numbers
+
+
+def _numbers(known: Mapping[str, tuple[int, bool]], copies: int) -> Numbers:
+    """As the first copies were numbered; those that no note tells of were made when there was one way only."""
+    if SPACING in known:
+        return Numbers(known[SPACING][0])
+    return Numbers(SPACINGS[-1]) if SCALE in known else numbers_for(copies)
 
 
 def _copy(warehouse: Warehouse, table: Numbered, done: int, copies: int) -> int:

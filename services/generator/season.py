@@ -8,9 +8,10 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from datafingerprint.errors import SourceError
 from services.generator.chronicle import calendar_changes
 from services.generator.league import Game, League, Record, standings
-from services.generator.numbers import COPY_OF_LEAGUES, season_start
+from services.generator.numbers import COPY_OF_LEAGUES, WITHOUT_COPIES, Numbers
 from services.generator.rows import Change, Insert, Plus, Row, Update, Value
 from services.generator.tables.seasons import TEAM_BATTING_STATS, TEAM_PITCHING_STATS
 from services.generator.totals import Totals, team_changes
@@ -19,19 +20,22 @@ ROUNDS = 10  # single round robins: of fifteen teams a round is fifteen days of 
 FIRST_GAME_TIMES = (1305, 1335, 1905, 1910, 2005)
 
 
-def schedule(season: int, leagues: Mapping[int, Sequence[int]], rounds: int = ROUNDS) -> tuple[Game, ...]:
+def schedule(
+    season: int, leagues: Mapping[int, Sequence[int]], rounds: int = ROUNDS, numbers: Numbers = WITHOUT_COPIES
+) -> tuple[Game, ...]:
     """A season's games, in the order of play; the same for every seed.
 
     Args:
         season: Its year; game days follow one another from the first of April.
         leagues: Teams of each league.
         rounds: How often each pair of a league meets.
+        numbers: How games are numbered.
     """
     opening = dt.date(season, 4, 1)
     games: list[Game] = []
     # Every copy of the league draws the same, so that it is a copy in this too.
     dice = {league_id // COPY_OF_LEAGUES: random.Random(f"schedule:{season}") for league_id in leagues}
-    numbers = {copy: itertools.count(season_start(season, copy) + 1) for copy in dice}
+    following = {copy: itertools.count(numbers.season_start(season, copy) + 1) for copy in dice}
     for day in range(rounds * max(_round_days(teams) for teams in leagues.values())):
         for league_id, teams in sorted(leagues.items()):
             turn, in_round = divmod(day, _round_days(teams))
@@ -41,7 +45,7 @@ def schedule(season: int, leagues: Mapping[int, Sequence[int]], rounds: int = RO
             for pair in _pairs(sorted(teams), in_round):
                 home, away = pair if turn % 2 == 0 else pair[::-1]
                 date, time = opening + dt.timedelta(days=day), dice[copy].choice(FIRST_GAME_TIMES)
-                games.append(Game(next(numbers[copy]), league_id, home, away, date, time))
+                games.append(Game(next(following[copy]), league_id, home, away, date, time))
     return tuple(sorted(games, key=lambda game: game.order))
 
 
@@ -88,12 +92,23 @@ def teams_by_league(records: Iterable[Record]) -> dict[int, list[int]]:
 
 
 def new_season(league: League, rounds: int = ROUNDS) -> tuple[tuple[Change, ...], League]:
-    """Rolls over to the next year: a schedule, records at nought, everybody a year older."""
+    """Rolls over to the next year: a schedule, records at nought, everybody a year older.
+
+    Raises:
+        SourceError: there are no numbers left for another season.
+    """
     season = league.season + 1
+    if season > league.numbers.last_season:
+        raise SourceError(
+            f"the league is over: there are no numbers for the games of season {season}",
+            where="the generator's schema",
+            remedy="name an empty schema as generator.schema_name for a new league, or drop this one; "
+            "what was played stays as it is",
+        )
     leagues = teams_by_league(league.records.values())
-    games = schedule(season, leagues, rounds)
+    games = schedule(season, leagues, rounds, league.numbers)
     records = tuple(Record(old.team_id, old.league_id, division=old.division) for old in league.records.values())
-    told, events = calendar_changes(season, leagues)
+    told, events = calendar_changes(season, leagues, league.numbers)
     changes: list[Change] = [Insert("games", tuple(unplayed_row(game) for game in games))]
     after = replace(league.with_records(records).with_schedule(games), season=season, totals=Totals())
     for division in after.divisions.values():

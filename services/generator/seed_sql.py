@@ -41,11 +41,11 @@ def seed_rows() -> dict[str, list[Row]]:
     return {table.name: store.rows(table.name) for table in TABLES}
 
 
-def founded(rounds: int = FIRST_ROUNDS) -> tuple[Store, League]:
+def founded(rounds: int = FIRST_ROUNDS, season: int = FIRST_SEASON) -> tuple[Store, League]:
     """A store with a league on the first day of its first season."""
     store = Store()
-    store.apply(founding_changes(FIRST_SEASON))
-    nobody_played = League(FIRST_SEASON - 1, first_players(), first_teams(), ())
+    store.apply(founding_changes(season))
+    nobody_played = League(season - 1, first_players(), first_teams(), ())
     changes, league = new_season(nobody_played, rounds)
     store.apply(changes)
     return store, league
@@ -59,7 +59,9 @@ def play_next(store: Store, league: League, seed: int, rounds: int = ROUNDS) -> 
         return league
     game = league.schedule[0]
     event = kind_of(game.game_id)
-    archive = None if event is None else read_archive(store.select, event, game, dice(seed, game, "archive"))
+    archive = None
+    if event is not None:
+        archive = read_archive(store.select, event, game, dice(seed, game, "archive"), league.numbers)
     day = play_day(seed, game, league, archive)
     store.apply(day.changes)
     return day.league

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from services.generator.league import League
-from services.generator.numbers import season_of
+from services.generator.numbers import Numbers
 from services.generator.reading import read_league
 from services.generator.seed_sql import founded, play_next
 from services.generator.store import Store
@@ -35,7 +35,7 @@ def played(seed: int, games: int, resumed_after: int | None = None) -> tuple[Sto
     for number in range(games):
         league = play_next(store, league, seed, rounds=1)
         if number == resumed_after:
-            league = read_league(store.select)
+            league = read_league(store.select, Numbers())
     return store, league
 
 
@@ -54,7 +54,7 @@ def summed(
     """What the box scores add up to, by season and key; the season is the game's, wherever the row is filed."""
 
     def place(line: dict[str, float]) -> tuple[float, ...]:
-        return (season_of(int(line["game_id"])), *(line[name] for name in key))
+        return (Numbers().season_of(int(line["game_id"])), *(line[name] for name in key))
 
     rows = sorted(lines(store, box), key=place)
     return {
@@ -66,7 +66,10 @@ def summed(
 @LAW
 @given(st.integers(0, 2**32), st.integers(1, SEASON_GAMES + 60))
 def test_every_total_is_the_sum_of_its_games(seed: int, games: int) -> None:
-    store, league = played(seed, games)
+    assert_totals(*played(seed, games))
+
+
+def assert_totals(store: Store, league: League) -> None:
     for kind, names in (("batting", BATTED + BATTED_WORTH), ("pitching_stats", PITCHED + PITCHED_WORTH)):
         sums = summed(store, f"players_game_{kind}", ("player_id", "team_id"), names)
         for line in lines(store, f"players_career_{kind.removesuffix('_stats')}_stats"):
@@ -93,7 +96,7 @@ def test_records_and_line_scores_add_up_to_the_games(seed: int, games: int) -> N
             game["runs0"],
             game["runs1"],
         ]
-        if game["played"] and season_of(int(game["game_id"])) == league.season:
+        if game["played"] and Numbers().season_of(int(game["game_id"])) == league.season:
             winner = game["home_team"] if game["runs1"] > game["runs0"] else game["away_team"]
             won[winner] = won.get(winner, 0) + 1
     assert {line["team_id"]: line["w"] for line in lines(store, "team_record") if line["w"]} == won
@@ -115,4 +118,18 @@ def test_a_season_rolls_over_into_the_next_and_leaves_its_totals_behind() -> Non
     assert league.season == 2031
     years = {line["year"] for line in lines(store, "players_career_batting_stats")}
     assert years == {2030, 2031}
-    assert {season_of(int(game["game_id"])) for game in lines(store, "games") if not game["played"]} == {2031}
+    assert {Numbers().season_of(int(game["game_id"])) for game in lines(store, "games") if not game["played"]} == {2031}
+
+
+@pytest.mark.parametrize("season", [2099, Numbers().last_season - 1])
+def test_seasons_follow_one_another_over_any_number_of_years(season: int) -> None:
+    store, league = founded(season=season)
+    for number in range(SEASON_GAMES + 40):
+        league = play_next(store, league, 7, rounds=1)
+        if number % 100 == 50:
+            league = read_league(store.select, Numbers())
+    assert league.season == season + 1
+    assert {line["year"] for line in lines(store, "players_career_batting_stats")} == {season, season + 1}
+    assert_totals(store, league)
+    numbers = [line["game_id"] for line in lines(store, "games")]
+    assert len(numbers) == len(set(numbers))

@@ -20,9 +20,13 @@ import structlog
 from datafingerprint.adapters.warehouse import MysqlWarehouse, Sql
 from datafingerprint.config import Settings, Source
 from datafingerprint.errors import Unavailable
+from services.generator import scaling
 from services.generator.indexes import INDEXES
 from services.generator.loop import Loop, Orders
+from services.generator.numbers import Numbers
+from services.generator.progress import PROGRESS
 from services.generator.seed_sql import seed_rows
+from services.generator.statements import Statement
 from services.generator.tables import TABLES
 
 pytestmark = pytest.mark.live
@@ -301,11 +305,36 @@ def test_copies_of_the_league_hold_its_rows_under_other_numbers_and_are_played(
     assert ask(warehouse_settings, schema, lost) == [(0,)]
     assert run(warehouse_settings, schema, "--games", "60", "--rate", "0")[0] == 0
     played = (
-        "SELECT game_id DIV 1000000, COUNT(*) FROM games WHERE played = 1 AND game_id % 1000000 > 310000 GROUP BY 1"
+        "SELECT game_id DIV 100000000, COUNT(*) FROM games WHERE played = 1 AND game_id % 100000000 > 310000 GROUP BY 1"
     )
     counts = dict(ask(warehouse_settings, schema, played))
     assert set(counts) == {0, 1, 2, 3}
     assert ask(warehouse_settings, schema, lost) == [(0,)]
+
+
+def test_copies_that_were_numbered_when_there_was_one_way_only_are_added_to_and_played_as_they_are(
+    warehouse_settings: Settings, schemas: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = schemas[0]
+    monkeypatch.setattr(scaling, "numbers_for", lambda _: Numbers(1_000_000))
+    warehouse = MysqlWarehouse(warehouse_settings.source, schema)
+    orders = Orders(games=0, rate=0, seed=1)
+    Loop(warehouse, orders, threading.Event(), structlog.get_logger(), only_load=True, copies=2).prepare()
+    warehouse.transact([Statement(f"DELETE FROM {PROGRESS} WHERE step = %s", (scaling.SPACING,))])
+    warehouse.close()
+    assert run(warehouse_settings, schema, "--scale", "3", "--games", "30", "--rate", "0")[0] == 0
+    played = "SELECT game_id DIV 1000000 FROM games WHERE played = 1 AND game_id % 1000000 > 310000 GROUP BY 1"
+    assert sorted(ask(warehouse_settings, schema, played)) == [(0,), (1,), (2,)]
+
+
+def test_more_copies_than_there_are_numbers_for_are_refused_and_nothing_is_written(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    schema = schemas[0]
+    assert run(warehouse_settings, schema, "--scale", "2", "--seed-only")[0] == 0
+    status, said = run(warehouse_settings, schema, "--scale", "22", "--seed-only")
+    assert (status, said.count("there is room for 21 copies of this league, not for 22")) == (2, 1)
+    assert ask(warehouse_settings, schema, "SELECT COUNT(*) FROM leagues") == [(4,)]
 
 
 def test_copying_interrupted_at_any_time_is_finished_by_the_next_start(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.generator.numbers import COPY_OF_GAMES, COPY_OF_LEAGUES
+from services.generator.numbers import COPY_OF_LEAGUES, Numbers
 from services.generator.scaling import copying, numbered_tables, shift_of
 from services.generator.tables import TABLES
 
@@ -23,7 +23,7 @@ from services.generator.tables import TABLES
     ],
 )
 def test_leagues_teams_and_parks_move_by_a_thousand(column: str) -> None:
-    assert shift_of(column, "int") == COPY_OF_LEAGUES
+    assert shift_of(column, "int", Numbers()) == COPY_OF_LEAGUES
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_leagues_teams_and_parks_move_by_a_thousand(column: str) -> None:
         "starter1",
     ],
 )
-def test_players_games_and_messages_move_by_a_million(column: str) -> None:
-    assert shift_of(column, "int") == COPY_OF_GAMES
+def test_players_games_and_messages_move_by_what_was_chosen(column: str) -> None:
+    assert shift_of(column, "int", Numbers(10_000_000)) == 10_000_000
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_players_games_and_messages_move_by_a_million(column: str) -> None:
     ],
 )
 def test_what_all_copies_share_stays(column: str, data_type: str) -> None:
-    assert shift_of(column, data_type) is None
+    assert shift_of(column, data_type, Numbers()) is None
 
 
 def test_every_table_of_the_league_is_copied_and_shared_ones_are_not() -> None:
@@ -64,12 +64,12 @@ def test_every_table_of_the_league_is_copied_and_shared_ones_are_not() -> None:
         for column in table.columns
     ]
     shared = [("cities", "city_id", "int", 1), ("cities", "team_id", "int", 0), ("notes", "text", "varchar", 0)]
-    found = numbered_tables([*columns, *shared, ("generator_progress", "team_id", "int", 1)])
+    found = numbered_tables([*columns, *shared, ("generator_progress", "team_id", "int", 1)], Numbers())
     assert {table.name for table in found} == {table.name for table in TABLES}
 
 
 def test_copies_are_made_by_one_statement_from_the_original_alone() -> None:
-    (table,) = numbered_tables([("games", "game_id", "int", 1), ("games", "played", "tinyint", 0)])
+    (table,) = numbered_tables([("games", "game_id", "int", 1), ("games", "played", "tinyint", 0)], Numbers(1_000_000))
     assert copying(table, range(1, 3)).sql == (
         "INSERT INTO `games` (`game_id`, `played`)"
         " SELECT IF(o.`game_id` > 0, o.`game_id` + c.n * 1000000, o.`game_id`), o.`played`"
