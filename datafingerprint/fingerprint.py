@@ -23,6 +23,9 @@ class Fingerprint:
     def __add__(self, other: Fingerprint) -> Fingerprint:
         return Fingerprint(self.rows + other.rows, (self.hi + other.hi) % MODULUS, (self.lo + other.lo) % MODULUS)
 
+    def __mul__(self, times: int) -> Fingerprint:
+        return Fingerprint(self.rows * times, self.hi * times % MODULUS, self.lo * times % MODULUS)
+
     def __neg__(self) -> Fingerprint:
         return Fingerprint(-self.rows, -self.hi % MODULUS, -self.lo % MODULUS)
 

@@ -9,7 +9,7 @@ from datafingerprint.changes import NO_TRUNCATION, Changes, last_truncation
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import Epoch
 from datafingerprint.fingerprint import ZERO, Fingerprint
-from datafingerprint.partitions import partitioning
+from datafingerprint.partitions import WHOLE, partitioning
 from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Verdict
 
@@ -65,9 +65,11 @@ class FileSums:
         path: Its full path.
         etag: Its ETag when it was read; empty when it could not be.
         octets: Its size in bytes.
-        sums: Partition to the fingerprint of the rows in it, by the rows' own values.
+        sums: Partition to what the file adds to its sum, by the rows' own values: its rows, each as often as the
+            snapshot names the file.
         read_at: Unix time in seconds.
         unreadable: Why it could not be read; empty when it could.
+        filed: See `LakeFile.filed`, as the snapshot that was counted had it.
     """
 
     path: str
@@ -76,6 +78,7 @@ class FileSums:
     sums: Mapping[str, Fingerprint]
     read_at: float
     unreadable: str = ""
+    filed: tuple[str, ...] = (WHOLE,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from datafingerprint.ledger import (
     StoredVerdict,
     SumKey,
 )
+from datafingerprint.partitions import WHOLE
 from datafingerprint.requests import Answers, Asked
 from datafingerprint.schema import TableSchema
 from datafingerprint.wire import LakeCommit
@@ -314,10 +315,18 @@ class Lake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LakeFile:
-    """A live file, as the fingerprinter finds it in a snapshot."""
+    """A live file, as the fingerprinter finds it in a snapshot.
+
+    Attributes:
+        path: Its full path.
+        octets: Its size in bytes.
+        filed: The partitions that it is filed under, one for each time that the snapshot names it. That is once,
+            unless somebody added it again: readers then find each of its rows as often.
+    """
 
     path: str
     octets: int
+    filed: tuple[str, ...] = (WHOLE,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO
@@ -18,9 +18,11 @@ from datafingerprint.adapters.lake_definition import identifier
 from datafingerprint.adapters.lake_errors import translated
 from datafingerprint.adapters.lake_manifests import Manifests
 from datafingerprint.adapters.lake_objects import Objects, S3Objects
+from datafingerprint.adapters.lake_partitions import partition_name
 from datafingerprint.adapters.lake_stamps import nearest_stamp, stamp_of
 from datafingerprint.config import Settings
 from datafingerprint.errors import Unavailable
+from datafingerprint.partitions import Partitioning, partitioning
 from datafingerprint.ports import LakeFile, SnapshotView
 from datafingerprint.schema import TableSchema
 
@@ -74,7 +76,7 @@ class IcebergLakeView:
         """
         with self._translated(table), self._lock:
             seen = self._load(table)
-            return None if seen is None else self._view(seen, seen.metadata.current_snapshot())
+            return None if seen is None else self._view(table, seen, seen.metadata.current_snapshot())
 
     def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
         """A snapshot by its id; None when it has expired, or the table does not exist.
@@ -92,7 +94,7 @@ class IcebergLakeView:
             if seen is None or found is None:
                 return None
             try:
-                return self._view(seen, found)
+                return self._view(table, seen, found)
             except FileNotFoundError:
                 # Its manifests went while we looked: if it has expired meanwhile, that is all there is to say.
                 seen = self._load(table)
@@ -149,26 +151,36 @@ class IcebergLakeView:
         self._seen[name] = _Seen(location, metadata, manifests, views)
         return self._seen[name]
 
-    def _view(self, seen: _Seen, snapshot: Snapshot | None) -> SnapshotView:
+    def _view(self, table: TableSchema, seen: _Seen, snapshot: Snapshot | None) -> SnapshotView:
         key = snapshot.snapshot_id if snapshot else None
         if key not in seen.views:
-            seen.views[key] = self._looked_at(seen, snapshot)
+            seen.views[key] = self._looked_at(table, seen, snapshot)
             while len(seen.views) > VIEWS_KEPT:
                 del seen.views[next(iter(seen.views))]
         return seen.views[key]
 
-    def _looked_at(self, seen: _Seen, snapshot: Snapshot | None) -> SnapshotView:
+    def _looked_at(self, table: TableSchema, seen: _Seen, snapshot: Snapshot | None) -> SnapshotView:
         if snapshot is None:
             return SnapshotView(None, None, is_foreign=False, files=frozenset())
         seen.manifests.load(snapshot)
-        files = frozenset(LakeFile(file.file_path, file.file_size_in_bytes) for file in seen.manifests.data_files)
         return SnapshotView(
             snapshot_id=snapshot.snapshot_id,
             stamp=nearest_stamp(seen.metadata, snapshot),
             is_foreign=stamp_of(snapshot) is None,
-            files=files,
+            files=frozenset(_files(seen.manifests, partitioning(table))),
             unreadable=_unreadable(seen.manifests),
         )
+
+
+def _files(manifests: Manifests, parts: Partitioning) -> Iterator[LakeFile]:
+    """The live files, each once, however often the snapshot names it."""
+    octets: dict[str, int] = {}
+    filed: dict[str, list[str]] = {}
+    for file in manifests.data_files:
+        octets[file.file_path] = file.file_size_in_bytes
+        filed.setdefault(file.file_path, []).append(partition_name(file.partition, parts))
+    for path, names in filed.items():
+        yield LakeFile(path, octets[path], tuple(sorted(names)))
 
 
 def _unreadable(manifests: Manifests) -> str:

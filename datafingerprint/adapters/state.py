@@ -31,6 +31,7 @@ from datafingerprint.adapters.state_tables import (
     FILES,
     HISTORY,
     JUDGED,
+    LAKE_SIDE,
     LAKE_TABLES,
     META,
     METADATA,
@@ -38,7 +39,7 @@ from datafingerprint.adapters.state_tables import (
     RUNNING,
     SCHEMA_VERSION,
     VERDICTS,
-    VERSIONS_WITH_FEWER_TABLES,
+    VERSIONS_BEFORE,
 )
 from datafingerprint.errors import ConflictError, StateError
 from datafingerprint.fingerprint import Fingerprint
@@ -279,7 +280,7 @@ class SqlStateStore(StateAudits):
                 return
             with self._readers().begin() as connection:
                 found = _version(connection)
-            if found is None or found in VERSIONS_WITH_FEWER_TABLES:
+            if found is None or found in VERSIONS_BEFORE:
                 found = self._make_tables()
             if found != SCHEMA_VERSION:
                 raise StateError(
@@ -295,7 +296,8 @@ class SqlStateStore(StateAudits):
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PREPARE_LOCK)))
             found = _version(connection)
-            if found in VERSIONS_WITH_FEWER_TABLES:
+            if found in VERSIONS_BEFORE:
+                METADATA.drop_all(connection, tables=LAKE_SIDE)
                 METADATA.create_all(connection)
                 connection.execute(sa.update(META).where(META.c.name == _VERSION_NAME).values(value=SCHEMA_VERSION))
             elif found is None:

@@ -147,6 +147,7 @@ class StateReading(AuditReading):
                 sums.get(row["path"], {}),
                 row["read_at"],
                 row["unreadable"],
+                tuple(json.loads(row["filed"])),
             )
             for row in self._rows(sa.select(FILES).where(FILES.c.table_name == table))
         }

@@ -90,6 +90,7 @@ def file_row(table: str, file: FileSums) -> Row:
         "octets": file.octets,
         "read_at": file.read_at,
         "unreadable": file.unreadable,
+        "filed": json.dumps(file.filed, ensure_ascii=False),
     }
 
 

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 
 from datafingerprint.fingerprint import MODULUS, Fingerprint
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 """Version of these tables; a store of another one is refused, never guessed at."""
 
-VERSIONS_WITH_FEWER_TABLES = frozenset({"1"})
-"""Versions whose tables are the present ones as far as they go: what is missing is added to such a store."""
+VERSIONS_BEFORE = frozenset({"1", "2"})
+"""Versions that become the present one: tables that are missing are added, and the lake's side is counted afresh."""
 
 _SIGNED_MIN = MODULUS >> 1
 
@@ -108,6 +108,7 @@ FILES = sa.Table(
     sa.Column("octets", sa.BigInteger, nullable=False),
     sa.Column("read_at", sa.Double, nullable=False),
     sa.Column("unreadable", sa.Text, nullable=False),
+    sa.Column("filed", sa.Text, nullable=False),
 )
 
 FILE_SUMS = sa.Table(
@@ -119,6 +120,9 @@ FILE_SUMS = sa.Table(
     *_sum_columns(),
     sa.ForeignKeyConstraint(["table_name", "path"], [FILES.c.table_name, FILES.c.path], ondelete="CASCADE"),
 )
+
+LAKE_SIDE = (FILE_SUMS, FILES, LAKE_TABLES)
+"""What is counted of the lake, and can be counted again."""
 
 # All verdicts on a table are given at one epoch; it stands here once, so that only partitions whose verdict or
 # sums changed are written again, and a table without any partition is known to have been judged.

@@ -10,7 +10,7 @@ import structlog
 
 from datafingerprint.epochs import Epoch
 from datafingerprint.ledger import FileSums, Judged, LakeTableState, Progress
-from datafingerprint.ports import LakeView, SnapshotView, StateStore
+from datafingerprint.ports import LakeFile, LakeView, SnapshotView, StateStore
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
 from datafingerprint.verdict import Outcome, judge_table
@@ -146,7 +146,7 @@ class LakeSide:
         differing -= {path for path in differing if files[path].unreadable and path not in present}
         aged = sorted((file for file in files.values() if file.read_at < reread_before), key=lambda file: file.read_at)
         again = differing | {file.path for file in aged[:rereads_max]}
-        read = self._read(self._definitions[name], again, files)
+        read = self._read(self._definitions[name], [_as_counted(files[path]) for path in again], files)
         news = [one for one in read if one.sums != files[one.path].sums or one.unreadable != files[one.path].unreadable]
         self._save(state, read, [])
         for one in news:
@@ -157,17 +157,22 @@ class LakeSide:
 
     def _count(self, table: TableSchema, view: SnapshotView, epoch: int) -> None:
         counted = self._store.files(table.table)
-        live = {file.path for file in view.files}
-        added = self._read(table, live - set(counted), counted)
+        live = {file.path: file for file in view.files}
+        new = [file for path, file in live.items() if path not in counted or counted[path].filed != file.filed]
+        added = self._read(table, new, counted)
+        for file in new:
+            if (times := len(file.filed)) > 1:
+                self._log.warning("file is live more than once", table=table.table, path=file.path, times=times)
         state = LakeTableState(table.table, view.snapshot_id, epoch, view.is_foreign, view.unreadable)
-        self._save(state, added, sorted(set(counted) - live))
+        self._save(state, added, sorted(counted.keys() - live.keys()))
 
-    def _read(self, table: TableSchema, paths: Iterable[str], known: Mapping[str, FileSums]) -> list[FileSums]:
+    def _read(self, table: TableSchema, files: Iterable[LakeFile], known: Mapping[str, FileSums]) -> list[FileSums]:
         now = self._clock()
         with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="read-back") as pool:
             return list(
                 pool.map(
-                    lambda path: read_back(self._view, self._scratch, table, path, now, known.get(path)), sorted(paths)
+                    lambda file: read_back(self._view, self._scratch, table, file, now, known.get(file.path)),
+                    sorted(files, key=lambda file: file.path),
                 )
             )
 
@@ -218,3 +223,8 @@ class LakeSide:
                         verdict=verdict.outcome.value,
                         reason=verdict.reason or None,
                     )
+
+
+def _as_counted(file: FileSums) -> LakeFile:
+    """The live file that was counted so."""
+    return LakeFile(file.path, file.octets, file.filed)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import IO
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,12 +14,10 @@ from datafingerprint.digests import sums_by_partition
 from datafingerprint.errors import FileDamageError
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import FileSums
-from datafingerprint.partitions import WHOLE, partitioning
-from datafingerprint.ports import LakeView
+from datafingerprint.partitions import partitioning
+from datafingerprint.ports import LakeFile, LakeView
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
-
-_DATA_FOLDER = "/data/"
 
 _ROWS_AT_ONCE = 32_768
 """Rows that are decoded and digested at once: about 5 MB of an ordinary table."""
@@ -32,11 +29,11 @@ _one_long_file = threading.Lock()
 
 
 def read_back(
-    view: LakeView, scratch: Scratch, table: TableSchema, path: str, now: float, known: FileSums | None = None
+    view: LakeView, scratch: Scratch, table: TableSchema, live: LakeFile, now: float, known: FileSums | None = None
 ) -> FileSums:
-    """The sums of a file as it is now; one that is gone or damaged counts for nothing and says why.
+    """What a live file adds to the sums as it is now; one that is gone or damaged counts for nothing and says why.
 
-    Its partitions are then those that it was last known to hold rows of, or the one that it is filed under. A long
+    Its partitions are then those that it was last known to hold rows of, or those that it is filed under. A long
     file is copied to a temporary one, so that its length does not matter to memory, and only one of them is decoded
     at a time.
 
@@ -47,14 +44,15 @@ def read_back(
     etag = ""
     try:
         with scratch.spooled() as file:
-            etag = view.copy(path, file)
+            etag = view.copy(live.path, file)
             octets = file.tell()
             with _one_long_file if octets > _LONG_OCTETS else nullcontext():
                 sums = summed(file, table)
     except FileDamageError as error:
-        partitions = known.sums if known else [filed_under(path)]
-        return FileSums(path, etag, 0, dict.fromkeys(partitions, ZERO), now, unreadable=error.what)
-    return FileSums(path, etag, octets, sums, now)
+        partitions = known.sums if known else live.filed
+        return FileSums(live.path, etag, 0, dict.fromkeys(partitions, ZERO), now, error.what, live.filed)
+    added = {name: one * len(live.filed) for name, one in sums.items()}
+    return FileSums(live.path, etag, octets, added, now, filed=live.filed)
 
 
 def summed(file: IO[bytes], table: TableSchema) -> dict[str, Fingerprint]:
@@ -92,9 +90,3 @@ def _as_table(found: pa.Table, table: TableSchema) -> pa.Table:
         for field in table.arrow
     ]
     return pa.table(columns, schema=table.arrow)
-
-
-def filed_under(path: str) -> str:
-    """The partition that a file's path names."""
-    folders = path.rpartition(_DATA_FOLDER)[2].split("/")[:-1]
-    return "/".join(unquote(folder) if "=" not in folder else folder for folder in folders) or WHOLE

@@ -248,7 +248,7 @@ def test_a_file_that_is_removed_takes_its_sums_with_it(store: SqlStateStore) -> 
 
 def test_a_file_that_is_added_again_replaces_what_was_known_of_it(store: SqlStateStore) -> None:
     store.save_lake(LAKE, files("x"), [])
-    again = FileSums("x", "other", 11, {"a=3": TWO}, 9.0, "")
+    again = FileSums("x", "other", 11, {"a=3": TWO}, 9.0, "", ("a=3", "a=3"))
     store.save_lake(LAKE, [again], ["x"])
     assert store.files(TABLE) == {"x": again}
 
@@ -391,6 +391,23 @@ def test_a_store_of_the_version_before_audits_gets_their_tables_and_keeps_all_it
             assert store.progress().epoch == 3
             assert store.running_sums() == {SumKey(TABLE, "-", 0): ONE}
             assert store.audits(limit=1) == []
+
+
+def test_what_an_older_version_counted_of_the_lake_is_counted_afresh_and_all_else_is_kept(url: str) -> None:
+    with closing(SqlStateStore(url)) as store:
+        advance(store, 3, {(2, SumKey(TABLE, "-", 0)): ONE})
+        store.save_lake(LAKE, files("x"), [])
+        judge(store, 10.0, {"a": Verdict(Outcome.MATCH, "", ONE, ONE)})
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("ALTER TABLE files DROP COLUMN filed")
+        connection.execute("UPDATE meta SET value = '2'")
+        connection.commit()
+    with closing(SqlStateStore(url)) as store:
+        assert (store.lake_tables(), store.files(TABLE), store.lake_sums(TABLE)) == ({}, {}, {})
+        assert store.running_sums() == {SumKey(TABLE, "-", 0): ONE}
+        assert [one.partition for one in store.verdicts()] == ["a"]
+        store.save_lake(LAKE, files("x"), [])
+        assert list(store.files(TABLE)) == ["x"]
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -270,7 +270,7 @@ class MemoryLakeView:
 
 
 def _view(snapshot: Snapshot) -> SnapshotView:
-    files = frozenset(LakeFile(file.path, file.octets) for file in snapshot.files)
+    files = frozenset(LakeFile(file.path, file.octets, (file.partition,)) for file in snapshot.files)
     return SnapshotView(snapshot.number, snapshot.stamp, is_foreign=False, files=files)
 
 

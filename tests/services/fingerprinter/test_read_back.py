@@ -18,6 +18,7 @@ from datafingerprint.column_types import column
 from datafingerprint.errors import ConfigError, FileDamageError, LakeError, Unavailable
 from datafingerprint.fingerprint import ZERO, of_digests
 from datafingerprint.ledger import FileSums
+from datafingerprint.ports import LakeFile
 from datafingerprint.schema import TableSchema
 from services.fingerprinter.read_back import read_back
 
@@ -31,7 +32,7 @@ TABLE = TableSchema(
     ("id",),
     ("id",),
 )
-PATH = "s3://bucket/lake/s/t/data/id=7/a.parquet"
+LIVE = LakeFile("s3://bucket/lake/s/t/data/a.parquet", 1, ("id=7",))
 
 
 def parquet(rows: int) -> bytes:
@@ -55,7 +56,7 @@ class Objects:
 
 
 def read(copy: Callable[[IO[bytes]], object], scratch: TemporaryScratch) -> FileSums:
-    return read_back(Objects(copy), scratch, TABLE, PATH, 1.0)  # type: ignore[arg-type] - of the view only `copy` is used
+    return read_back(Objects(copy), scratch, TABLE, LIVE, 1.0)  # type: ignore[arg-type] - of the view only `copy` is used
 
 
 def raising(error: Exception) -> Callable[[IO[bytes]], object]:

@@ -1,0 +1,169 @@
+"""A lake table in a folder, the rows that its source has, and the fingerprinter's lake side over both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import structlog
+from pyiceberg.table import Table
+
+from datafingerprint.adapters.lake import IcebergLake
+from datafingerprint.adapters.lake_connection import connect
+from datafingerprint.adapters.lake_definition import identifier
+from datafingerprint.adapters.lake_view import IcebergLakeView
+from datafingerprint.adapters.scratch import TemporaryScratch
+from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.column_types import column
+from datafingerprint.config import Settings
+from datafingerprint.digests import partition_names, sums_by_partition
+from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
+from datafingerprint.errors import FileDamageError
+from datafingerprint.ledger import Advance, Progress, SumKey
+from datafingerprint.partitions import partitioning
+from datafingerprint.ports import Stamp
+from datafingerprint.schema import TableSchema
+from datafingerprint.verdict import Verdict
+from datafingerprint.wire import LakeCommit
+from services.fingerprinter.lake_side import LakeSide
+
+Row = dict[str, Any]
+
+
+def table_of(*columns: tuple[str, str], partition: str = "league", name: str = "games") -> TableSchema:
+    """A table with the key `id`, partitioned by a column unless that is empty."""
+    described = tuple(column(one, kind, nullable=True, charset="utf8mb4") for one, kind in columns)
+    return TableSchema("ootp", name, described, ("id",), (partition,) if partition else ())
+
+
+TABLE = table_of(("id", "bigint(20)"), ("league", "int(11)"), ("runs", "int(11)"))
+ROWS = [{"id": number, "league": 1 + number % 2, "runs": number * 3} for number in range(6)]
+
+
+class FolderObjects:
+    """A store of files in a folder."""
+
+    def copy(self, path: str, into: IO[bytes]) -> str:
+        try:
+            octets = local(path).read_bytes()
+        except FileNotFoundError:
+            raise FileDamageError(f"file {path} is gone") from None
+        into.write(octets)
+        return hashlib.sha256(octets).hexdigest()
+
+    def etags(self, paths: Sequence[str]) -> dict[str, tuple[str, int]]:
+        found = {path: local(path).read_bytes() for path in paths if local(path).exists()}
+        return {path: (hashlib.sha256(octets).hexdigest(), len(octets)) for path, octets in found.items()}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def local(path: str) -> Path:
+    """Where an object lies on this machine."""
+    return Path(path.removeprefix("file://"))
+
+
+class WatchedLake:
+    """A writer that is right, somebody else who may do anything, and the lake side that is to tell.
+
+    Args:
+        folder: Where everything lies.
+        tables: The tables.
+    """
+
+    def __init__(self, folder: Path, *tables: TableSchema) -> None:
+        self.tables = list(tables)
+        self.now = 1000.0
+        self.connection = connect(f"sqlite:///{folder}/catalog.db", f"file://{folder}/lake", "a folder")
+        self.lake = IcebergLake(Settings(), self.connection)
+        self.store = SqlStateStore(f"sqlite:///{folder}/state.db", clock=lambda: self.now)
+        self.epoch = 0
+        self.commits: list[LakeCommit] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """The fingerprinter starts again."""
+        self.view = IcebergLakeView(Settings(), self.connection, FolderObjects())
+        log = structlog.wrap_logger(structlog.ReturnLogger())
+        known = dict(enumerate(self.tables))
+        self.side = LakeSide(self.view, TemporaryScratch(""), self.store, lambda: known, log, lambda: self.now)
+        self.side.learn_definitions(self.store.progress())
+
+    def close(self) -> None:
+        self.store.close()
+        self.connection.close()
+
+    def write(self, table: TableSchema, *rows: Row) -> int:
+        """One epoch in which these rows enter the source and the lake; gives its number."""
+        self.epoch += 1
+        position = SourcePosition(f"0-1-{self.epoch}", "binlog", self.epoch)
+        stamp = Stamp("stream", self.epoch, position)
+        opened = {one.table: self.lake.table(one) for one in self.tables}
+        found = pa.Table.from_pylist(list(rows), schema=table.arrow)
+        lake_table = opened[table.table]
+        lake_table.commit(lake_table.write(_parted(table, found), stamp), [], stamp)
+        before = self.store.progress()
+        sums = {name: self.store.running_sums().get(SumKey(table.table, name, 0)) for name in _parted(table, found)}
+        added = sums_by_partition(found, table.columns, partitioning(table))
+        versions = {one.table: number for number, one in enumerate(self.tables)}
+        complete = {name: SnapshotCursor(0, 0, complete=True) for name in versions}
+        epoch = Epoch("stream", self.epoch, position, self.now, snapshots=complete, versions=versions)
+        definitions = {one.table: (versions[one.table], one) for one in self.tables}
+        running = [
+            (self.epoch, SumKey(table.table, name, 0), part if (old := sums[name]) is None else old + part)
+            for name, part in added.items()
+        ]
+        after = Progress("stream", self.epoch, self.epoch, before.lake_epoch, before.lake_commits_offset)
+        self.store.advance(before, Advance(after, [epoch], running, definitions))
+        snapshots = {name: one.snapshot_id for name, one in opened.items()}
+        self.commits.append(LakeCommit("stream", self.epoch, position, self.now, self.epoch, snapshots, self.now))
+        return self.epoch
+
+    def judge(self) -> dict[str, Verdict]:
+        """The lake commits that were not judged yet are; gives the verdicts."""
+        while (progress := self.store.progress()).lake_commits_offset < len(self.commits):
+            offset = progress.lake_commits_offset
+            self.side.judge_commit(progress, self.commits[offset], offset + 1)
+        return self.verdicts()
+
+    def look(self) -> dict[str, Verdict]:
+        """The periodic looks; gives the verdicts."""
+        self.now += 60.0
+        self.side.look_for_foreign(self.store.progress())
+        self.side.look_at_etags(self.store.progress(), 0.0, 0)
+        return self.verdicts()
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """By partition where there is one table, else by table and partition."""
+        is_one = len(self.tables) == 1
+        return {
+            one.partition if is_one else f"{one.table} {one.partition}": one.verdict for one in self.store.verdicts()
+        }
+
+    def said(self) -> dict[str, str]:
+        """The verdicts in words: the reason, or the outcome where there is none."""
+        return {name: one.reason or one.outcome.value for name, one in self.verdicts().items()}
+
+    def iceberg(self, table: TableSchema = TABLE) -> Table:
+        """The table as another engine has it."""
+        return self.connection.catalog.load_table(identifier(table))
+
+    def read(self, table: TableSchema = TABLE) -> list[Row]:
+        """The rows as another engine reads them."""
+        rows: list[Row] = self.iceberg(table).scan().to_arrow().sort_by("id").to_pylist()
+        return rows
+
+    def paths(self, table: TableSchema = TABLE) -> list[str]:
+        """The live files."""
+        return sorted(task.file.file_path for task in self.iceberg(table).scan().plan_files())
+
+
+def _parted(table: TableSchema, rows: pa.Table) -> dict[str, pa.Table]:
+    names = partition_names(rows, partitioning(table)).to_pylist()
+    return {
+        name: rows.take([number for number, other in enumerate(names) if other == name]) for name in sorted(set(names))
+    }
