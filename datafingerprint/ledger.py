@@ -68,7 +68,7 @@ class FileSums:
         sums: Partition to what the file adds to its sum, by the rows' own values: its rows, each as often as the
             snapshot names the file.
         read_at: Unix time in seconds.
-        unreadable: Why it could not be read; empty when it could.
+        unreadable: Why it cannot be read, or not by those who look for a partition's rows; empty when it can.
         filed: See `LakeFile.filed`, as the snapshot that was counted had it.
     """
 

@@ -338,7 +338,8 @@ class SnapshotView:
         stamp: The stamp of it or its nearest stamped ancestor.
         is_foreign: Whether somebody else made it.
         files: Its live files.
-        unreadable: Why its rows cannot be told from its files (delete files); empty when they can.
+        unreadable: Why its rows cannot be told from its files (delete files, partition fields of somebody else); empty
+            when they can.
     """
 
     snapshot_id: int | None

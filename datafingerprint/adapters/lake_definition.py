@@ -107,6 +107,22 @@ def partition_spec(schema: Schema, partitioning: Partitioning) -> PartitionSpec:
     return PartitionSpec(*fields)
 
 
+def our_specs(metadata: TableMetadata, partitioning: Partitioning) -> frozenset[int]:
+    """The table's partition specs whose fields are those that a definition asks for, whatever they are called."""
+    # A column that is renamed keeps its id, and what is filed by it is filed by it still.
+    names: dict[int, set[str]] = {}
+    for field in (field for schema in metadata.schemas for field in schema.fields):
+        names.setdefault(field.field_id, set()).add(field.name)
+
+    def is_ours(spec: PartitionSpec) -> bool:
+        return len(spec.fields) == len(partitioning.fields) and all(
+            there.transform == TRANSFORMS[field.transform] and field.column.name in names.get(there.source_id, ())
+            for there, field in zip(spec.fields, partitioning.fields, strict=True)
+        )
+
+    return frozenset(spec.spec_id for spec in metadata.partition_specs if is_ours(spec))
+
+
 def table_properties(table: TableSchema) -> dict[str, str]:
     """How the table is written, by us and by others, and where it comes from."""
     return {

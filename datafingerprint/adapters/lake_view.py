@@ -14,7 +14,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
 from datafingerprint.adapters.lake_connection import LakeConnection, open_connection
-from datafingerprint.adapters.lake_definition import identifier
+from datafingerprint.adapters.lake_definition import identifier, our_specs
 from datafingerprint.adapters.lake_errors import translated
 from datafingerprint.adapters.lake_manifests import Manifests
 from datafingerprint.adapters.lake_objects import Objects, S3Objects
@@ -163,27 +163,35 @@ class IcebergLakeView:
         if snapshot is None:
             return SnapshotView(None, None, is_foreign=False, files=frozenset())
         seen.manifests.load(snapshot)
+        ours = our_specs(seen.metadata, partitioning(table))
         return SnapshotView(
             snapshot_id=snapshot.snapshot_id,
             stamp=nearest_stamp(seen.metadata, snapshot),
             is_foreign=stamp_of(snapshot) is None,
-            files=frozenset(_files(seen.manifests, partitioning(table))),
-            unreadable=_unreadable(seen.manifests),
+            files=frozenset(_files(seen.manifests, partitioning(table), ours)),
+            unreadable=_unreadable(seen.manifests, ours),
         )
 
 
-def _files(manifests: Manifests, parts: Partitioning) -> Iterator[LakeFile]:
+def _files(manifests: Manifests, parts: Partitioning, ours: frozenset[int]) -> Iterator[LakeFile]:
     """The live files, each once, however often the snapshot names it."""
     octets: dict[str, int] = {}
     filed: dict[str, list[str]] = {}
-    for file in manifests.data_files:
-        octets[file.file_path] = file.file_size_in_bytes
-        filed.setdefault(file.file_path, []).append(partition_name(file.partition, parts))
+    for manifest, entries in manifests.live:
+        if manifest.content is ManifestContent.DATA:
+            for file in (entry.data_file for entry in entries):
+                octets[file.file_path] = file.file_size_in_bytes
+                is_ours = manifest.partition_spec_id in ours
+                name = partition_name(file.partition, parts) if is_ours else f"spec {manifest.partition_spec_id}"
+                filed.setdefault(file.file_path, []).append(name)
     for path, names in filed.items():
         yield LakeFile(path, octets[path], tuple(sorted(names)))
 
 
-def _unreadable(manifests: Manifests) -> str:
+def _unreadable(manifests: Manifests, ours: frozenset[int]) -> str:
     """Why rows cannot be told from files; empty when they can."""
     count = sum(len(entries) for manifest, entries in manifests.live if manifest.content is not ManifestContent.DATA)
-    return f"{count} delete files that this project did not write" if count else ""
+    if count:
+        return f"{count} delete files that this project did not write"
+    count = sum(len(entries) for manifest, entries in manifests.live if manifest.partition_spec_id not in ours)
+    return f"{count} files are filed by partition fields that this project did not write" if count else ""

@@ -25,6 +25,9 @@ _ROWS_AT_ONCE = 32_768
 _LONG_OCTETS = 1 << 20
 """How long a file may be to be decoded while others are."""
 
+_NAMES_MAX = 3
+"""Partitions that are named of a file that holds rows of several."""
+
 _one_long_file = threading.Lock()
 
 
@@ -33,9 +36,12 @@ def read_back(
 ) -> FileSums:
     """What a live file adds to the sums as it is now; one that is gone or damaged counts for nothing and says why.
 
-    Its partitions are then those that it was last known to hold rows of, or those that it is filed under. A long
-    file is copied to a temporary one, so that its length does not matter to memory, and only one of them is decoded
-    at a time.
+    Its partitions are then those that it was last known to hold rows of, or those that it is filed under. One that
+    holds rows of another partition than it is filed under counts as it is, and says so of both: engines look for a
+    partition's rows in its own files only, and take all rows of a file for its partition's.
+
+    A long file is copied to a temporary one, so that its length does not matter to memory, and only one of them is
+    decoded at a time.
 
     Raises:
         Unavailable: the store is away, or the temporary file cannot be used.
@@ -52,7 +58,11 @@ def read_back(
         partitions = known.sums if known else live.filed
         return FileSums(live.path, etag, 0, dict.fromkeys(partitions, ZERO), now, error.what, live.filed)
     added = {name: one * len(live.filed) for name, one in sums.items()}
-    return FileSums(live.path, etag, octets, added, now, filed=live.filed)
+    strays = sorted(name for name in sums if set(live.filed) != {name})
+    if not strays:
+        return FileSums(live.path, etag, octets, added, now, filed=live.filed)
+    why = f"rows of {', '.join(strays[:_NAMES_MAX])} are filed under {', '.join(sorted(set(live.filed)))}"
+    return FileSums(live.path, etag, octets, dict.fromkeys(live.filed, ZERO) | added, now, why, live.filed)
 
 
 def summed(file: IO[bytes], table: TableSchema) -> dict[str, Fingerprint]:

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyiceberg.expressions import EqualTo
 
 from datafingerprint.verdict import Outcome
-from tests.services.fingerprinter.watched_lake import ROWS, TABLE, WatchedLake
+from tests.services.fingerprinter.watched_lake import ROWS, TABLE, WatchedLake, local
 
 MATCH = {"league=1": "match", "league=2": "match"}
 
@@ -47,3 +50,46 @@ def test_a_file_that_is_added_a_second_time_doubles_its_rows_until_it_is_not_liv
     assert second in lake.paths()
     lake.look()
     assert lake.said() == MATCH
+
+
+def test_a_row_in_the_file_of_another_partition_is_a_mismatch_of_both(lake: WatchedLake) -> None:
+    """An engine that looks for the row's partition does not find it, and one that looks for the other's does."""
+    first, second = lake.paths()
+    whole = [local(path).read_bytes() for path in (first, second)]
+    here, there = (pq.ParquetFile(pa.BufferReader(octets)).read() for octets in whole)
+    pq.write_table(pa.concat_tables([here, there.slice(0, 1)]), local(first))
+    pq.write_table(there.slice(1), local(second))
+    assert lake.iceberg().scan(row_filter=EqualTo("league", 2)).to_arrow().num_rows == 2
+    for _ in range(2):
+        lake.look()
+        said = f"rows of league=2 are filed under league=1: {first}"
+        assert lake.said() == {"league=1": said, "league=2": said}
+        assert [one.source == one.lake for one in lake.verdicts().values()] == [True, True]
+    for path, octets in zip((first, second), whole, strict=True):
+        local(path).write_bytes(octets)
+    lake.look()
+    assert lake.said() == MATCH
+
+
+def test_a_file_that_lies_in_another_partition_by_its_metadata_is_a_mismatch_of_both(lake: WatchedLake) -> None:
+    _, second = lake.paths()
+    rows = pq.ParquetFile(pa.BufferReader(local(second).read_bytes())).read()
+    lake.iceberg().delete(EqualTo("league", 2))
+    assert lake.look()["league=2"].reason == "the lake has 3 rows too few"
+    lake.iceberg().append(rows.set_column(1, rows.schema.field(1), pa.array([1] * 3, pa.int32())))
+    (added,) = [path for path in lake.paths() if "0000000001-" not in path]
+    pq.write_table(rows, local(added))
+    lake.look()
+    said = f"rows of league=2 are filed under league=1: {added}"
+    assert lake.said() == {"league=1": said, "league=2": said}
+
+
+def test_of_files_that_are_filed_by_other_fields_nothing_can_be_told(lake: WatchedLake) -> None:
+    with lake.iceberg().update_spec() as update:
+        update.add_identity("runs")
+    assert lake.look() == lake.verdicts()
+    assert lake.said() == MATCH
+    lake.iceberg().append(pa.Table.from_pylist([{"id": 9, "league": 2, "runs": 4}], schema=TABLE.arrow))
+    found = lake.look()
+    assert {one.outcome for one in found.values()} == {Outcome.INCONCLUSIVE}
+    assert set(lake.said().values()) == {"1 files are filed by partition fields that this project did not write"}
