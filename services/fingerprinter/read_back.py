@@ -72,24 +72,21 @@ def summed(file: IO[bytes], table: TableSchema) -> dict[str, Fingerprint]:
         FileDamageError: it is no Parquet, or its columns do not hold the table's values.
     """
     sums: dict[str, Fingerprint] = {}
-    for rows in parsed(file, table):
-        for name, one in sums_by_partition(rows, table.columns, partitioning(table)).items():
-            sums[name] = sums.get(name, ZERO) + one
+    try:
+        for rows in _parsed(file, table):
+            for name, one in sums_by_partition(rows, table.columns, partitioning(table)).items():
+                sums[name] = sums.get(name, ZERO) + one
+    # What somebody else wrote may hold anything: two columns of one name, a date that no calendar has.
+    except (pa.ArrowException, OSError, ValueError, LookupError, ArithmeticError) as error:
+        raise FileDamageError(f"a file cannot be read as rows of the table ({type(error).__name__})") from error
     return sums
 
 
-def parsed(file: IO[bytes], table: TableSchema) -> Iterator[pa.Table]:
-    """The rows in a Parquet file in pieces, in the table's Arrow schema; a column that the file lacks is NULL.
-
-    Raises:
-        FileDamageError: it is no Parquet, or its columns do not hold the table's values.
-    """
-    try:
-        found = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
-        for batch in found.iter_batches(_ROWS_AT_ONCE):
-            yield _as_table(pa.Table.from_batches([batch]), table)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise FileDamageError(f"a file cannot be read as rows of the table ({type(error).__name__})") from error
+def _parsed(file: IO[bytes], table: TableSchema) -> Iterator[pa.Table]:
+    """The rows in a Parquet file in pieces, in the table's Arrow schema; a column that the file lacks is NULL."""
+    found = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
+    for batch in found.iter_batches(_ROWS_AT_ONCE):
+        yield _as_table(pa.Table.from_batches([batch]), table)
 
 
 def _as_table(found: pa.Table, table: TableSchema) -> pa.Table:

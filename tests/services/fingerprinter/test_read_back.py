@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -92,6 +93,29 @@ def test_a_file_that_is_gone_or_damaged_counts_for_nothing_and_says_why(
     found = read(copy, TemporaryScratch(str(tmp_path)))
     assert why in found.unreadable
     assert found.sums == {"id=7": ZERO}
+
+
+FOREIGN = {
+    "two columns of one name": pa.table([[7], [8], ["a"]], names=["id", "id", "born"]),
+    "a date of no calendar": pa.table({"id": [7], "born": pa.array([9_000_000], pa.int32()).cast(pa.date32())}),
+    "a text that is none": pa.table({"id": [7], "note": pa.array([b"\xff\xfe"])}),
+    "a number that is too large": pa.table({"id": [2**40]}),
+    "another type": pa.table({"id": [[7]]}),
+}
+
+
+@pytest.mark.parametrize("how", FOREIGN)
+def test_whatever_somebody_elses_file_holds_is_a_finding_about_the_file(how: str, tmp_path: Path) -> None:
+    born = column("born", "date", nullable=True, charset=None)
+    table = replace(TABLE, columns=(*TABLE.columns, born), partition=("year(born)",))
+    live = LakeFile(LIVE.path, 1, ("born_year=2031",))
+
+    def copy(into: IO[bytes]) -> object:
+        return pq.write_table(FOREIGN[how], into)
+
+    found = read_back(Objects(copy), TemporaryScratch(str(tmp_path)), table, live, 1.0)  # type: ignore[arg-type] - as above
+    assert "cannot be read as rows of the table" in found.unreadable
+    assert found.sums == {"born_year=2031": ZERO}
 
 
 @pytest.mark.parametrize("error", [LakeError("the store refused"), Unavailable("the store is away")])
