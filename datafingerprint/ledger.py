@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datafingerprint.changes import NO_TRUNCATION, Changes, last_truncation
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import Epoch
+from datafingerprint.field_ids import FieldIds
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.partitions import WHOLE, partitioning
 from datafingerprint.schema import TableSchema
@@ -83,13 +84,23 @@ class FileSums:
 
 @dataclass(frozen=True, slots=True)
 class LakeTableState:
-    """What is counted of one lake table: which snapshot, at which epoch, and whether somebody else made it."""
+    """What is counted of one lake table.
+
+    Attributes:
+        table: Which one.
+        snapshot_id: Its snapshot; None when it has none.
+        epoch: The epoch that the snapshot was counted at.
+        is_foreign: Whether somebody else made it.
+        unreadable: See `SnapshotView.unreadable`.
+        field_ids: See `SnapshotView.field_ids`: by these the files' columns were found.
+    """
 
     table: str
     snapshot_id: int | None
     epoch: int
     is_foreign: bool
     unreadable: str
+    field_ids: FieldIds | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from datafingerprint.changes import Changes
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
+from datafingerprint.field_ids import FieldIds
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import (
     Advance,
@@ -340,6 +341,8 @@ class SnapshotView:
         files: Its live files.
         unreadable: Why its rows cannot be told from its files (delete files, partition fields of somebody else); empty
             when they can.
+        field_ids: The table's columns as readers of the snapshot find them: by those of its schema, of the present
+            snapshot by those that the table has now. None when there is no such table.
     """
 
     snapshot_id: int | None
@@ -347,6 +350,7 @@ class SnapshotView:
     is_foreign: bool
     files: frozenset[LakeFile]
     unreadable: str = ""
+    field_ids: FieldIds | None = None
 
 
 class LakeView(Protocol):

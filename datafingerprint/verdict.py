@@ -67,13 +67,25 @@ def judge_table(
     *,
     inconclusive: str = "",
     unreadable: Mapping[str, str] | None = None,
+    damaged: str = "",
 ) -> dict[str, Verdict]:
-    """The verdict on every partition that either side has rows of."""
+    """The verdict on every partition that either side has rows of.
+
+    Args:
+        source: The source's sums by partition.
+        lake: The lake's.
+        inconclusive: Why nothing can be told of the table, or empty.
+        unreadable: By partition why a file of it could not be read.
+        damaged: Why the lake's table is not the source's in any partition, or empty.
+    """
     broken = unreadable or {}
     names = {name for sums in (source, lake) for name, part in sums.items() if part != ZERO} | set(broken)
     return {
         name: judge_partition(
-            source.get(name, ZERO), lake.get(name, ZERO), inconclusive=inconclusive, unreadable=broken.get(name, "")
+            source.get(name, ZERO),
+            lake.get(name, ZERO),
+            inconclusive=inconclusive,
+            unreadable=broken.get(name, damaged),
         )
         for name in sorted(names)
     }

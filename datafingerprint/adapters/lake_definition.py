@@ -33,6 +33,7 @@ from pyiceberg.types import (
 )
 
 from datafingerprint.errors import LakeError
+from datafingerprint.field_ids import FieldIds
 from datafingerprint.partitions import Partitioning, Transform
 from datafingerprint.schema import Column, TableSchema
 from datafingerprint.wire import encoded_name
@@ -81,6 +82,12 @@ def iceberg_type(column: Column) -> PrimitiveType:
     if pa.types.is_decimal(arrow):
         return DecimalType(arrow.precision, arrow.scale)
     return _LAKE_TYPES[arrow]
+
+
+def field_ids(metadata: TableMetadata, schema: Schema | None = None) -> FieldIds:
+    """The columns of a lake table as its present schema has them, or another one of its schemas."""
+    fields = (schema or metadata.schema()).fields
+    return FieldIds({field.name: field.field_id for field in fields}, metadata.last_column_id)
 
 
 def iceberg_schema(table: TableSchema) -> Schema:

@@ -18,9 +18,10 @@ from pyiceberg.manifest import DataFileContent, FileFormat
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
 
+from datafingerprint.adapters.lake_definition import field_ids
+from datafingerprint.field_ids import FIELD_ID, in_columns, places
 from datafingerprint.schema import TableSchema
 
-FIELD_ID = b"PARQUET:field_id"
 ROW_GROUP_ROWS = 262_144
 
 _ROW_GROUP_OCTETS = 16 << 20
@@ -150,7 +151,7 @@ def read_parquet(io: FileIO, metadata: TableMetadata, path: str, table: TableSch
     """
     with io.new_input(path).open() as stream:
         rows = pq.read_table(pa.BufferReader(stream.read()), partitioning=None)
-    return _as_table(rows, _places(rows.schema, metadata, table.arrow), table.arrow)
+    return in_columns(rows, places(rows.schema, field_ids(metadata).ids, table.arrow), table.arrow)
 
 
 def read_pieces(
@@ -160,30 +161,9 @@ def read_pieces(
     wanted = table.arrow if columns is None else pa.schema([table.arrow.field(name) for name in columns])
     with io.new_input(path).open() as stream:
         file = pq.ParquetFile(stream, buffer_size=_COPY_OCTETS)
-        places = _places(file.schema_arrow, metadata, wanted)
-        names = [file.schema_arrow.names[place] for place in places if place >= 0]
+        at = places(file.schema_arrow, field_ids(metadata).ids, wanted)
+        names = [file.schema_arrow.names[place] for place in at if place >= 0]
         for batch in file.iter_batches(_PIECE_ROWS, columns=names):
             rows = pa.Table.from_batches([batch])
-            found = [rows.schema.get_field_index(file.schema_arrow.names[one]) if one >= 0 else -1 for one in places]
-            yield _as_table(rows, found, wanted)
-
-
-def _places(found: pa.Schema, metadata: TableMetadata, wanted: pa.Schema) -> list[int]:
-    """For each wanted column its place in a file; -1 where it has none."""
-    by_id = {int(field.metadata[FIELD_ID]): number for number, field in enumerate(found) if _has_id(field)}
-    if not by_id:
-        return [found.get_field_index(field.name) for field in wanted]
-    schema = metadata.schema()
-    return [by_id.get(schema.find_field(field.name).field_id, -1) for field in wanted]
-
-
-def _as_table(rows: pa.Table, places: Sequence[int], wanted: pa.Schema) -> pa.Table:
-    columns = [
-        pa.nulls(rows.num_rows, field.type) if place < 0 else rows.column(place).cast(field.type)
-        for place, field in zip(places, wanted, strict=True)
-    ]
-    return pa.table(columns, schema=wanted)
-
-
-def _has_id(field: pa.Field) -> bool:
-    return field.metadata is not None and FIELD_ID in field.metadata
+            found = [rows.schema.get_field_index(file.schema_arrow.names[one]) if one >= 0 else -1 for one in at]
+            yield in_columns(rows, found, wanted)

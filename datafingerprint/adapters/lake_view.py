@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 from pyiceberg.manifest import ManifestContent
@@ -14,7 +14,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
 from datafingerprint.adapters.lake_connection import LakeConnection, open_connection
-from datafingerprint.adapters.lake_definition import identifier, our_specs
+from datafingerprint.adapters.lake_definition import field_ids, identifier, our_specs
 from datafingerprint.adapters.lake_errors import translated
 from datafingerprint.adapters.lake_manifests import Manifests
 from datafingerprint.adapters.lake_objects import Objects, S3Objects
@@ -76,7 +76,7 @@ class IcebergLakeView:
         """
         with self._translated(table), self._lock:
             seen = self._load(table)
-            return None if seen is None else self._view(table, seen, seen.metadata.current_snapshot())
+            return None if seen is None else self._present(table, seen)
 
     def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
         """A snapshot by its id; None when it has expired, or the table does not exist.
@@ -86,10 +86,11 @@ class IcebergLakeView:
             LakeError: a part of the table's metadata is gone.
         """
         with self._translated(table), self._lock:
-            seen = self._seen.get(identifier(table))
+            seen = self._load(table)
+            if seen is not None and snapshot_id == seen.metadata.current_snapshot_id:
+                return self._present(table, seen)
             if seen is not None and snapshot_id in seen.views:
                 return seen.views[snapshot_id]
-            seen = self._load(table)
             found = None if seen is None else seen.metadata.snapshot_by_id(snapshot_id)
             if seen is None or found is None:
                 return None
@@ -151,6 +152,10 @@ class IcebergLakeView:
         self._seen[name] = _Seen(location, metadata, manifests, views)
         return self._seen[name]
 
+    def _present(self, table: TableSchema, seen: _Seen) -> SnapshotView:
+        """The present snapshot, with the columns that the table has now: these change without a snapshot too."""
+        return replace(self._view(table, seen, seen.metadata.current_snapshot()), field_ids=field_ids(seen.metadata))
+
     def _view(self, table: TableSchema, seen: _Seen, snapshot: Snapshot | None) -> SnapshotView:
         key = snapshot.snapshot_id if snapshot else None
         if key not in seen.views:
@@ -164,12 +169,14 @@ class IcebergLakeView:
             return SnapshotView(None, None, is_foreign=False, files=frozenset())
         seen.manifests.load(snapshot)
         ours = our_specs(seen.metadata, partitioning(table))
+        schema = next((one for one in seen.metadata.schemas if one.schema_id == snapshot.schema_id), None)
         return SnapshotView(
             snapshot_id=snapshot.snapshot_id,
             stamp=nearest_stamp(seen.metadata, snapshot),
             is_foreign=stamp_of(snapshot) is None,
             files=frozenset(_files(seen.manifests, partitioning(table), ours)),
             unreadable=_unreadable(seen.manifests, ours),
+            field_ids=field_ids(seen.metadata, schema),
         )
 
 

@@ -25,6 +25,7 @@ from datafingerprint.adapters.state_tables import (
 )
 from datafingerprint.adapters.state_values import Backlog, FileCounts, JudgedTable, Recorded
 from datafingerprint.epochs import Epoch
+from datafingerprint.field_ids import FieldIds
 from datafingerprint.fingerprint import MODULUS, ZERO, Fingerprint
 from datafingerprint.ledger import FileSums, LakeTableState, Progress, StoredEpoch, StoredVerdict, SumKey
 from datafingerprint.schema import TableSchema
@@ -129,7 +130,12 @@ class StateReading(AuditReading):
         """What is counted of every lake table."""
         return {
             row["table_name"]: LakeTableState(
-                row["table_name"], row["snapshot_id"], row["epoch"], bool(row["is_foreign"]), row["unreadable"]
+                row["table_name"],
+                row["snapshot_id"],
+                row["epoch"],
+                bool(row["is_foreign"]),
+                row["unreadable"],
+                None if row["field_ids"] is None else FieldIds.from_json(json.loads(row["field_ids"])),
             )
             for row in self._rows(sa.select(LAKE_TABLES))
         }

@@ -78,6 +78,7 @@ def lake_table_row(state: LakeTableState) -> Row:
         "epoch": state.epoch,
         "is_foreign": state.is_foreign,
         "unreadable": state.unreadable,
+        "field_ids": state.field_ids and json.dumps(state.field_ids.to_json(), ensure_ascii=False),
     }
 
 

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from datafingerprint.fingerprint import MODULUS, Fingerprint
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 """Version of these tables; a store of another one is refused, never guessed at."""
 
-VERSIONS_BEFORE = frozenset({"1", "2"})
+VERSIONS_BEFORE = frozenset({"1", "2", "3"})
 """Versions that become the present one: tables that are missing are added, and the lake's side is counted afresh."""
 
 _SIGNED_MIN = MODULUS >> 1
@@ -97,6 +97,7 @@ LAKE_TABLES = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("is_foreign", sa.Boolean, nullable=False),
     sa.Column("unreadable", sa.Text, nullable=False),
+    sa.Column("field_ids", sa.Text),
 )
 
 FILES = sa.Table(

@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from datafingerprint.epochs import Epoch
+from datafingerprint.field_ids import FieldIds
 from datafingerprint.ledger import FileSums, Judged, LakeTableState, Progress
 from datafingerprint.ports import LakeFile, LakeView, SnapshotView, StateStore
 from datafingerprint.schema import TableSchema
@@ -89,7 +90,7 @@ class LakeSide:
         if view.stamp is not None and view.stamp.epoch > epoch:
             view = NOTHING if snapshot_id is None else self._named(table, snapshot_id, view)
         state = self._states.get(name)
-        if state is not None and state.snapshot_id == view.snapshot_id:
+        if state is not None and _is_counted(state, view):
             self._save(replace(state, epoch=epoch, unreadable=view.unreadable), [], [])
         else:
             self._count(table, view, epoch)
@@ -115,11 +116,12 @@ class LakeSide:
         for name, table in self._definitions.items():
             state = self._states.get(name)
             view = self._present(table)
-            if state is None or view.snapshot_id == state.snapshot_id:
+            if state is None or _is_counted(state, view):
                 continue
             if view.stamp is None or view.stamp.epoch <= progress.lake_epoch:
+                changed = "snapshot" if view.snapshot_id != state.snapshot_id else "columns"
                 self._log.warning(
-                    "snapshot of another writer" if view.is_foreign else "snapshot changed",
+                    "snapshot of another writer" if view.is_foreign else f"{changed} changed",
                     table=name,
                     snapshot=view.snapshot_id,
                     epoch=progress.lake_epoch,
@@ -146,7 +148,8 @@ class LakeSide:
         differing -= {path for path in differing if files[path].unreadable and path not in present}
         aged = sorted((file for file in files.values() if file.read_at < reread_before), key=lambda file: file.read_at)
         again = differing | {file.path for file in aged[:rereads_max]}
-        read = self._read(self._definitions[name], [_as_counted(files[path]) for path in again], files)
+        live = [LakeFile(path, files[path].octets, files[path].filed) for path in again]
+        read = self._read(self._definitions[name], live, files, state.field_ids)
         news = [one for one in read if one.sums != files[one.path].sums or one.unreadable != files[one.path].unreadable]
         self._save(state, read, [])
         for one in news:
@@ -158,23 +161,33 @@ class LakeSide:
     def _count(self, table: TableSchema, view: SnapshotView, epoch: int) -> None:
         counted = self._store.files(table.table)
         live = {file.path: file for file in view.files}
-        new = [file for path, file in live.items() if path not in counted or counted[path].filed != file.filed]
-        added = self._read(table, new, counted)
+        before = self._states.get(table.table)
+        is_moved = before is not None and _is_moved(before.field_ids, view.field_ids, table)
+        new = [
+            file for path, file in live.items() if is_moved or path not in counted or counted[path].filed != file.filed
+        ]
+        added = self._read(table, new, counted, view.field_ids)
         for file in new:
             if (times := len(file.filed)) > 1:
                 self._log.warning("file is live more than once", table=table.table, path=file.path, times=times)
-        state = LakeTableState(table.table, view.snapshot_id, epoch, view.is_foreign, view.unreadable)
+        state = LakeTableState(table.table, view.snapshot_id, epoch, view.is_foreign, view.unreadable, view.field_ids)
         self._save(state, added, sorted(counted.keys() - live.keys()))
 
-    def _read(self, table: TableSchema, files: Iterable[LakeFile], known: Mapping[str, FileSums]) -> list[FileSums]:
+    def _read(
+        self,
+        table: TableSchema,
+        files: Iterable[LakeFile],
+        known: Mapping[str, FileSums],
+        field_ids: FieldIds | None,
+    ) -> list[FileSums]:
         now = self._clock()
+
+        def read(file: LakeFile) -> FileSums:
+            before = known.get(file.path)
+            return read_back(self._view, self._scratch, table, file, now, known=before, field_ids=field_ids)
+
         with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="read-back") as pool:
-            return list(
-                pool.map(
-                    lambda file: read_back(self._view, self._scratch, table, file, now, known.get(file.path)),
-                    sorted(files, key=lambda file: file.path),
-                )
-            )
+            return list(pool.map(read, sorted(files, key=lambda file: file.path)))
 
     def _save(self, state: LakeTableState, added: list[FileSums], removed: list[str]) -> None:
         if self._states.get(state.table) != state or added or removed:
@@ -193,8 +206,17 @@ class LakeSide:
             self._store.lake_sums(name),
             inconclusive=self._inconclusive(name, record),
             unreadable=self._store.unreadable(name),
+            damaged=self._damaged(name),
         )
         return Judged(name, epoch, verdicts)
+
+    def _damaged(self, name: str) -> str:
+        """What is wrong with all of a lake table; empty when nothing is known to be."""
+        state = self._states.get(name)
+        if state is None or state.field_ids is None:
+            return ""
+        missing = state.field_ids.missing(column.name for column in self._definitions[name].columns)
+        return f"the lake table has no column {', '.join(missing)}" if missing else ""
 
     def _inconclusive(self, name: str, record: Epoch | None) -> str:
         state = self._states.get(name)
@@ -225,6 +247,11 @@ class LakeSide:
                     )
 
 
-def _as_counted(file: FileSums) -> LakeFile:
-    """The live file that was counted so."""
-    return LakeFile(file.path, file.octets, file.filed)
+def _is_counted(state: LakeTableState, view: SnapshotView) -> bool:
+    return state.snapshot_id == view.snapshot_id and state.field_ids == view.field_ids
+
+
+def _is_moved(before: FieldIds | None, after: FieldIds | None, table: TableSchema) -> bool:
+    """Whether files that were counted may hold other values now, because other columns bear the table's names."""
+    names = [column.name for column in table.columns]
+    return before is not None and after is not None and before.is_moved(after, names)

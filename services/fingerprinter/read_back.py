@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.errors import FileDamageError
+from datafingerprint.field_ids import FieldIds, in_columns, places
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import FileSums
 from datafingerprint.partitions import partitioning
@@ -32,7 +33,14 @@ _one_long_file = threading.Lock()
 
 
 def read_back(
-    view: LakeView, scratch: Scratch, table: TableSchema, live: LakeFile, now: float, known: FileSums | None = None
+    view: LakeView,
+    scratch: Scratch,
+    table: TableSchema,
+    live: LakeFile,
+    now: float,
+    *,
+    known: FileSums | None = None,
+    field_ids: FieldIds | None = None,
 ) -> FileSums:
     """What a live file adds to the sums as it is now; one that is gone or damaged counts for nothing and says why.
 
@@ -53,7 +61,7 @@ def read_back(
             etag = view.copy(live.path, file)
             octets = file.tell()
             with _one_long_file if octets > _LONG_OCTETS else nullcontext():
-                sums = summed(file, table)
+                sums = summed(file, table, field_ids)
     except FileDamageError as error:
         partitions = known.sums if known else live.filed
         return FileSums(live.path, etag, 0, dict.fromkeys(partitions, ZERO), now, error.what, live.filed)
@@ -65,7 +73,7 @@ def read_back(
     return FileSums(live.path, etag, octets, dict.fromkeys(live.filed, ZERO) | added, now, why, live.filed)
 
 
-def summed(file: IO[bytes], table: TableSchema) -> dict[str, Fingerprint]:
+def summed(file: IO[bytes], table: TableSchema, field_ids: FieldIds | None = None) -> dict[str, Fingerprint]:
     """The sums of the rows in a Parquet file, by partition.
 
     Raises:
@@ -73,7 +81,7 @@ def summed(file: IO[bytes], table: TableSchema) -> dict[str, Fingerprint]:
     """
     sums: dict[str, Fingerprint] = {}
     try:
-        for rows in _parsed(file, table):
+        for rows in _parsed(file, table, field_ids):
             for name, one in sums_by_partition(rows, table.columns, partitioning(table)).items():
                 sums[name] = sums.get(name, ZERO) + one
     # What somebody else wrote may hold anything: two columns of one name, a date that no calendar has.
@@ -82,18 +90,9 @@ def summed(file: IO[bytes], table: TableSchema) -> dict[str, Fingerprint]:
     return sums
 
 
-def _parsed(file: IO[bytes], table: TableSchema) -> Iterator[pa.Table]:
+def _parsed(file: IO[bytes], table: TableSchema, field_ids: FieldIds | None) -> Iterator[pa.Table]:
     """The rows in a Parquet file in pieces, in the table's Arrow schema; a column that the file lacks is NULL."""
     found = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
+    at = places(found.schema_arrow, field_ids.ids if field_ids else None, table.arrow)
     for batch in found.iter_batches(_ROWS_AT_ONCE):
-        yield _as_table(pa.Table.from_batches([batch]), table)
-
-
-def _as_table(found: pa.Table, table: TableSchema) -> pa.Table:
-    columns = [
-        found.column(field.name).cast(field.type)
-        if field.name in found.column_names
-        else pa.nulls(found.num_rows, field.type)
-        for field in table.arrow
-    ]
-    return pa.table(columns, schema=table.arrow)
+        yield in_columns(pa.Table.from_batches([batch]), at, table.arrow)

@@ -21,6 +21,7 @@ from datafingerprint.adapters.state_values import Backlog
 from datafingerprint.column_types import column
 from datafingerprint.epochs import Epoch, OffsetRange, SnapshotCursor, SourcePosition, Transaction
 from datafingerprint.errors import ConfigError, ConflictError, StateError, Unavailable
+from datafingerprint.field_ids import FieldIds
 from datafingerprint.fingerprint import MODULUS, ZERO, Fingerprint, total
 from datafingerprint.ledger import Advance, FileSums, Judged, LakeTableState, Progress, SumKey
 from datafingerprint.ports import StateStore
@@ -80,7 +81,7 @@ def files(*paths: str, value: Fingerprint = ONE) -> list[FileSums]:
     return [FileSums(path, "etag", 10, {"a=1": value, "a=2": TWO}, 7.0) for path in paths]
 
 
-LAKE = LakeTableState(TABLE, 2**63 - 1, 3, is_foreign=True, unreadable="delete files")
+LAKE = LakeTableState(TABLE, 2**63 - 1, 3, is_foreign=True, unreadable="delete files", field_ids=FieldIds({"é": 7}, 9))
 
 
 def test_it_is_a_state_store(store: SqlStateStore) -> None:

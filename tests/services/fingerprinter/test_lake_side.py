@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.expressions import EqualTo
+from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
 
+from datafingerprint.column_types import column
 from datafingerprint.verdict import Outcome
-from tests.services.fingerprinter.watched_lake import ROWS, TABLE, WatchedLake, local
+from tests.services.fingerprinter.watched_lake import ROWS, TABLE, WatchedLake, local, table_of
 
 MATCH = {"league=1": "match", "league=2": "match"}
 
@@ -93,3 +96,61 @@ def test_of_files_that_are_filed_by_other_fields_nothing_can_be_told(lake: Watch
     found = lake.look()
     assert {one.outcome for one in found.values()} == {Outcome.INCONCLUSIVE}
     assert set(lake.said().values()) == {"1 files are filed by partition fields that this project did not write"}
+
+
+def test_a_column_that_somebody_drops_from_the_lake_is_missing_until_it_is_back(lake: WatchedLake) -> None:
+    """Nothing but the metadata changes: no file, no snapshot."""
+    schema = lake.iceberg().schema()
+    with lake.iceberg().update_schema() as update:
+        update.delete_column("runs")
+    assert "runs" not in lake.read()[0]
+    for _ in range(2):
+        found = lake.look()
+        assert set(lake.said().values()) == {"the lake table has no column runs"}
+        assert not any(one.source == one.lake for one in found.values())
+        lake.restart()
+    with lake.iceberg().transaction() as transaction:
+        back = AddSchemaUpdate(schema_=schema.model_copy(update={"schema_id": 2}))
+        transaction._apply((back, SetCurrentSchemaUpdate(schema_id=2)), ())
+    assert lake.read() == ROWS
+    lake.look()
+    assert lake.said() == MATCH
+
+
+def test_columns_whose_names_somebody_exchanges_hold_other_values(tmp_path: Path) -> None:
+    table = table_of(("id", "bigint(20)"), ("league", "int(11)"), ("runs", "int(11)"), ("hits", "int(11)"))
+    with closing(WatchedLake(tmp_path, table)) as lake:
+        lake.write(table, *(row | {"hits": 100 + row["id"]} for row in ROWS))
+        lake.judge()
+        assert lake.said() == MATCH
+        for old, new in (("runs", "other"), ("hits", "runs"), ("other", "hits")):
+            with lake.iceberg(table).update_schema() as update:
+                update.rename_column(old, new)
+        assert lake.read(table)[3]["runs"] == 103
+        lake.look()
+        assert set(lake.said().values()) == {"as many rows on both sides, but other values"}
+
+
+def test_rows_that_another_engine_writes_again_match_however_it_spells_the_columns(tmp_path: Path) -> None:
+    table = table_of(("id", "bigint(20)"), ("league", "int(11)"), ("home runs", "int(11)"))
+    with closing(WatchedLake(tmp_path, table)) as lake:
+        rows = [{"id": number, "league": 1 + number % 2, "home runs": number * 3} for number in range(6)]
+        lake.write(table, *rows)
+        lake.judge()
+        lake.iceberg(table).overwrite(lake.iceberg(table).scan().to_arrow())
+        assert "home runs" not in pq.read_schema(local(lake.paths(table)[0])).names
+        assert lake.read(table) == rows
+        lake.look()
+        assert lake.said() == MATCH
+
+
+def test_a_new_column_costs_no_file_another_reading(lake: WatchedLake) -> None:
+    read = {path: file.read_at for path, file in lake.store.files(TABLE.table).items()}
+    wider = replace(TABLE, columns=(*TABLE.columns, column("hits", "int(11)", nullable=True, charset=None)))
+    lake.tables[0] = wider
+    lake.now += 100.0
+    lake.restart()
+    lake.write(wider, {"id": 8, "league": 2, "runs": 1, "hits": 5})
+    lake.judge()
+    assert lake.said() == MATCH
+    assert read.items() <= {path: file.read_at for path, file in lake.store.files(TABLE.table).items()}.items()
