@@ -19,6 +19,7 @@ from pyiceberg.table.update import (
 from pyiceberg.types import DecimalType, DoubleType, FloatType, IcebergType, IntegerType, LongType, NestedField
 
 from datafingerprint.adapters.lake_definition import KEY, LEFT, first_difference, iceberg_schema
+from datafingerprint.adapters.lake_stamps import nearest_stamped
 from datafingerprint.errors import LakeError
 from datafingerprint.schema import TableSchema
 
@@ -95,7 +96,7 @@ def evolution(metadata: TableMetadata, table: TableSchema) -> Evolution:
     ]
     number = max(schema.schema_id for schema in metadata.schemas) + 1
     schema = Schema(*fields, schema_id=number) if is_changed else there
-    return Evolution(schema, is_changed, _difference(there, wanted), _properties(metadata, table))
+    return Evolution(schema, is_changed, _difference(metadata, wanted), _properties(metadata, table))
 
 
 def _is_kept(old: IcebergType, new: IcebergType) -> bool:
@@ -104,11 +105,28 @@ def _is_kept(old: IcebergType, new: IcebergType) -> bool:
     return old == new or (type(old), type(new)) in {(IntegerType, LongType), (FloatType, DoubleType)}
 
 
-def _difference(there: Schema, wanted: Schema) -> str:
-    """The first difference that is more than a new column."""
-    names = {field.name for field in there.fields}
-    old = Schema(*(field for field in wanted.fields if field.name in names))
-    return first_difference(there, old) or ""
+def _difference(metadata: TableMetadata, wanted: Schema) -> str:
+    """The first difference that is more than a new column.
+
+    A column that the writer left and that is gone, or bears another id, is not a new one: the rows that are there
+    have lost its values, which the same name given again would hide.
+    """
+    there = metadata.schema()
+    ids = {field.name: field.field_id for field in there.fields}
+    old = Schema(*(field for field in wanted.fields if field.name in ids))
+    altered = (
+        f"another engine dropped or replaced column {field.name}"
+        for field in _left(metadata).fields
+        if ids.get(field.name) != field.field_id and field.name in wanted.column_names
+    )
+    return first_difference(there, old) or next(altered, "")
+
+
+def _left(metadata: TableMetadata) -> Schema:
+    """The columns as the writer's last commit left them."""
+    stamped = nearest_stamped(metadata, metadata.current_snapshot())
+    schema_id = stamped.schema_id if stamped else None
+    return next((schema for schema in metadata.schemas if schema.schema_id == schema_id), metadata.schema())
 
 
 def _require_fields(metadata: TableMetadata, ids: set[int], table: TableSchema) -> None:

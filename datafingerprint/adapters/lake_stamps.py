@@ -46,10 +46,13 @@ def stamp_of(snapshot: Snapshot) -> Stamp | None:
 
 def nearest_stamp(metadata: TableMetadata, snapshot: Snapshot | None) -> Stamp | None:
     """The stamp of a snapshot, or of its nearest ancestor that has one and has not expired."""
-    while snapshot is not None:
-        stamp = stamp_of(snapshot)
-        if stamp is not None:
-            return stamp
+    stamped = nearest_stamped(metadata, snapshot)
+    return None if stamped is None else stamp_of(stamped)
+
+
+def nearest_stamped(metadata: TableMetadata, snapshot: Snapshot | None) -> Snapshot | None:
+    """A snapshot itself, or its nearest ancestor that has not expired, that has a stamp."""
+    while snapshot is not None and stamp_of(snapshot) is None:
         parent = snapshot.parent_snapshot_id
         snapshot = None if parent is None else metadata.snapshot_by_id(parent)
-    return None
+    return snapshot

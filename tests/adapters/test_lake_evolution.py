@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from pyiceberg.table import Table
+from pyiceberg.types import StringType
 
 from datafingerprint.adapters.lake import IcebergLake, IcebergLakeTable
 from datafingerprint.adapters.lake_connection import LakeConnection, connect
@@ -177,6 +178,26 @@ def test_a_column_that_went_and_came_back_does_not_bring_its_old_values(
         lake_table = lake.table(table_of(columns))
         lake_table.commit([], list(lake_table.files()), stamp(epoch))
     assert ids(connection) == {"id": 1, "league": 2, "name": 4}
+
+
+@pytest.mark.parametrize("how", ["dropped", "dropped and made anew"])
+def test_a_column_that_another_engine_dropped_is_not_put_back_beside_the_rows_that_lost_it(
+    how: str, lake: IcebergLake, connection: LakeConnection, filled: IcebergLakeTable
+) -> None:
+    with loaded(connection).update_schema() as update:
+        update.delete_column("name")
+    if how != "dropped":
+        with loaded(connection).update_schema() as update:
+            update.add_column("name", StringType())
+    table, row = table_of(OLD), {"id": 2, "league": 1, "name": "b"}
+    for lake_table in (lake.table(table), filled):
+        lake_table.refresh()
+        with pytest.raises(LakeError, match=r"another engine dropped or replaced column name at .*--resnapshot ootp\."):
+            lake_table.commit(write(lake_table, table, 2, row), [], stamp(2))
+    filled.commit(write(filled, table, 2, row), list(filled.files()), stamp(2))
+    assert as_another_engine_reads(connection) == [row]
+    filled.commit(write(filled, table, 3, row | {"id": 3}), [], stamp(3))
+    assert len(as_another_engine_reads(connection)) == 2
 
 
 @pytest.mark.usefixtures("filled")
