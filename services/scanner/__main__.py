@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -67,11 +66,11 @@ def heard(stop: threading.Event) -> Iterator[None]:
 
     A thread hears them: this one may be waiting within a library, for a store that does not answer.
     """
-    ear, mouth = socket.socketpair()
-    mouth.settimeout(0)
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
 
     def listen() -> None:
-        while ear.recv(1):
+        while os.read(ear, 1):
             if stop.is_set():
                 click.echo("datafingerprint: ended at once; the engine may work on, and no result is stored", err=True)
                 os._exit(STATUS_CANCELLED)
@@ -79,7 +78,7 @@ def heard(stop: threading.Event) -> Iterator[None]:
 
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [(one, signal.signal(one, lambda *_: None)) for one in signals]
-    fd = signal.set_wakeup_fd(mouth.fileno())
+    fd = signal.set_wakeup_fd(mouth)
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
     try:
@@ -88,9 +87,9 @@ def heard(stop: threading.Event) -> Iterator[None]:
         signal.set_wakeup_fd(fd)
         for one, handler in before:
             signal.signal(one, handler)
-        mouth.close()
+        os.close(mouth)
         thread.join()
-        ear.close()
+        os.close(ear)
 
 
 def run(settings: Settings, engine: str, table: str, partition: str | None, stop: threading.Event) -> Scan:

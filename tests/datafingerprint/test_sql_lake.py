@@ -164,7 +164,7 @@ def test_presto_is_not_asked_for_the_octets_of_a_text_of_the_source(words: str) 
 
 
 @pytest.mark.parametrize("words", ["char(9)", "varchar(9)", "text", "enum('a','b')", "set('a','b')"])
-@pytest.mark.parametrize("charset", KNOWN)
+@pytest.mark.parametrize("charset", sorted(KNOWN))
 def test_presto_is_not_asked_for_texts_that_its_driver_decodes_by_itself(words: str, charset: str) -> None:
     reason = PrestoSource("source").refusal(column("c", words, nullable=True, charset=charset))
     exact = charset in ("ascii", "utf8", "utf8mb3", "utf8mb4")
