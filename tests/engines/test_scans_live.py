@@ -130,7 +130,8 @@ def test_a_statement_that_is_cancelled_ends_in_spark_and_ctrl_c_stays_ours(setti
         assert signal.getsignal(signal.SIGINT) is handler
         with pytest.raises(Cancelled):
             engine.run((), "SELECT count(*) FROM range(1000000000000) WHERE rand() > 2", stop, tell)
-        assert re.fullmatch(r"0 %, 0 of \d+ tasks", told[0])
+        # A stage may be done before the first look; the others are not known yet then.
+        assert re.fullmatch(r"\d+ %, \d+ of \d+ tasks", told[0])
         answer = engine.run((), "SELECT count(*) FROM range(9)", threading.Event(), lambda _text: None)
         assert [tuple(row) for row in answer] == [(9,)]
 
