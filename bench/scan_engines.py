@@ -18,7 +18,8 @@ from datafingerprint.adapters.scan_engines import engine_opener
 from datafingerprint.config import EngineSettings
 from datafingerprint.fingerprint import Fingerprint, of_words
 from datafingerprint.partitions import partitioning
-from datafingerprint.scans import ScanEngine, counted
+from datafingerprint.scanning import counted
+from datafingerprint.scans import ScanEngine
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql import lake, mysql
 from datafingerprint.sql.engines import LAKE_ENGINES

@@ -22,8 +22,9 @@ MONTHS = 12
 FOLDER_OCTETS_MAX = 120
 """Longest folder of a path: servers that keep objects as files allow 255, and a key has 1,024 in all."""
 
-# What an S3 key may hold as it is; `%` has a meaning in a partition's name already, and is kept.
-_SAFE = "=%-_.!*'()"
+# What an S3 key may hold as it is, but for `*`: whoever reads files by their paths takes it for a pattern. `%` has a
+# meaning in a partition's name already, and is kept.
+_SAFE = "=%-_.!'()"
 
 
 def partition_record(rows: pa.Table, partitioning: Partitioning) -> Record:

@@ -13,7 +13,8 @@ from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.adapters.state_scans import SqlScanStore
 from datafingerprint.config import Settings
 from datafingerprint.errors import DataFingerprintError
-from datafingerprint.scans import Begun, Scan, Scanner
+from datafingerprint.scanning import Scanner
+from datafingerprint.scans import Begun, Scan
 
 END_WITHIN_S = 30.0
 

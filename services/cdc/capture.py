@@ -11,22 +11,23 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from datafingerprint.changes import Changes, Op, changes, reset
+from datafingerprint.changes import reset
 from datafingerprint.config import Cdc
-from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
+from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import Unavailable
 from datafingerprint.gtid import has_reached
-from datafingerprint.ports import EpochDraft, EpochLog, Requests, SnapshotRows, Source, SourceSnapshot
+from datafingerprint.ports import EpochLog, Requests, SnapshotRows, Source, SourceSnapshot
 from datafingerprint.requests import Asked
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
 from services.cdc.binlog import parse_event
 from services.cdc.cut import kept_at_a_cut, left_out
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits
-from services.cdc.publishing import Publishing, Told
+from services.cdc.outlet import Outlet
+from services.cdc.publishing import Publishing
 from services.cdc.reading import Reading
 from services.cdc.redefinition import Redefinition, redefinition, require_unchanged
-from services.cdc.requests import Wanted, mark, require_readable, take_all, take_up, whole
+from services.cdc.requests import Wanted, mark, require_readable, take_all, take_up, widen
 from services.cdc.stream import NOTHING_READ, Stream, begun, require_same_fields, resumed
 from services.cdc.transaction_rows import SpillLimit
 from services.cdc.transactions import Assembler, Committed
@@ -69,9 +70,8 @@ class Capture:
         self._cdc = cdc
         self._log, self._left_out = log, left_out(log)
         self._clock = clock
-        # A step of a reading and an epoch of the binlog are published one at a time.
-        self._hold = threading.RLock()
         self._publishing = Publishing(epoch_log)
+        self._outlet = Outlet(self._publishing, log, clock)
 
     def run(self, stop: threading.Event, resnapshot: Wanted | None = None, *, once: bool = False) -> None:
         """Captures until told to stop, which it does at the end of an epoch.
@@ -88,7 +88,7 @@ class Capture:
             Stop: going on would lose or double a change.
         """
         last = self._epoch_log.open()
-        with Publishing(self._epoch_log) as self._publishing:
+        with self._publishing:
             self._run(last, stop, {} if resnapshot is None else resnapshot, once=once)
 
     def _run(self, last: Epoch | None, stop: threading.Event, wanted: Wanted, *, once: bool) -> None:
@@ -99,14 +99,15 @@ class Capture:
         if take_all(wanted, present):
             # Also those that are gone since: while one is followed, the binlog has to be read.
             mark(stream, stream.watched)
+        widen(stream, wanted)
         require_readable(stream, wanted, present)
-        mark(stream, whole(wanted))
-        if whole(wanted):
+        mark(stream, wanted)
+        if wanted:
             # Said at once: should another table stop capture before these are begun, the next run reads all of them.
-            self._publish(stream, [])
+            self._outlet.publish(stream)
         while True:
             self._leave_gone(stream, present)
-            if wanted or not stream.is_complete:
+            if not stream.is_complete:
                 self._snapshot(stream, present, stop, wanted)
             if not stream.is_complete or stop.is_set() or once:
                 return
@@ -115,8 +116,7 @@ class Capture:
                 return
             present = self._present()
             take_up(stream, asked, wanted, present, self._log)
-            if not wanted:
-                self._publish(stream, [])
+            self._outlet.publish(stream)
 
     def _present(self) -> dict[str, TableSchema]:
         """The tables under watch as the source describes them now."""
@@ -127,7 +127,7 @@ class Capture:
         left = gone(self._source, stream, present)
         if left:
             stream.redefine(Redefinition(gone=left), self._log)
-            self._publish(stream, [])
+            self._outlet.publish(stream)
 
     def _begun(self, tables: Sequence[TableSchema]) -> Stream:
         stream = begun(uuid.uuid4().hex, tables, self._clock())
@@ -151,13 +151,13 @@ class Capture:
         Tables that are complete are followed up to the view's position first, meanwhile passing over the others, and
         go on being followed while these are read. What happened to them since the view is then read from the binlog
         a second time. So every epoch stands at one position for all complete tables. One of which only a partition
-        is to be read is complete up to the view, its other rows begin nowhere else. Until the last step is published
-        the epochs say which tables are not complete, and a crash starts these again from nothing, at a later
-        position; also one of which only a partition was being read.
+        is to be read is followed up to the view too: its other rows begin nowhere else. Until the last step is
+        published the epochs say which tables are not complete, and a crash starts these again from nothing, at a later
+        position; also one of which only a partition was to be read.
         """
-        partitions = {name: one for name, one in wanted.items() if one is not None and stream.snapshots[name].complete}
-        unread = frozenset(stream.incomplete)
-        names = sorted(unread | partitions.keys())
+        names = stream.incomplete
+        partitions = {name: one for name, one in wanted.items() if one is not None}
+        unread = frozenset(names) - partitions.keys()
         snapshot = self._source.snapshot([present[name] for name in names], partitions)
         with contextlib.closing(snapshot):
             if len(unread) < len(stream.watched):
@@ -174,7 +174,7 @@ class Capture:
             self._log.info("snapshot started", gtid=snapshot.position.gtid, tables=len(names))
             read = [stream.watched[name] for name in names]
             resets = [reset(one.table, one.version, partition=partitions.get(one.table.table)) for one in read]
-            self._publish(stream, resets)
+            self._outlet.publish(stream, resets)
             self._publishing.settle()
             wanted.clear()
             is_whole = self._read_beside(stream, snapshot, stop) if is_beside else self._read(stream, snapshot, stop)
@@ -186,7 +186,7 @@ class Capture:
     def _read(self, stream: Stream, snapshot: SourceSnapshot, stop: threading.Event) -> bool:
         """Nothing is followed while all tables are read. Returns whether they were read to their end."""
         for step in snapshot.read():
-            self._publish_step(stream, step, is_complete=step.last)
+            self._outlet.publish_step(stream, step, is_complete=step.last)
             if stop.is_set():
                 return stream.is_complete
         return True
@@ -196,9 +196,9 @@ class Capture:
         names = frozenset(stream.incomplete)
 
         def publish(step: SnapshotRows) -> None:
-            self._publish_step(stream, step, is_complete=False)
+            self._outlet.publish_step(stream, step, is_complete=False)
 
-        with Reading(snapshot, publish, self._hold) as reading:
+        with Reading(snapshot, publish, self._outlet.hold) as reading:
             self._follow(stream, stop, without=names, ending=lambda: reading.is_over)
             if not reading.is_over:
                 return False
@@ -221,18 +221,18 @@ class Capture:
                     require_unchanged(committed, {name: stream.watched[name] for name in names}, self._present)
                     if committed.rows.length:
                         builder.add(committed, self._clock())
-                        self._publish_ahead(stream, builder)
+                        self._outlet.publish_ahead(stream, builder)
                     if has_reached(committed.position.gtid, now.gtid):
                         break
                     if builder.is_full:
                         transactions, parts, _ = builder.take(now)
-                        self._publish(stream, parts, transactions)
+                        self._outlet.publish(stream, parts, transactions)
             transactions, parts, _ = builder.take(now)
         else:
             transactions, parts = (), []
         for name in names:
             stream.snapshots[name] = dataclasses.replace(stream.snapshots[name], complete=True)
-        self._publish(stream, parts, transactions)
+        self._outlet.publish(stream, parts, transactions)
         self._publishing.settle()
         rows = self._publishing.rows - rows
         self._log.info("tables caught up", tables=len(names), rows=rows, epoch=stream.number)
@@ -264,11 +264,11 @@ class Capture:
         if found.is_nothing:
             builder.add(committed, self._clock())
         else:
-            if not builder.is_empty and not self._close(stream, builder, before, stop):
+            if not builder.is_empty and not self._outlet.close(stream, builder, before, stop):
                 return False
             resets = stream.redefine(found, self._log)
             builder.add(committed, self._clock())
-            self._close(stream, builder, committed.position, stop, resets)
+            self._outlet.close(stream, builder, committed.position, stop, resets)
         if found.replaced:
             raise Unavailable(f"another table is called {found.replaced[0]} now, and is to be read", where=where)
         for name in statement.made:
@@ -278,15 +278,6 @@ class Capture:
     def _builder(self, stream: Stream) -> EpochBuilder:
         limits = EpochLimits(self._cdc.epoch_s, self._cdc.epoch_rows, self._cdc.heartbeat_s)
         return EpochBuilder(limits, stream.watched)
-
-    def _publish_step(self, stream: Stream, step: SnapshotRows, *, is_complete: bool) -> None:
-        watched = stream.watched[step.table]
-        read = stream.snapshots[step.table].rows + step.rows.num_rows
-        stream.snapshots[step.table] = SnapshotCursor(read, step.rows_estimated, complete=is_complete)
-        part = changes(watched.table, watched.version, Op.READ, 0, after=step.rows)
-        self._publish(stream, [part] if step.rows.num_rows else [])
-        percent = stream.snapshots[step.table].percent
-        self._log.info("snapshot read", table=step.table, rows=read, percent=percent, epoch=stream.number)
 
     def _follow(
         self,
@@ -316,7 +307,7 @@ class Capture:
         closed_at = asked_at = self._clock()
         asked: list[Asked] = []
         with (
-            kept_at_a_cut(assembler, builder, lambda: self._close(stream, builder, assembler.position, stop)),
+            kept_at_a_cut(assembler, builder, lambda: self._outlet.close(stream, builder, assembler.position, stop)),
             contextlib.closing(self._source.events(stream.position)) as events,
         ):
             for octets in events:
@@ -335,81 +326,9 @@ class Capture:
                 due = builder.is_due(now, closed_at) or (is_ending and not builder.is_empty)
                 # Also while a transaction is open: it is not in this epoch, and may go on for minutes.
                 if (is_there and not builder.is_empty) or due:
-                    if not self._close(stream, builder, assembler.position, stop):
+                    if not self._outlet.close(stream, builder, assembler.position, stop):
                         return asked
                     closed_at = self._clock()
                 if is_there or (is_ending and builder.is_empty):
                     return asked
         return []
-
-    def _publish_ahead(self, stream: Stream, builder: EpochBuilder, stop: threading.Event | None = None) -> bool:
-        """Publishes what would not fit memory ahead of its epoch; whether it was not told to stop meanwhile.
-
-        What is published ahead and never named is void: the transaction is then published again by the next run.
-        """
-        rows = 0
-        for parts in builder.ahead(f"{stream.position.file}:{stream.position.pos}"):
-            if stop is not None and stop.is_set():
-                return False
-            self._publishing.publish_ahead(stream.number + 1, parts)
-            rows += sum(part.rows.num_rows for part in parts)
-            self._log.info("rows published ahead of their epoch", epoch=stream.number + 1, rows=rows)
-        return True
-
-    def _close(
-        self,
-        stream: Stream,
-        builder: EpochBuilder,
-        position: SourcePosition,
-        stop: threading.Event,
-        resets: Sequence[Changes] = (),
-    ) -> bool:
-        """Publishes the open epoch; whether it was not told to stop before that was done."""
-        committed_at = builder.committed_at or self._clock()
-        with self._hold:
-            if not self._publish_ahead(stream, builder, stop):
-                return False
-            transactions, parts, impossible = builder.take(position)
-            stream.committed_at = committed_at
-            stream.position = position
-            self._publish(stream, [*resets, *parts], transactions, self._tell)
-        if impossible:
-            self._log.warning("dates that are no days were read as null", epoch=stream.number, columns=impossible)
-        return True
-
-    def _tell(self, epoch: Epoch) -> None:
-        if epoch.rows:
-            self._log.info(
-                "epoch published",
-                epoch=epoch.number,
-                transactions=len(epoch.transactions),
-                rows=epoch.rows,
-                messages=epoch.messages,
-                gtid=epoch.position.gtid,
-            )
-
-    def _publish(
-        self,
-        stream: Stream,
-        parts: Sequence[Changes],
-        transactions: Sequence[Transaction] = (),
-        told: Told | None = None,
-    ) -> None:
-        """Hands the stream's next epoch over, which changes nothing any more; what it says is not said again."""
-        with self._hold:
-            draft = EpochDraft(
-                stream_id=stream.stream_id,
-                number=stream.number + 1,
-                position=stream.position,
-                committed_at=stream.committed_at,
-                transactions=tuple(transactions),
-                changes=parts,
-                snapshots=dict(stream.snapshots),
-                versions={table: one.version for table, one in stream.watched.items()},
-                definitions=stream.unpublished,
-                answers=stream.answers,
-            )
-            self._publishing.publish(draft, told)
-            stream.number = draft.number
-            stream.unpublished = {}
-            stream.refused = {}

@@ -34,12 +34,17 @@ def take_up(
             continue
         wanted[name] = partition
         log.info("request taken up", request=one.offset, table=name, partition=partition)
-    mark(stream, whole(wanted))
+    mark(stream, wanted)
 
 
-def whole(wanted: Wanted) -> list[str]:
-    """The tables that are to be read as a whole. Those of which only a partition is stay complete until it begins."""
-    return [name for name, partition in wanted.items() if partition is None]
+def widen(stream: Stream, wanted: Wanted) -> None:
+    """Of a table that is not complete all is to be read, whatever was asked for: its other rows begin nowhere else.
+
+    So it is after a run that was to read one partition and failed behind the epoch that says so.
+    """
+    for name in wanted:
+        if name in stream.snapshots and not stream.snapshots[name].complete:
+            wanted[name] = None
 
 
 def take_all(wanted: Wanted, present: Iterable[str]) -> bool:

@@ -24,7 +24,8 @@ from datafingerprint.adapters.state_scans import SqlScanStore
 from datafingerprint.config import Settings
 from datafingerprint.errors import DataFingerprintError
 from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.scans import Scan, Scanner, ScanState
+from datafingerprint.scanning import Scanner
+from datafingerprint.scans import Scan, ScanState
 from datafingerprint.verdict import Outcome
 
 STATUS = {Outcome.MATCH: 0, Outcome.MISMATCH: 1, Outcome.INCONCLUSIVE: 2}

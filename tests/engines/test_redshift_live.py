@@ -18,7 +18,8 @@ from datafingerprint.adapters.scan_engines import engine_opener
 from datafingerprint.config import EngineSettings, Settings
 from datafingerprint.errors import ConfigError
 from datafingerprint.partitions import partitioning
-from datafingerprint.scans import Cancelled, ScanState, counted
+from datafingerprint.scanning import counted
+from datafingerprint.scans import Cancelled, ScanState
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql import lake
 from datafingerprint.sql.lake import Place

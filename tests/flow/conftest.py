@@ -181,6 +181,11 @@ class Flow:
         gtid = self.source_gtid
         self.await_that(f"judged at {gtid}", lambda: self.judged_gtid() == gtid)
 
+    def match(self) -> None:
+        """Waits until all partitions match there; a table that is read again has several epochs at one position."""
+        self.settle()
+        self.await_that("all match", lambda: not self.mismatches())
+
     def source_rows(self, table: str) -> Rows:
         """All rows of a table as a plain client sees them."""
         return Counter(self.sql(f"SELECT * FROM `{self.schema}`.`{table}`"))

@@ -21,7 +21,8 @@ from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailabl
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import Advance, LakeTableState, Progress, StoredEpoch, SumKey
 from datafingerprint.ports import LakeFile, SnapshotView
-from datafingerprint.scans import CANCELLED_LOOK_S, END_TRIES, LEASE_S, Cancelled, Scan, Scanner, ScanState
+from datafingerprint.scanning import CANCELLED_LOOK_S, END_TRIES, Scanner
+from datafingerprint.scans import LEASE_S, Cancelled, Scan, ScanState
 from datafingerprint.schema import Column, Kind, TableSchema
 from datafingerprint.sql.redshift import Redshift
 from datafingerprint.verdict import Outcome
