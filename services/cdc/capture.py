@@ -87,12 +87,13 @@ class Capture:
             Unavailable: a part is away, or a table came under watch; run again.
             Stop: going on would lose or double a change.
         """
+        # First, for opening the log fences off a capture that runs: one that cannot read the source must not.
+        self._source.preflight()
         last = self._epoch_log.open()
         with self._publishing:
             self._run(last, stop, {} if resnapshot is None else resnapshot, once=once)
 
     def _run(self, last: Epoch | None, stop: threading.Event, wanted: Wanted, *, once: bool) -> None:
-        self._source.preflight()
         require_chosen(self._source, self._log, is_begun=last is None)
         present = self._present()
         stream = self._resumed(last, present) if last else self._begun(list(present.values()))

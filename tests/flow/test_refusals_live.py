@@ -151,6 +151,18 @@ def test_the_second_of_a_kind_takes_over_and_the_first_stops(small_flow: Any, na
     assert second.end() == 0
 
 
+def test_a_capture_that_the_source_refuses_leaves_the_one_that_runs_alone(small_flow: Any) -> None:  # noqa: ANN401
+    small_flow.start()
+    refused = small_flow.service("cdc", label="wrong password")
+    refused.start(DFP_SOURCE_PASSWORD="wrong")
+    assert refused.wait(WITHIN_S) == REFUSED
+    assert "the source refuses us" in refusing_line(refused)
+    small_flow.sql(f"INSERT INTO {small_flow.schema}.notes VALUES (31, 'afterwards')")
+    small_flow.settle()
+    small_flow.assert_all_match()
+    assert small_flow.service("cdc").is_running
+
+
 class GarbageLog(KafkaEpochLog):
     """Publishes epochs whose only message is no record batch."""
 
