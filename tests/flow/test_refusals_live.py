@@ -153,6 +153,7 @@ def test_the_second_of_a_kind_takes_over_and_the_first_stops(small_flow: Any, na
 
 def test_a_capture_that_the_source_refuses_leaves_the_one_that_runs_alone(small_flow: Any) -> None:  # noqa: ANN401
     small_flow.start()
+    small_flow.settle()
     refused = small_flow.service("cdc", label="wrong password")
     refused.start(DFP_SOURCE_PASSWORD="wrong")
     assert refused.wait(WITHIN_S) == REFUSED
