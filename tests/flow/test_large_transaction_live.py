@@ -113,6 +113,5 @@ def test_no_service_takes_more_memory_for_a_transaction_of_five_times_the_rows(s
         settle(flow)
         seen.append(peaks(flow))
 
-    print("PEAKS", *seen)
     few, many = seen
     assert {name: many[name] for name in many if many[name] > few[name] + MORE_MIB} == {}, f"{few} grew to {many}"
