@@ -1,6 +1,7 @@
-"""Builds the native digest library into the wheel, or beside its source for an editable installation.
+"""Builds the native library into the wheel, or beside its sources for an editable installation.
 
-Without a C compiler the project is installed all the same, as a wheel for every machine, and digests by DuckDB.
+Without a C compiler the project is installed all the same, as a wheel for every machine; it digests by DuckDB then,
+and reads binlogs in Python and numpy.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("datafingerprint/kernel/digest.c")
-LIBRARY = SOURCE.with_name("_digest.so")
+KERNEL = Path("datafingerprint/kernel")
+SOURCES = (KERNEL / "digest.c", KERNEL / "binlog.c")
+LIBRARY = KERNEL / "_native.so"
 FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=default")
 
 
-class NativeDigests(BuildHookInterface):  # type: ignore[type-arg]
+class NativeKernel(BuildHookInterface):  # type: ignore[type-arg]
     """Runs `$CC`, or the first of `cc`, `gcc` and `clang` that is there."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -51,11 +53,14 @@ def _compiler() -> list[str]:
 def _compiled(compiler: list[str], root: Path) -> bool:
     made = root / LIBRARY.with_suffix(".partial")
     ran = subprocess.run(  # noqa: S603 - the compiler of the machine, with the project's own source
-        [*compiler, *FLAGS, "-o", str(made), str(root / SOURCE)], capture_output=True, text=True, check=False
+        [*compiler, *FLAGS, "-o", str(made), *(str(root / source) for source in SOURCES)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if ran.returncode:
         made.unlink(missing_ok=True)
-        sys.stderr.write(f"the native digest library is left out: {compiler[0]} failed\n{ran.stderr}\n")
+        sys.stderr.write(f"the native library is left out: {compiler[0]} failed\n{ran.stderr}\n")
         return False
     made.replace(root / LIBRARY)
     return True

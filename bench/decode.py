@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from pymysqlreplication import BinLogStreamReader
@@ -64,7 +65,7 @@ def by_column(settings: Settings, position: SourcePosition, rows: int) -> float:
     builder = EpochBuilder(EpochLimits(3600.0, 50_000, 3600.0), watched)
     decoded = 0
     began = time.perf_counter()
-    for octets in source.events(position):
+    for octets in chain.from_iterable(source.events(position)):
         committed = assembler.feed(parse_event(octets, "bench"))
         if committed:
             builder.add(committed, 0.0)

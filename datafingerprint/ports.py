@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from datafingerprint.changes import Changes
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
+from datafingerprint.events import Events
 from datafingerprint.field_ids import FieldIds
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import (
@@ -149,7 +150,7 @@ class Source(Protocol):
     def snapshot(self, tables: Sequence[TableSchema], partitions: Mapping[str, str] | None = None) -> SourceSnapshot:
         """Opens a consistent view of these tables. Of tables named in `partitions` it reads that partition alone."""
 
-    def events(self, position: SourcePosition) -> Generator[bytes, None, None]:
+    def events(self, position: SourcePosition) -> Generator[Events, None, None]:
         """Binlog events after a position, without checksums, without end; a heartbeat event when the source is idle.
 
         Raises:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import pymysql
 
@@ -108,7 +109,7 @@ class SourceCheckup:
         try:
             events = self._source.events(position)
             with contextlib.closing(events):
-                for _, octets in zip(range(_EVENTS_MAX), events, strict=False):
+                for _, octets in zip(range(_EVENTS_MAX), chain.from_iterable(events), strict=False):
                     if octets[_TYPE_AT] in _ARRIVED:
                         break
         except DeniedError as error:

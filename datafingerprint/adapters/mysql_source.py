@@ -31,6 +31,7 @@ from datafingerprint.errors import (
     Stop,
     Unavailable,
 )
+from datafingerprint.events import Events
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import SnapshotRows
 from datafingerprint.schema import TableSchema
@@ -235,7 +236,7 @@ class BinlogSource:
             _show_generated_keys(cursor)
             return self._definition(cursor, table.schema, table.name)
 
-    def events(self, position: SourcePosition) -> Generator[bytes, None, None]:
+    def events(self, position: SourcePosition) -> Generator[Events, None, None]:
         """See `ports.Source.events`."""
         connection = self._connect(read_timeout=30)
         try:

@@ -1,1 +1,1 @@
-"""Digests of whole Arrow columns in native code, where the library was built; `datafingerprint.digests` decides."""
+"""Whole columns digested, and binlogs taken apart, in native code, where the library was built; elsewhere by others."""

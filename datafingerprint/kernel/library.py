@@ -1,4 +1,4 @@
-"""The shared library that `digest.c` is built into, when the project is installed on a machine with a C compiler.
+"""The shared library that the C files here are built into, when the project is installed where a C compiler is.
 
 It is taken only when it digests rows of every form as the plain definition does, which is tried once, when it is first
 wanted: a library of another version, or one that this machine miscompiled, is as good as none.
@@ -21,8 +21,8 @@ from datafingerprint.canonical import digest
 from datafingerprint.kernel.columns import ColumnForm, described
 from datafingerprint.schema import Column, Kind, TableSchema
 
-PATH = Path(__file__).with_name("_digest.so")
-INTERFACE = 1
+PATH = Path(__file__).with_name("_native.so")
+INTERFACE = 2
 """Number of the functions' form; `digest.c` has the same."""
 
 _LONG, _UNSIGNED = ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_uint64)

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import structlog
 
@@ -23,6 +24,7 @@ from datafingerprint.scratch import Scratch
 from services.cdc.binlog import parse_event
 from services.cdc.cut import kept_at_a_cut, left_out
 from services.cdc.epoch_builder import EpochBuilder, EpochLimits
+from services.cdc.following import following
 from services.cdc.outlet import Outlet
 from services.cdc.publishing import Publishing
 from services.cdc.reading import Reading
@@ -215,7 +217,7 @@ class Capture:
             assembler = Assembler(since, lambda table: table in names, self._limit, self._left_out)
             builder = self._builder(stream)
             with contextlib.closing(self._source.events(since)) as events:
-                for octets in events:
+                for octets in chain.from_iterable(events):
                     committed = assembler.feed(parse_event(octets, f"{since.file}:{since.pos}"))
                     if committed is None:
                         continue
@@ -311,11 +313,12 @@ class Capture:
             kept_at_a_cut(assembler, builder, lambda: self._outlet.close(stream, builder, assembler.position, stop)),
             contextlib.closing(self._source.events(stream.position)) as events,
         ):
-            for octets in events:
+            room = None if until else lambda: builder.room
+            where = f"{stream.position.file}:{stream.position.pos}"
+            before = assembler.position
+            for committed in following(events, assembler, where, room):
                 now = self._clock()
-                before = assembler.position
-                committed = assembler.feed(parse_event(octets, f"{stream.position.file}:{stream.position.pos}"))
-                if committed and committed.statement:
+                if isinstance(committed, Committed) and committed.statement:
                     if not self._redefine(stream, builder, committed, before, without, stop):
                         return asked
                 elif committed:
@@ -332,4 +335,5 @@ class Capture:
                     closed_at = self._clock()
                 if is_there or (is_ending and builder.is_empty):
                     return asked
+                before = assembler.position
         return []

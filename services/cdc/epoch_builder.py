@@ -14,6 +14,7 @@ from datafingerprint.errors import DecodeError
 from datafingerprint.schema import TableSchema
 from services.cdc import images
 from services.cdc.images import Decoded, Field
+from services.cdc.plain import CommittedRun, Room
 from services.cdc.transaction_rows import LoggedRows, TransactionRows
 from services.cdc.transactions import Committed
 
@@ -82,25 +83,41 @@ class EpochBuilder:
     def _is_step_full(self) -> bool:
         return self._rows_estimated >= self._limits.rows_max or self._octets >= _STEP_OCTETS
 
-    def add(self, committed: Committed, now: float) -> None:
-        """Takes a transaction; one without watched rows counts too, it moves the position.
+    def add(self, committed: Committed | CommittedRun, now: float) -> None:
+        """Takes a transaction, or several; one without watched rows counts too, it moves the position.
 
         One whose rows lie in a file fills the epoch: `ahead` is to be asked before the next one comes.
         """
         if self.is_empty:
             self._opened_at = now
-        ordinal = len(self._transactions)
-        position = committed.position
-        self._transactions.append(Transaction(ordinal, committed.gtid, position.file, position.pos))
         self.committed_at = committed.committed_at
+        first, position = len(self._transactions), committed.position
+        if isinstance(committed, CommittedRun):
+            for ordinal, (gtid, end) in enumerate(zip(committed.gtids, committed.ends, strict=True), first):
+                self._transactions.append(Transaction(ordinal, gtid, position.file, end))
+            for index, rows in committed.rows:
+                self._hold(first + index, rows)
+            return
+        self._transactions.append(Transaction(first, committed.gtid, position.file, position.pos))
         if committed.rows.is_spilled:
-            self._large = ordinal, committed.rows
+            self._large = first, committed.rows
             return
         for rows in committed.rows:
-            self._hold(ordinal, rows)
+            self._hold(first, rows)
+
+    @property
+    def room(self) -> Room:
+        """How much may come at once, so that the epoch is full by it and not much more than that."""
+        per_row = min(self._octets_per_row.values(), default=0.0)
+        rows_left = self._limits.rows_max - self._rows_estimated
+        octets = min(_STEP_OCTETS - self._octets, int(rows_left * per_row))
+        return Room(max(1, octets), max(1, _TRANSACTIONS_MAX - len(self._transactions)))
 
     def _hold(self, ordinal: int, rows: LoggedRows) -> None:
-        self._pending.setdefault(rows.table_map.table, _Pending()).rows.append((ordinal, rows))
+        table = rows.table_map.table
+        if table not in self._pending:
+            self._pending[table] = _Pending()
+        self._pending[table].rows.append((ordinal, rows))
         self._rows_estimated += self._estimate(rows)
         self._octets += len(rows.octets)
 

@@ -34,6 +34,14 @@ class Place:
         if behind > _WRAP // 2:
             self.offset += _WRAP
 
+    def pass_to(self, end: int) -> None:
+        """Goes to where an event ends, told by its lower 32 bits; not for one behind which they begin anew."""
+        self.offset = self.whole(end)
+
+    def whole(self, end: int) -> int:
+        """The offset of such an event's end."""
+        return self.offset - self.offset % _WRAP + end
+
     def describe(self, event: Event) -> None:
         """Learns whose log it is from the event that begins each file."""
         self._server_id = event.server_id

@@ -8,15 +8,21 @@ from dataclasses import dataclass, field, replace
 from datafingerprint.changes import Op
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import DecodeError
+from datafingerprint.events import Events
 from datafingerprint.gtid import parse_gtids
+from datafingerprint.kernel.binlog import PlainRun
+from datafingerprint.kernel.binlog import binlog as native_binlog
 from datafingerprint.remedies import READ_ALL_AGAIN, reading_again
 from services.cdc import binlog
-from services.cdc.binlog import Event, EventType, Gtid
+from services.cdc.binlog import Event, EventType, Gtid, parse_event
 from services.cdc.place import Place
+from services.cdc.plain import CommittedRun, Room
 from services.cdc.queries import parse_query
 from services.cdc.statements import HARMLESS, Meaning, Statement, classify, first_words
 from services.cdc.table_map import TableMap, parse_table_map
 from services.cdc.transaction_rows import LoggedRows, SpillLimit, TransactionRows
+
+_OCTETS_MAX = 1 << 62
 
 _WITHOUT_XA = "run no XA transactions on the source, commit or roll back what XA RECOVER shows, then "
 
@@ -105,6 +111,50 @@ class Assembler:
         if event.type is EventType.TRANSACTION_PAYLOAD:
             return self._payload(event)
         return self._inside(event, self._open)
+
+    def run(self, events: Events, first: int, room: Room) -> CommittedRun | None:
+        """Takes the plain transactions that the events from `first` on begin with, all at once.
+
+        Returns:
+            The transactions; None where there are none, or the native code was not built: `feed` takes any.
+
+        Raises:
+            DecodeError: as `feed` does.
+        """
+        native = native_binlog()
+        if native is None or self._open is not None:
+            return None
+        found = native.transactions(
+            events.octets,
+            events.begins,
+            events.ends,
+            first=first,
+            place=self._place.offset,
+            octets_max=_OCTETS_MAX if self._limit is None else self._limit.octets_max,
+            enough=room.octets,
+            most=room.transactions,
+        )
+        return None if found is None else self._taken(found, events, first)
+
+    def _taken(self, found: PlainRun, events: Events, first: int) -> CommittedRun:
+        maps = [parse_table_map(parse_event(events[index], self._where), self._where) for index in found.described]
+        self._tables |= {table_map.table_id: table_map for table_map in maps}
+        followed = [table_map if self._is_followed(table_map) else None for table_map in maps]
+        rows = [
+            (of, LoggedRows(table_map, _OPS[kind], events.octets[begin:end]))
+            for of, index, kind, begin, end in zip(
+                found.of, found.maps, found.kinds, found.begins, found.until, strict=True
+            )
+            if (table_map := followed[index]) is not None
+        ]
+        one = binlog.parse_gtid(parse_event(events[first], self._where)).text
+        before = one[: len(one) - len(str(found.numbers[0]))]
+        gtids = [f"{before}{number}" for number in found.numbers]
+        self._gtids = self._gtids.add(one).union(parse_gtids(_through(before, found.numbers)))
+        ends = [self._place.whole(end) for end in found.ends]
+        self._place.pass_to(found.ends[-1])
+        self._position = self._place.at(str(self._gtids))
+        return CommittedRun(found.events, gtids, ends, rows, self._position, float(found.timestamp))
 
     def _rotate(self, event: Event) -> None:
         """Another file begins. No transaction goes on in it: one that is open was being logged when the source crashed.
@@ -243,7 +293,15 @@ class Assembler:
         )
 
 
+def _through(before: str, numbers: list[int]) -> str:
+    """All of a run, as a MySQL set tells it, or the last of it, as a MariaDB position does."""
+    return f"{before}{numbers[0]}-{numbers[-1]}" if before.endswith(":") else f"{before}{numbers[-1]}"
+
+
 def _op(kind: EventType) -> Op:
     if kind in binlog.WRITES:
         return Op.CREATED
     return Op.UPDATED if kind in binlog.UPDATES else Op.DELETED
+
+
+_OPS = {int(kind): _op(kind) for kind in binlog.ROWS}

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from datafingerprint import decimals, temporal
 from datafingerprint.charsets import texts
 from datafingerprint.errors import DecodeError
+from datafingerprint.kernel.binlog import binlog
 from datafingerprint.schema import Column, Kind
 from services.cdc.addresses import inet4_text, inet6_text, uuid_text
 from services.cdc.compressed import uncompressed
@@ -73,6 +74,9 @@ def decoded(cut: Cut, column: Column, logged: LoggedColumn, prefix: int) -> pa.A
 
 def windows(octets: Octets, positions: Integers, width: int) -> Octets:
     """So many bytes from each position, a row each."""
+    native = binlog()
+    if native is not None:
+        return native.windows(octets, positions, width)
     return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(octets, width)[positions])
 
 

@@ -7,6 +7,7 @@ import random
 import struct
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -118,7 +119,7 @@ def captured(settings: Settings, start: str, end: str, tables: Sequence[TableSch
     assembler = Assembler(SourcePosition(start, "", 0), lambda name: name in watched)
     builder = EpochBuilder(EpochLimits(1e9, 10**9, 1e9), watched)
     events = BinlogSource(settings).events(SourcePosition(start, "", 0))
-    for octets in events:
+    for octets in chain.from_iterable(events):
         committed = assembler.feed(parse_event(octets, "test"))
         if committed:
             builder.add(committed, 0.0)

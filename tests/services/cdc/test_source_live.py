@@ -7,7 +7,7 @@ import dataclasses
 import socket
 import threading
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pymysql
 import pytest
@@ -336,7 +336,7 @@ def test_a_connection_goes_on_over_the_end_of_a_file(source: pymysql.Connection,
     assembler = Assembler(start, {f"{schema}.a"}.__contains__)
     positions: list[SourcePosition] = []
     with contextlib.closing(reader.events(start)) as events:
-        for octets in events:
+        for octets in chain.from_iterable(events):
             committed = assembler.feed(parse_event(octets, "the test"))
             if committed is None:
                 continue
