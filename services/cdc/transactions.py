@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from datafingerprint.changes import Op
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import DecodeError
+from datafingerprint.errors import DataFingerprintError, DecodeError
 from datafingerprint.events import Events
 from datafingerprint.gtid import parse_gtids
 from datafingerprint.kernel.binlog import PlainRun
@@ -134,12 +134,17 @@ class Assembler:
             enough=room.octets,
             most=room.transactions,
         )
-        return None if found is None else self._taken(found, events, first)
-
-    def _taken(self, found: PlainRun, events: Events, first: int) -> CommittedRun:
-        maps = [parse_table_map(parse_event(events[index], self._where), self._where) for index in found.described]
+        if found is None:
+            return None
+        try:
+            maps = [parse_table_map(parse_event(events[index], self._where), self._where) for index in found.described]
+            followed = [table_map if self._is_followed(table_map) else None for table_map in maps]
+        except DataFingerprintError:
+            return None  # raised again by `feed`, behind what comes before
         self._tables |= {table_map.table_id: table_map for table_map in maps}
-        followed = [table_map if self._is_followed(table_map) else None for table_map in maps]
+        return self._taken(found, followed, events, first)
+
+    def _taken(self, found: PlainRun, followed: list[TableMap | None], events: Events, first: int) -> CommittedRun:
         rows = [
             (of, LoggedRows(table_map, _OPS[kind], events.octets[begin:end]))
             for of, index, kind, begin, end in zip(

@@ -3,14 +3,19 @@ from __future__ import annotations
 import io
 import socket
 import threading
+import zlib
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pymysql
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafingerprint.adapters.binlog_dump import _Patient
+from datafingerprint.adapters.binlog_dump import _Patient, dump
+from datafingerprint.adapters.server import Replica
+from datafingerprint.epochs import SourcePosition
+from datafingerprint.errors import DataFingerprintError
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=30), st.integers(1, 64))
@@ -38,3 +43,84 @@ def test_a_time_out_of_the_connection_ends_the_reading() -> None:
         reader = io.BufferedReader(_Patient(cast("Any", SimpleNamespace(_sock=here, _rfile=stream))), 128)
         with pytest.raises(TimeoutError):
             reader.read(1)
+
+
+class Sent:
+    """A server that has sent what it was asked for already; it says whether events have checksums."""
+
+    def __init__(self, *, checksums: bool) -> None:
+        self.checksums = checksums
+
+    def request_dump(self, *_: object) -> bool:
+        return self.checksums
+
+
+def packets(events: list[bytes], *, checksums: bool) -> bytes:
+    """Events in packets, those that are too long for one in several; numbered from 1 on."""
+    octets, number = b"", 1
+    for event in events:
+        content = b"\0" + event + (zlib.crc32(event).to_bytes(4, "little") if checksums else b"")
+        while True:
+            part, content = content[:0xFFFFFF], content[0xFFFFFF:]
+            octets += len(part).to_bytes(3, "little") + bytes([number % 256]) + part
+            number += 1
+            if len(part) < 0xFFFFFF:
+                break
+    return octets
+
+
+def dumped(octets: bytes, piece: int, *, checksums: bool) -> tuple[list[bytes], str]:
+    """The events that come out when these octets are sent in pieces, and what ends them."""
+    here, there = socket.socketpair()
+    connection = pymysql.Connection(defer_connect=True)
+    with here, there, here.makefile("rb") as stream:
+        asked = cast("Any", connection)
+        asked._sock, asked._rfile, asked._next_seq_id, asked._current_timeout = here, stream, 1, None
+
+        def send() -> None:
+            for at in range(0, len(octets), piece):
+                there.sendall(octets[at : at + piece])
+            there.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        events: list[bytes] = []
+        try:
+            server = cast("Any", Sent(checksums=checksums))
+            for together in dump(server, connection, SourcePosition("", "", 0), Replica(1, 1.0), "there"):
+                events += together
+        except DataFingerprintError as error:
+            said = str(error)
+        sender.join()
+    return events, said
+
+
+@given(st.lists(st.binary(min_size=19, max_size=300), max_size=600), st.integers(1, 4_000), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_every_event_comes_out_once_in_its_order(events: list[bytes], piece: int, checksums: bool) -> None:
+    found, said = dumped(packets(events, checksums=checksums), piece, checksums=checksums)
+    assert found == events
+    assert "Lost connection" in said
+
+
+def test_events_longer_than_a_packet_stand_among_the_others_whole() -> None:
+    events = [bytes(40), b"x" * 0x1FFFFFE, bytes(50), b"y" * (0xFFFFFE - 4), bytes(60), b"z" * 0x1000000]
+    found, _ = dumped(packets(events, checksums=True), 1 << 20, checksums=True)
+    assert [len(one) for one in found] == [len(one) for one in events]
+    assert found == events
+
+
+def test_a_wrong_checksum_ends_the_events_behind_those_before_it() -> None:
+    octets = packets([bytes(40), b"a" * 40], checksums=True)
+    found, said = dumped(octets[:-1] + b"!" + packets([bytes(40)], checksums=True), 1 << 20, checksums=True)
+    assert found == [bytes(40)]
+    assert "checksum is wrong" in said
+
+
+def test_what_the_server_says_instead_of_an_event_ends_them_too() -> None:
+    error = b"\xff" + (1236).to_bytes(2, "little") + b"#HY000Could not find first log file name"
+    for content, expected in ((error, "Could not find first log"), (b"\xfe\0\0\0\0", "ended the binlog dump")):
+        octets = packets([bytes(40)], checksums=False) + len(content).to_bytes(3, "little") + b"\2" + content
+        found, said = dumped(octets, 1 << 20, checksums=False)
+        assert found == [bytes(40)]
+        assert expected in said
