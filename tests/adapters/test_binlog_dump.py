@@ -4,6 +4,7 @@ import io
 import socket
 import threading
 import zlib
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datafingerprint.adapters import binlog_dump
 from datafingerprint.adapters.binlog_dump import _Patient, dump
 from datafingerprint.adapters.server import Replica
 from datafingerprint.epochs import SourcePosition
@@ -43,6 +45,15 @@ def test_a_time_out_of_the_connection_ends_the_reading() -> None:
         reader = io.BufferedReader(_Patient(cast("Any", SimpleNamespace(_sock=here, _rfile=stream))), 128)
         with pytest.raises(TimeoutError):
             reader.read(1)
+
+
+@pytest.fixture(scope="module", params=["native", "python"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With and without the library, which is not built where there is no compiler."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "python":
+            patch.setattr(binlog_dump, "binlog", lambda: None)
+        yield
 
 
 class Sent:

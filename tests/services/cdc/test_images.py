@@ -6,6 +6,7 @@ import datetime as dt
 import socket
 import struct
 import uuid
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -15,10 +16,23 @@ from hypothesis import strategies as st
 
 from datafingerprint.errors import DecodeError
 from datafingerprint.schema import Column, Kind, TableSchema
+from services.cdc import images as taken_apart
+from services.cdc import values as cut_out
 from services.cdc.addresses import inet6_text
 from services.cdc.images import decode, fields
 from services.cdc.table_map import LoggedColumn, TableMap
 from tests.datafingerprint.drawn import MOST_TIME_US, Row, arrow, values
+
+
+@pytest.fixture(scope="module", params=["native", "numpy"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With and without the library, which is not built where there is no compiler."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "numpy":
+            patch.setattr(taken_apart, "binlog", lambda: None)
+            patch.setattr(cut_out, "binlog", lambda: None)
+        yield
+
 
 NO_DATE = "no date"
 """Stands for 0000-00-00 in what is encoded."""
