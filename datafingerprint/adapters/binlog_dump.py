@@ -73,21 +73,27 @@ def dump(
     # Entered once: with an event for each row of a small transaction, entering it each time took a third of this.
     with translated(where):
         checksums = server.request_dump(connection, position, replica, where)
+        # The library sets it with every packet that it reads, but these it may not see.
+        connection._sock.settimeout(connection._read_timeout)  # type: ignore[attr-defined]  # noqa: SLF001 - as below
+        connection._current_timeout = connection._read_timeout  # type: ignore[attr-defined]  # noqa: SLF001 - as below
         reader = io.BufferedReader(_Patient(connection), _READ_OCTETS)
         connection._rfile = reader  # type: ignore[attr-defined]  # noqa: SLF001 - as below
         while True:
-            if events := _together(connection, reader, checksums=checksums):
-                yield events
-                continue
-            packet = connection._read_packet()  # type: ignore[no-untyped-call]  # noqa: SLF001 - the library has no name for it
-            octets = packet.get_all_data()
-            if packet.is_eof_packet():
-                raise Unavailable("the source ended the binlog dump", where=where)
-            event = _checked(octets, where) if checksums else octets[_STATUS_OCTETS:]
-            yield Events(event, _BEGIN, np.array([len(event)]))
+            # Without a name here, so that a long event does not stay in memory until the next one comes.
+            yield _together(connection, reader, checksums=checksums) or _alone(connection, where, checksums=checksums)
 
 
-def _together(connection: Any, reader: io.BufferedReader[_Patient], *, checksums: bool) -> Events | None:  # noqa: ANN401 - the library has no types for what is asked of it here
+def _alone(connection: Any, where: str, *, checksums: bool) -> Events:  # noqa: ANN401 - the library has no types for what is asked of it here
+    """The next event, whatever there is to say of its packet."""
+    packet = connection._read_packet()  # noqa: SLF001 - the library has no name for it
+    octets = packet.get_all_data()
+    if packet.is_eof_packet():
+        raise Unavailable("the source ended the binlog dump", where=where)
+    event = _checked(octets, where) if checksums else octets[_STATUS_OCTETS:]
+    return Events(event, _BEGIN, np.array([len(event)]))
+
+
+def _together(connection: Any, reader: io.BufferedReader[_Patient], *, checksums: bool) -> Events | None:  # noqa: ANN401 - as above
     """The events of the packets that were read, up to one that the client library has to look at."""
     native = binlog()
     if native is None:

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { PACKET_HEADER = 4, STATUS = 1, HEADER = 19, CHECKSUM = 4, PACKET_MAX = 0xFFFFFF };
+enum { PACKET_HEADER = 4, STATUS = 1, HEADER = 19, CHECKSUM = 4, PACKET_MAX = 0xFFFFFF, LENGTH_MAX = 4 };
 
 enum event {
     QUERY = 2,
@@ -100,9 +100,13 @@ struct cursor {
     uint32_t place;    /* where the log stands: events end behind it, in their order */
 };
 
-static int kind_of(const struct cursor *cursor) { return cursor->octets[cursor->begins[cursor->at] + 4]; }
+/* The next event's type; none of the known ones when it is shorter than a header. */
+static int kind_of(const struct cursor *cursor) {
+    int64_t begin = cursor->begins[cursor->at];
+    return cursor->ends[cursor->at] - begin < HEADER ? -1 : cursor->octets[begin + 4];
+}
 
-/* The body of the next event, and its length; NULL when it does not end behind the one before. */
+/* The body of the next event, which has a header, and its length; NULL when it does not end behind the one before. */
 static const uint8_t *body_of(struct cursor *cursor, int64_t *length) {
     const uint8_t *header = cursor->octets + cursor->begins[cursor->at];
     uint32_t end = (uint32_t)little(header + 13, 4);
@@ -119,7 +123,7 @@ static int is_begun(struct cursor *cursor, const uint8_t **first, uint64_t *numb
     const uint8_t *header = cursor->octets + cursor->begins[cursor->at], *body;
     int kind = kind_of(cursor);
     uint64_t found;
-    if (!(body = body_of(cursor, &length))) return 0;
+    if ((kind != GTID && kind != MYSQL_GTID) || !(body = body_of(cursor, &length))) return 0;
     cursor->at++;
     if (kind == GTID) {
         /* Flags: 1 is a statement that stands alone, 64 and 128 belong to XA. */
@@ -128,7 +132,7 @@ static int is_begun(struct cursor *cursor, const uint8_t **first, uint64_t *numb
         if (*first && ((*first)[4] != GTID || memcmp(*first + 5, header + 5, 4) ||
                        memcmp(*first + HEADER + 8, body + 8, 4) || found <= *number))
             return 0;
-    } else if (kind == MYSQL_GTID) {
+    } else {
         if (length < 25) return 0;
         found = little(body + 17, 8);
         if (*first && ((*first)[4] != MYSQL_GTID || memcmp(*first + HEADER + 1, body + 1, 16) || found != *number + 1))
@@ -139,8 +143,6 @@ static int is_begun(struct cursor *cursor, const uint8_t **first, uint64_t *numb
         /* Behind the fixed fields: session variables, the schema and a zero, and the statement. */
         int64_t text = 13 + (int64_t)little(body + 11, 2) + body[8] + 1;
         if (length - text != sizeof begin - 1 || memcmp(body + text, begin, sizeof begin - 1)) return 0;
-    } else {
-        return 0;
     }
     if (!*first) *first = header;
     *number = found;
@@ -231,7 +233,7 @@ static int is_whole(struct cursor *cursor, struct maps *maps, struct run *run, i
         int64_t length;
         const uint8_t *body;
         if (kind == ANNOTATE_ROWS || kind == ROWS_QUERY) continue;
-        if (!(body = body_of(cursor, &length))) return 0;
+        if (kind < 0 || !(body = body_of(cursor, &length))) return 0;
         if (kind == TABLE_MAP) {
             if (!is_mapped(maps, run, cursor, body, length)) return 0;
         } else if ((kind >= WRITE_ROWS_V1 && kind <= DELETE_ROWS_V1) ||
@@ -281,12 +283,14 @@ void dfp_transactions(const uint8_t *octets, const int64_t *begins, const int64_
 /* Where each image begins; `begins` may be NULL, when they are only to be counted.
  *
  * Of each column `widths` is its octets, or where `prefixes` is not 0 the octets of the length in front of the value.
- * Returns how many there are, or -1 when they do not end where the octets do.
+ * Returns how many there are, or -1 when they do not end where the octets do, or a length has more than four octets.
  */
 int64_t dfp_images(const uint8_t *octets, int64_t length, const int32_t *widths, const int32_t *prefixes,
                    int32_t columns, int64_t *begins) {
     int64_t bitmap = (columns + 7) / 8, at = 0, count = 0;
     if (columns < 1) return -1;
+    for (int32_t i = 0; i < columns; i++)
+        if (prefixes[i] < 0 || prefixes[i] > LENGTH_MAX || widths[i] < 0) return -1;
     for (; at < length; count++) {
         const uint8_t *nulls = octets + at;
         if (begins) begins[count] = at;

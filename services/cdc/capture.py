@@ -314,9 +314,8 @@ class Capture:
             contextlib.closing(self._source.events(stream.position)) as events,
         ):
             room = None if until else lambda: builder.room
-            where = f"{stream.position.file}:{stream.position.pos}"
             before = assembler.position
-            for committed in following(events, assembler, where, room):
+            for committed in following(events, assembler, stream.place, room):
                 now = self._clock()
                 if isinstance(committed, Committed) and committed.statement:
                     if not self._redefine(stream, builder, committed, before, without, stop):

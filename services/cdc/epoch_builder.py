@@ -25,6 +25,10 @@ _STEP_OCTETS = 16 << 20
 """Images that are decoded at once where their number is not known yet, or where they are long."""
 
 
+_OCTETS_PER_ROW_MIN = 2.0
+"""An image has a bitmap, and a value of one octet; all of them NULL, still the bitmap."""
+
+
 @dataclass(frozen=True, slots=True)
 class EpochLimits:
     """When an epoch is closed: after so many seconds or row images; an idle source gets one every heartbeat."""
@@ -107,8 +111,11 @@ class EpochBuilder:
 
     @property
     def room(self) -> Room:
-        """How much may come at once, so that the epoch is full by it and not much more than that."""
-        per_row = min(self._octets_per_row.values(), default=0.0)
+        """How much may come at once, so that the epoch is full by it and not much more than that.
+
+        Rows of tables that are narrower than those known by now may be more, as many as come in at once.
+        """
+        per_row = min(self._octets_per_row.values(), default=_OCTETS_PER_ROW_MIN)
         rows_left = self._limits.rows_max - self._rows_estimated
         octets = min(_STEP_OCTETS - self._octets, int(rows_left * per_row))
         return Room(max(1, octets), max(1, _TRANSACTIONS_MAX - len(self._transactions)))

@@ -11,14 +11,14 @@ from services.cdc.transactions import Assembler, Committed
 
 
 def following(
-    events: Iterable[Events], assembler: Assembler, where: str, room: Callable[[], Room] | None
+    events: Iterable[Events], assembler: Assembler, where: Callable[[], str], room: Callable[[], Room] | None
 ) -> Iterator[Committed | CommittedRun | None]:
     """Feeds events to the assembler; None for each that completes nothing.
 
     Args:
         events: As they come in.
         assembler: What puts them together.
-        where: From where on they were asked for, for messages.
+        where: Behind which place they lie, for messages.
         room: How much may be taken together; None takes every transaction by itself.
 
     Raises:
@@ -32,5 +32,5 @@ def following(
                 at += run.events
                 yield run
             else:
-                yield assembler.feed(parse_event(together[at], where))
+                yield assembler.feed(parse_event(together[at], where()))
                 at += 1

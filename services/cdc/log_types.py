@@ -23,6 +23,7 @@ INTEGER_OCTETS = {TINY: 1, SHORT: 2, INT24: 3, LONG: 4, LONGLONG: 8}
 _WIDTHS = {**INTEGER_OCTETS, FLOAT: 4, DOUBLE: 8, DATE: 3, YEAR: 1}
 _WITH_FRACTION = {TIMESTAMP2: 4, DATETIME2: 5, TIME2: 3}
 _ONE_OCTET_LENGTH_MAX = 255
+_LENGTH_OCTETS_MAX = 4
 _SAME_CHARSET = {"utf8", "utf8mb3"}
 _UUID_OCTETS, _INET4_OCTETS = 16, 4
 DECIMAL_OCTETS = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
@@ -56,7 +57,7 @@ def extent(logged: LoggedColumn) -> Extent | None:
 
 def _prefix(code: int, metadata: int) -> int:
     if code in (BLOB, BLOB_COMPRESSED, JSON, GEOMETRY, VECTOR):
-        return metadata
+        return metadata if metadata <= _LENGTH_OCTETS_MAX else 0
     if code in (VARCHAR, VARCHAR_COMPRESSED):
         return 1 if metadata <= _ONE_OCTET_LENGTH_MAX else 2
     if code == STRING and metadata & 0xFF:

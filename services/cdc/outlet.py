@@ -75,7 +75,7 @@ class Outlet:
         What is published ahead and never named is void: the transaction is then published again by the next run.
         """
         rows = 0
-        for parts in builder.ahead(f"{stream.position.file}:{stream.position.pos}"):
+        for parts in builder.ahead(stream.place()):
             if stop is not None and stop.is_set():
                 return False
             self._publishing.publish_ahead(stream.number + 1, parts)

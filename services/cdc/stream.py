@@ -64,6 +64,10 @@ class Stream:
             log.info("table emptied", table=name, epoch=self.number + 1)
         return [reset(self.watched[name].table, self.watched[name].version) for name in found.emptied]
 
+    def place(self) -> str:
+        """Where in the source's binlog it stands, for messages."""
+        return f"{self.position.file}:{self.position.pos}"
+
     @property
     def answers(self) -> Answers:
         """What the next epoch says about requests."""

@@ -78,6 +78,7 @@ class Assembler:
         self._tables: dict[int, TableMap] = {}
         self._followed: dict[int, bool] = {}
         self._open: _Open | None = None
+        self._singly = 0
 
     @property
     def position(self) -> SourcePosition:
@@ -95,6 +96,8 @@ class Assembler:
         Raises:
             DecodeError: the event cannot be followed exactly.
         """
+        if self._singly:
+            self._singly -= 1
         if event.type in binlog.PASSED_OVER:
             if event.type is EventType.FORMAT_DESCRIPTION:
                 self._place.describe(event)
@@ -122,7 +125,7 @@ class Assembler:
             DecodeError: as `feed` does.
         """
         native = native_binlog()
-        if native is None or self._open is not None:
+        if native is None or self._open is not None or self._singly:
             return None
         found = native.transactions(
             events.octets,
@@ -140,7 +143,8 @@ class Assembler:
             maps = [parse_table_map(parse_event(events[index], self._where), self._where) for index in found.described]
             followed = [table_map if self._is_followed(table_map) else None for table_map in maps]
         except DataFingerprintError:
-            return None  # raised again by `feed`, behind what comes before
+            self._singly = found.events  # so that it is raised by `feed`, in its place, and not asked for before
+            return None
         self._tables |= {table_map.table_id: table_map for table_map in maps}
         return self._taken(found, followed, events, first)
 

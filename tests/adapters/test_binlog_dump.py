@@ -5,6 +5,7 @@ import socket
 import threading
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from datafingerprint.adapters import binlog_dump
 from datafingerprint.adapters.binlog_dump import _Patient, dump
 from datafingerprint.adapters.server import Replica
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import DataFingerprintError
+from datafingerprint.errors import DataFingerprintError, Unavailable
 
 
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=30), st.integers(1, 64))
@@ -62,7 +63,10 @@ class Sent:
     def __init__(self, *, checksums: bool) -> None:
         self.checksums = checksums
 
-    def request_dump(self, *_: object) -> bool:
+    def request_dump(self, connection: Any, *_: object) -> bool:  # noqa: ANN401 - a pymysql connection
+        # As every command that the client library sends.
+        connection._sock.settimeout(connection._write_timeout)
+        connection._current_timeout = connection._write_timeout
         return self.checksums
 
 
@@ -86,7 +90,7 @@ def dumped(octets: bytes, piece: int, *, checksums: bool) -> tuple[list[bytes], 
     connection = pymysql.Connection(defer_connect=True)
     with here, there, here.makefile("rb") as stream:
         asked = cast("Any", connection)
-        asked._sock, asked._rfile, asked._next_seq_id, asked._current_timeout = here, stream, 1, None
+        asked._sock, asked._rfile, asked._next_seq_id = here, stream, 1
 
         def send() -> None:
             for at in range(0, len(octets), piece):
@@ -135,3 +139,19 @@ def test_what_the_server_says_instead_of_an_event_ends_them_too() -> None:
         found, said = dumped(octets, 1 << 20, checksums=False)
         assert found == [bytes(40)]
         assert expected in said
+
+
+def test_a_server_that_falls_silent_is_away_after_the_read_timeout() -> None:
+    """Also when all that it sent came in whole packets, which the client library then never reads."""
+    here, there = socket.socketpair()
+    connection = pymysql.Connection(defer_connect=True, read_timeout=1)
+    with here, there, here.makefile("rb") as stream:
+        asked = cast("Any", connection)
+        asked._sock, asked._rfile, asked._next_seq_id = here, stream, 1
+        there.sendall(packets([bytes(40), bytes(50)], checksums=True))
+        server = cast("Any", Sent(checksums=True))
+        events = dump(server, connection, SourcePosition("", "", 0), Replica(1, 1.0), "there")
+        found: list[bytes] = []
+        with pytest.raises(Unavailable, match="timed out"):
+            found.extend(chain.from_iterable(events))
+    assert [len(one) for one in found] == [40, 50]

@@ -81,7 +81,7 @@ def plain_between(
     if has_reached(start.gtid, end.gtid):
         return
     with contextlib.closing(source.events(start)) as events:
-        for committed in following(events, assembler, "the test", lambda: Room(1, 1)):
+        for committed in following(events, assembler, lambda: "the test", lambda: Room(1, 1)):
             if committed:
                 yield committed
             if assembler.is_between_transactions and has_reached(assembler.position.gtid, end.gtid):

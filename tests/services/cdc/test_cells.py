@@ -28,6 +28,15 @@ def images(draw: st.DrawFn) -> tuple[tuple[Extent, ...], bytes]:
     return layout, octets
 
 
+@given(st.integers(5, 255), st.binary(max_size=60))
+def test_lengths_of_more_octets_than_any_type_has_are_refused(prefix: int, octets: bytes) -> None:
+    """What would be read of them does not fit an integer."""
+    native = binlog()
+    assert native is not None
+    expected = "row images do not end where their event does"
+    assert starts_of(octets, (Extent(4, 0), Extent(0, prefix)), native) == expected
+
+
 def starts_of(octets: bytes, layout: tuple[Extent, ...], native: Binlog | None) -> list[int] | str:
     try:
         return image_starts(octets, layout, native).tolist()

@@ -6,6 +6,7 @@ import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import pytest
 from hypothesis import given, settings
@@ -76,7 +77,7 @@ def together(
     places = sorted({0, len(events), *(cut % (len(events) + 1) for cut in cuts)})
     pieces = [Events.of(*events[a:b]) for a, b in itertools.pairwise(places)]
     try:
-        for committed in following(pieces, way, "the test", lambda: room):
+        for committed in following(pieces, way, lambda: "the test", lambda: room):
             found += found_of(committed)
             plain += len(committed.gtids) if isinstance(committed, CommittedRun) else 0
     except DecodeError as error:
@@ -158,7 +159,7 @@ def test_damaged_events_end_both_ways_alike(events: list[tuple[int, bytes]], dat
         if data.draw(st.booleans()):
             octets[data.draw(st.integers(0, len(octets) - 1))] ^= data.draw(st.integers(1, 255))
         else:
-            del octets[data.draw(st.integers(19, len(octets))) :]
+            del octets[data.draw(st.integers(0, len(octets))) :]
         octets_of[which] = bytes(octets)
     try:
         expected = one_by_one(octets_of)
@@ -188,7 +189,7 @@ def test_plain_ones_are_taken_together_and_the_others_by_themselves() -> None:
 def test_a_run_ends_by_the_transaction_that_fills_the_room() -> None:
     events = placed([one for number in range(1, 9) for one in plain(number, 10)], 4, [])
     for room, sizes in ((Room(1, 9), [1] * 8), (Room(131, 9), [2] * 4), (Room(1 << 30, 3), [3, 3, 2])):
-        runs = [one for one in following([Events.of(*events)], assembler(), "", lambda: room) if one]  # noqa: B023 - used up in the loop
+        runs = [one for one in following([Events.of(*events)], assembler(), str, lambda: room) if one]  # noqa: B023 - used up in the loop
         assert [len(one.gtids) for one in runs if isinstance(one, CommittedRun)] == sizes
 
 
@@ -223,3 +224,21 @@ def test_what_stops_capture_in_a_run_comes_behind_the_transactions_before_it() -
     found, said, position, _ = together(events, [], Room(1 << 30, 9))
     assert (found, said, position) == one_by_one(events)
     assert (len(found), "does not name the columns of ootp.b" in said) == (2, True)
+
+
+def test_whether_a_new_table_is_watched_is_asked_once_before_its_place_and_once_there() -> None:
+    """Asking may read the source's whole dictionary."""
+    asked: list[str] = []
+
+    def is_watched(table: str) -> bool:
+        asked.append(table)
+        if table == "ootp.b":
+            raise DecodeError("a table is new")
+        return True
+
+    events = placed([one for number in range(1, 50) for one in plain(number, 1, 1 if number < 40 else 2)], 4, [])
+    completed = following([Events.of(*events)], Assembler(BEGIN, is_watched), str, lambda: Room(1 << 30, 99))
+    found: list[Found] = []
+    with pytest.raises(DecodeError, match="a table is new"):
+        found.extend(chain.from_iterable(map(found_of, completed)))
+    assert (len(found), asked) == (39, ["ootp.a", "ootp.b", "ootp.b"])
