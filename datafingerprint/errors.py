@@ -14,7 +14,8 @@
         ├── DecodeError      an event or message cannot be understood
         ├── WireError        Kafka holds something other than whole, consecutive epochs of one stream
         ├── LakeError        the lake is not what the writer left or may write
-        │   └── FileDamageError  one of its files is gone or unreadable: its rows count as missing, and all goes on
+        │   ├── FileDamageError  one of its files is gone or unreadable: its rows count as missing, and all goes on
+        │   └── TableDamageError  a table's metadata is: no engine can read the table, and all others go on
         └── StateError       the state store is another one's, or of another version
 """
 
@@ -90,6 +91,10 @@ class LakeError(Stop):
 
 class FileDamageError(LakeError):
     """A file of the lake is gone, or is not what it must be: a finding, not a failure of whoever reads it."""
+
+
+class TableDamageError(LakeError):
+    """A part of a lake table's metadata is gone or no metadata: a finding about that table, as of a damaged file."""
 
 
 class StateError(Stop):

@@ -272,7 +272,11 @@ class LakeTable(Protocol):
 
         Raises:
             LakeError: the table has delete files, which this project does not write.
+            TableDamageError: the metadata that names them is gone or no metadata.
         """
+
+    def begin_anew(self) -> None:
+        """Takes the table to have no files, for a commit after which none of those is live that cannot be listed."""
 
     def read(self, file: DataFile) -> pa.Table:
         """The rows of a file."""
@@ -358,10 +362,21 @@ class LakeView(Protocol):
     """The lake, as the fingerprinter looks at it; it never trusts what the writer says it wrote."""
 
     def current(self, table: TableSchema) -> SnapshotView | None:
-        """The present snapshot of a table; None when the table does not exist."""
+        """The present snapshot of a table; None when the table does not exist.
+
+        Raises:
+            TableDamageError: its metadata is gone or no metadata, so that no engine can read the table.
+        """
 
     def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
-        """A snapshot by its id; None when it has expired."""
+        """A snapshot by its id; None when it has expired.
+
+        Raises:
+            TableDamageError: its metadata is gone or no metadata.
+        """
+
+    def is_altered(self, table: TableSchema) -> bool:
+        """Whether the metadata of the present snapshot is no longer as it was read; the next look reads it anew."""
 
     def copy(self, path: str, into: IO[bytes]) -> str:
         """Writes the bytes of an object into a file; returns the ETag of these very bytes.

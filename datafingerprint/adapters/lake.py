@@ -222,10 +222,16 @@ class IcebergLakeTable:
 
         Raises:
             LakeError: the table has delete files, which this project does not write.
+            TableDamageError: the metadata that names them is gone or no metadata.
         """
         with self._translated("listing the files of"):
             self._load_files()
         return list(self._files.values())
+
+    def begin_anew(self) -> None:
+        """Takes the table to have no files: those that its damaged metadata named will not be live any more."""
+        self._manifests.begin_anew(self._loaded.metadata.current_snapshot())
+        self._files = {}
 
     def read(self, file: DataFile) -> pa.Table:
         """The rows of a file."""

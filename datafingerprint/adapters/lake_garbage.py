@@ -8,11 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io import FileIO
 from pyiceberg.manifest import ManifestFile
-from pyiceberg.table import Table
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
 
 from datafingerprint.adapters.lake_connection import LakeConnection, open_connection, s3_client
 from datafingerprint.adapters.lake_errors import translated
+from datafingerprint.adapters.lake_metadata import understood
 from datafingerprint.config import Settings
 from datafingerprint.ports import References, Stored
 
@@ -44,6 +49,7 @@ class LakeGarbage:
         self._connection = connection or open_connection(settings)
         self._bucket = settings.s3.bucket
         self._client = s3_client(settings.s3)
+        self._io = self._connection.io()
         self._known: dict[tuple[str, str], _Read] = {}
 
     def tables(self) -> Sequence[tuple[str, str]]:
@@ -56,7 +62,7 @@ class LakeGarbage:
     def stored(self, table: tuple[str, str]) -> Mapping[str, Stored]:
         """See `ports.Garbage.stored`."""
         with self._translated("listing", table):
-            location = self._loaded(table).metadata.location.rstrip("/")
+            location = self._metadata(table)[1].location.rstrip("/")
             if not location.startswith(f"{self._connection.warehouse}/"):
                 return {}
             prefix = location.removeprefix(f"s3://{self._bucket}/") + "/"
@@ -72,24 +78,28 @@ class LakeGarbage:
     def references(self, table: tuple[str, str]) -> References:
         """See `ports.Garbage.references`."""
         with self._translated("reading the metadata of", table):
-            loaded = self._loaded(table)
-            metadata = loaded.metadata
+            at, metadata = self._metadata(table)
             known = self._known.get(table, _Read({}, {}))
             lists = {
-                one.manifest_list: known.lists.get(one.manifest_list) or one.manifests(loaded.io)
+                one.manifest_list: known.lists.get(one.manifest_list) or _listed(self._io, one)
                 for one in metadata.snapshots
             }
             manifests = {one.manifest_path: one for listed in lists.values() for one in listed}
             files = {
-                path: known.files[path] if path in known.files else _live_files(loaded, one)
+                path: known.files[path] if path in known.files else _live_files(self._io, one)
                 for path, one in manifests.items()
             }
             self._known[table] = _Read(lists, files)
-            logged = {one.metadata_file for one in metadata.metadata_log} | {loaded.metadata_location}
+            logged = {one.metadata_file for one in metadata.metadata_log} | {at}
             return References(frozenset(logged.union(lists, files, *files.values())), metadata.last_updated_ms / 1000)
 
-    def _loaded(self, table: tuple[str, str]) -> Table:
-        return self._connection.catalog.load_table(table)
+    def _metadata(self, table: tuple[str, str]) -> tuple[str, TableMetadata]:
+        """The present metadata, and where it lies."""
+        location = self._connection.metadata_location(table)
+        if location is None:
+            raise NoSuchTableError(".".join(table))
+        with understood(location):
+            return location, FromInputFile.table_metadata(self._io.new_input(location))
 
     def _translated(self, what: str, table: tuple[str, str]) -> AbstractContextManager[None]:
         return translated(f"{what} {'.'.join(table)}", where=self._connection.where)
@@ -106,6 +116,12 @@ class LakeGarbage:
         self._connection.close()
 
 
-def _live_files(loaded: Table, manifest: ManifestFile) -> frozenset[str]:
-    entries = manifest.fetch_manifest_entry(loaded.io, discard_deleted=True)
+def _listed(io: FileIO, snapshot: Snapshot) -> Sequence[ManifestFile]:
+    with understood(snapshot.manifest_list):
+        return snapshot.manifests(io)
+
+
+def _live_files(io: FileIO, manifest: ManifestFile) -> frozenset[str]:
+    with understood(manifest.manifest_path):
+        entries = manifest.fetch_manifest_entry(io, discard_deleted=True)
     return frozenset(entry.data_file.file_path for entry in entries)

@@ -17,6 +17,8 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update.snapshot import _SnapshotProducer
 
+from datafingerprint.adapters.lake_metadata import understood
+
 MANIFESTS_MAX = 24
 """Small manifests that a snapshot may name before a commit writes them as one; at 5 s a commit, every two minutes."""
 
@@ -40,7 +42,7 @@ class Manifests:
         snapshot_id = snapshot.snapshot_id if snapshot else None
         if snapshot_id == self._snapshot_id:
             return False
-        listed = snapshot.manifests(self._io) if snapshot else []
+        listed = self._list(snapshot) if snapshot else []
         missing = [one for one in listed if one.manifest_path not in self._entries]
         read = dict(zip((one.manifest_path for one in missing), self._read(missing), strict=True))
         known = self._entries | read
@@ -49,11 +51,30 @@ class Manifests:
         self._snapshot_id = snapshot_id
         return True
 
+    def begin_anew(self, snapshot: Snapshot | None) -> None:
+        """Takes a snapshot to have no file: what it names is lost, and is not to be in the next one."""
+        self._entries = {}
+        self._listed = ()
+        self._snapshot_id = snapshot.snapshot_id if snapshot else None
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Where the manifests of the snapshot lie, those without a live file as well: engines read all of them."""
+        return [manifest.manifest_path for manifest in self._listed]
+
+    def _list(self, snapshot: Snapshot) -> Sequence[ManifestFile]:
+        with understood(snapshot.manifest_list):
+            return snapshot.manifests(self._io)
+
     def _read(self, manifests: Sequence[ManifestFile]) -> list[Sequence[ManifestEntry]]:
         if len(manifests) <= 1:
-            return [one.fetch_manifest_entry(self._io) for one in manifests]
+            return [self._read_one(one) for one in manifests]
         with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(lambda one: one.fetch_manifest_entry(self._io), manifests))
+            return list(pool.map(self._read_one, manifests))
+
+    def _read_one(self, manifest: ManifestFile) -> Sequence[ManifestEntry]:
+        with understood(manifest.manifest_path):
+            return manifest.fetch_manifest_entry(self._io)
 
     @property
     def live(self) -> Iterator[tuple[ManifestFile, Sequence[ManifestEntry]]]:

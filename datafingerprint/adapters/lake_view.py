@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import IO
 
-from pyiceberg.manifest import ManifestContent
+from pyiceberg.manifest import ManifestContent, clear_manifest_cache
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
@@ -17,11 +17,12 @@ from datafingerprint.adapters.lake_connection import LakeConnection, open_connec
 from datafingerprint.adapters.lake_definition import field_ids, identifier, our_specs
 from datafingerprint.adapters.lake_errors import translated
 from datafingerprint.adapters.lake_manifests import Manifests
+from datafingerprint.adapters.lake_metadata import MetadataObjects, understood
 from datafingerprint.adapters.lake_objects import Objects, S3Objects
 from datafingerprint.adapters.lake_partitions import partition_name
 from datafingerprint.adapters.lake_stamps import nearest_stamp, stamp_of
 from datafingerprint.config import Settings
-from datafingerprint.errors import Unavailable
+from datafingerprint.errors import TableDamageError, Unavailable
 from datafingerprint.partitions import Partitioning, partitioning
 from datafingerprint.ports import LakeFile, SnapshotView
 from datafingerprint.schema import TableSchema
@@ -32,14 +33,23 @@ VIEWS_KEPT = 4
 LOAD_ATTEMPTS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A snapshot, and the manifest list and manifests that it was found in."""
+
+    view: SnapshotView
+    paths: frozenset[str]
+
+
 @dataclass
 class _Seen:
     """What is known of one table."""
 
     location: str
     metadata: TableMetadata
+    objects: MetadataObjects
     manifests: Manifests
-    views: dict[int | None, SnapshotView] = field(default_factory=dict)
+    looks: dict[int | None, _Looked] = field(default_factory=dict)
 
 
 class IcebergLakeView:
@@ -61,7 +71,6 @@ class IcebergLakeView:
     ) -> None:
         self._connection = connection or open_connection(settings)
         self._objects = objects or S3Objects(settings.s3)
-        self._io = self._connection.io()
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._lock = threading.Lock()
 
@@ -72,36 +81,47 @@ class IcebergLakeView:
 
         Raises:
             Unavailable: store or catalog are away.
-            LakeError: a part of the table's metadata is gone.
+            TableDamageError: a part of the table's metadata is gone or no metadata.
         """
         with self._translated(table), self._lock:
-            seen = self._load(table)
-            return None if seen is None else self._present(table, seen)
+            return self._look(table, lambda seen: self._present(table, seen))
 
     def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
         """A snapshot by its id; None when it has expired, or the table does not exist.
 
         Raises:
             Unavailable: store or catalog are away.
-            LakeError: a part of the table's metadata is gone.
+            TableDamageError: a part of the table's metadata is gone or no metadata.
+        """
+
+        def found(seen: _Seen) -> SnapshotView | None:
+            if snapshot_id == seen.metadata.current_snapshot_id:
+                return self._present(table, seen)
+            if snapshot_id in seen.looks:
+                return seen.looks[snapshot_id].view
+            one = seen.metadata.snapshot_by_id(snapshot_id)
+            return None if one is None else self._looked(table, seen, one).view
+
+        with self._translated(table), self._lock:
+            return self._look(table, found)
+
+    def is_altered(self, table: TableSchema) -> bool:
+        """See `ports.LakeView.is_altered`: the objects that readers of the present snapshot need are compared.
+
+        Raises:
+            Unavailable: store or catalog are away.
         """
         with self._translated(table), self._lock:
-            seen = self._load(table)
-            if seen is not None and snapshot_id == seen.metadata.current_snapshot_id:
-                return self._present(table, seen)
-            if seen is not None and snapshot_id in seen.views:
-                return seen.views[snapshot_id]
-            found = None if seen is None else seen.metadata.snapshot_by_id(snapshot_id)
-            if seen is None or found is None:
-                return None
-            try:
-                return self._view(table, seen, found)
-            except FileNotFoundError:
-                # Its manifests went while we looked: if it has expired meanwhile, that is all there is to say.
-                seen = self._load(table)
-                if seen is None or seen.metadata.snapshot_by_id(snapshot_id) is None:
-                    return None
-                raise
+            seen = self._seen.get(identifier(table))
+            looked = None if seen is None else seen.looks.get(seen.metadata.current_snapshot_id)
+            if seen is None or looked is None:
+                return False
+            needed = {path: read for path, read in seen.objects.read.items() if path in looked.paths | {seen.location}}
+            if self._objects.etags(sorted(needed)) == needed:
+                return False
+            del self._seen[identifier(table)]
+            clear_manifest_cache()
+            return True
 
     def copy(self, path: str, into: IO[bytes]) -> str:
         """Writes the bytes of an object into a file; returns the ETag of the same answer.
@@ -123,61 +143,70 @@ class IcebergLakeView:
     def _translated(self, table: TableSchema) -> AbstractContextManager[None]:
         return translated(f"looking at {table.table}", where=self._connection.where)
 
-    def _load(self, table: TableSchema) -> _Seen | None:
-        """What the catalog says now; the metadata is read only when it is new."""
+    def _look(self, table: TableSchema, look: Callable[[_Seen], SnapshotView | None]) -> SnapshotView | None:
+        """What a look at the metadata that the catalog names now gives; None when it names none.
+
+        What is gone may only be no longer wanted: twenty commits later a metadata file is removed, and what belongs to
+        an expired snapshot once its time of grace is over. Then the catalog names other metadata by now.
+        """
         name = identifier(table)
-        failure: FileNotFoundError | None = None
         for _ in range(LOAD_ATTEMPTS):
             location = self._connection.metadata_location(name)
             if location is None:
                 self._seen.pop(name, None)
                 return None
-            seen = self._seen.get(name)
-            if seen is not None and seen.location == location:
-                return seen
             try:
-                metadata = FromInputFile.table_metadata(self._io.new_input(location))
-            except FileNotFoundError as error:
-                failure = error  # twenty commits later a metadata file is removed: ask for the newer one
-                continue
-            return self._remember(name, location, metadata)
-        raise failure or Unavailable(f"the metadata of {table.table} keeps changing")
+                return look(self._load(name, location))
+            except TableDamageError:
+                self._seen.pop(name, None)
+                if self._connection.metadata_location(name) == location:
+                    raise
+        raise Unavailable(f"the metadata of {table.table} keeps changing")
 
-    def _remember(self, name: tuple[str, str], location: str, metadata: TableMetadata) -> _Seen:
-        old = self._seen.get(name)
-        if old is not None and old.metadata.table_uuid == metadata.table_uuid:
-            manifests, views = old.manifests, old.views
+    def _load(self, name: tuple[str, str], location: str) -> _Seen:
+        """The metadata at this place, read only when it is new."""
+        seen = self._seen.get(name)
+        if seen is not None and seen.location == location:
+            return seen
+        objects = MetadataObjects(self._objects) if seen is None else seen.objects
+        with understood(location):
+            metadata = FromInputFile.table_metadata(objects.new_input(location))
+        if seen is not None and seen.metadata.table_uuid == metadata.table_uuid:
+            self._seen[name] = replace(seen, location=location, metadata=metadata)
         else:
-            manifests, views = Manifests(self._io), {}
-        self._seen[name] = _Seen(location, metadata, manifests, views)
+            self._seen[name] = _Seen(location, metadata, objects, Manifests(objects))
         return self._seen[name]
 
     def _present(self, table: TableSchema, seen: _Seen) -> SnapshotView:
         """The present snapshot, with the columns that the table has now: these change without a snapshot too."""
-        return replace(self._view(table, seen, seen.metadata.current_snapshot()), field_ids=field_ids(seen.metadata))
+        view = self._looked(table, seen, seen.metadata.current_snapshot()).view
+        return replace(view, field_ids=field_ids(seen.metadata))
 
-    def _view(self, table: TableSchema, seen: _Seen, snapshot: Snapshot | None) -> SnapshotView:
+    def _looked(self, table: TableSchema, seen: _Seen, snapshot: Snapshot | None) -> _Looked:
         key = snapshot.snapshot_id if snapshot else None
-        if key not in seen.views:
-            seen.views[key] = self._looked_at(table, seen, snapshot)
-            while len(seen.views) > VIEWS_KEPT:
-                del seen.views[next(iter(seen.views))]
-        return seen.views[key]
+        if key not in seen.looks:
+            seen.looks[key] = _looked_at(table, seen, snapshot)
+            while len(seen.looks) > VIEWS_KEPT:
+                del seen.looks[next(iter(seen.looks))]
+            seen.objects.keep(frozenset({seen.location}).union(*(one.paths for one in seen.looks.values())))
+        return seen.looks[key]
 
-    def _looked_at(self, table: TableSchema, seen: _Seen, snapshot: Snapshot | None) -> SnapshotView:
-        if snapshot is None:
-            return SnapshotView(None, None, is_foreign=False, files=frozenset())
-        seen.manifests.load(snapshot)
-        ours = our_specs(seen.metadata, partitioning(table))
-        schema = next((one for one in seen.metadata.schemas if one.schema_id == snapshot.schema_id), None)
-        return SnapshotView(
-            snapshot_id=snapshot.snapshot_id,
-            stamp=nearest_stamp(seen.metadata, snapshot),
-            is_foreign=stamp_of(snapshot) is None,
-            files=frozenset(_files(seen.manifests, partitioning(table), ours)),
-            unreadable=_unreadable(seen.manifests, ours),
-            field_ids=field_ids(seen.metadata, schema),
-        )
+
+def _looked_at(table: TableSchema, seen: _Seen, snapshot: Snapshot | None) -> _Looked:
+    if snapshot is None:
+        return _Looked(SnapshotView(None, None, is_foreign=False, files=frozenset()), frozenset())
+    seen.manifests.load(snapshot)
+    ours = our_specs(seen.metadata, partitioning(table))
+    schema = next((one for one in seen.metadata.schemas if one.schema_id == snapshot.schema_id), None)
+    view = SnapshotView(
+        snapshot_id=snapshot.snapshot_id,
+        stamp=nearest_stamp(seen.metadata, snapshot),
+        is_foreign=stamp_of(snapshot) is None,
+        files=frozenset(_files(seen.manifests, partitioning(table), ours)),
+        unreadable=_unreadable(seen.manifests, ours),
+        field_ids=field_ids(seen.metadata, schema),
+    )
+    return _Looked(view, frozenset({snapshot.manifest_list, *seen.manifests.paths}))
 
 
 def _files(manifests: Manifests, parts: Partitioning, ours: frozenset[int]) -> Iterator[LakeFile]:

@@ -102,6 +102,7 @@ class Fingerprinter:
             lake.look_for_foreign(progress)
             schedule.foreign_at = now + self._settings.poll_s
         if now >= schedule.etags_at:
+            lake.look_at_metadata(progress)
             lake.look_at_etags(progress, now - self._settings.reread_s, self._rereads())
             schedule.etags_at = now + self._settings.etag_check_s
         if now >= schedule.fold_at:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from datafingerprint.epochs import Epoch
+from datafingerprint.errors import TableDamageError
 from datafingerprint.field_ids import FieldIds
 from datafingerprint.ledger import FileSums, Judged, LakeTableState, Progress
 from datafingerprint.ports import LakeFile, LakeView, SnapshotView, StateStore
@@ -48,6 +49,7 @@ class LakeSide:
         self._definitions: dict[str, TableSchema] = {}
         self._states = dict(store.lake_tables())
         self._outcomes = {(one.table, one.partition): one.verdict.outcome for one in store.verdicts()}
+        self._broken: dict[str, str] = {}
 
     def learn_definitions(self, progress: Progress) -> None:
         """Goes to the tables, and their definitions, that the lake has at the epoch that it stands at."""
@@ -77,6 +79,7 @@ class LakeSide:
             self._log.warning("tables left the stream", tables=left, epoch=progress.lake_epoch)
         for name in left:
             del self._states[name]
+            self._broken.pop(name, None)
             self._outcomes = {at: outcome for at, outcome in self._outcomes.items() if at[0] != name}
 
     def _count_committed(self, name: str, snapshot_id: int | None, epoch: int) -> None:
@@ -87,6 +90,8 @@ class LakeSide:
         """
         table = self._definitions[name]
         view = self._present(table)
+        if view is None:
+            return
         if view.stamp is not None and view.stamp.epoch > epoch:
             view = NOTHING if snapshot_id is None else self._named(table, snapshot_id, view)
         state = self._states.get(name)
@@ -97,39 +102,78 @@ class LakeSide:
 
     def _named(self, table: TableSchema, snapshot_id: int, present: SnapshotView) -> SnapshotView:
         """A snapshot by its id; in place of one that has expired the present one, of which nothing is told yet."""
-        found = self._view.snapshot(table, snapshot_id)
+        why = "the lake's snapshot of this epoch has expired"
+        try:
+            found = self._view.snapshot(table, snapshot_id)
+        except TableDamageError as error:
+            found, why = None, error.what
         if found is None:
-            self._log.warning("snapshot expired before it was counted", table=table.table, snapshot=snapshot_id)
-            return replace(present, unreadable="the lake's snapshot of this epoch has expired")
+            self._log.warning("snapshot cannot be counted", table=table.table, snapshot=snapshot_id, why=why)
+            return replace(present, unreadable=why)
         return found
 
-    def _present(self, table: TableSchema) -> SnapshotView:
-        """The present snapshot; a table that is not there, or no longer, holds nothing."""
-        return self._view.current(table) or NOTHING
+    def _present(self, table: TableSchema) -> SnapshotView | None:
+        """The present snapshot; a table that is not there, or no longer, holds nothing.
+
+        None when its metadata is gone or no metadata: no engine can read the table, and that is its verdict.
+        """
+        name = table.table
+        try:
+            view = self._view.current(table) or NOTHING
+        except TableDamageError as error:
+            if self._broken.get(name) != str(error):
+                self._broken[name] = str(error)
+                self._log.warning("table cannot be read", table=name, why=error.what, remedy=error.remedy)
+            return None
+        if self._broken.pop(name, None):
+            self._log.warning("table can be read again", table=name)
+        return view
 
     def look_for_foreign(self, progress: Progress) -> None:
         """Counts and judges tables whose present snapshot is not the one counted, at the epoch that stands.
 
         A snapshot of a later epoch is left alone: its lake commit comes.
         """
-        found = []
-        for name, table in self._definitions.items():
-            state = self._states.get(name)
-            view = self._present(table)
-            if state is None or _is_counted(state, view):
-                continue
-            if view.stamp is None or view.stamp.epoch <= progress.lake_epoch:
-                changed = "snapshot" if view.snapshot_id != state.snapshot_id else "columns"
-                self._log.warning(
-                    "snapshot of another writer" if view.is_foreign else f"{changed} changed",
-                    table=name,
-                    snapshot=view.snapshot_id,
-                    epoch=progress.lake_epoch,
-                )
-                self._count(table, view, progress.lake_epoch)
-                found.append(name)
+        found = [name for name, table in self._definitions.items() if self._is_news(name, table, progress.lake_epoch)]
         if found:
             self._judge(progress, found)
+
+    def _is_news(self, name: str, table: TableSchema, epoch: int) -> bool:
+        """Whether the table's verdict may be another one than before; what is there now is counted."""
+        before = self._broken.get(name)
+        view = self._present(table)
+        if view is None:
+            return before != self._broken[name]
+        state = self._states.get(name)
+        if state is None and before is None:
+            return False
+        if state is not None and _is_counted(state, view):
+            return before is not None
+        if view.stamp is not None and view.stamp.epoch > epoch:
+            return False
+        changed = "columns" if state is not None and view.snapshot_id == state.snapshot_id else "snapshot"
+        what = "snapshot of another writer" if view.is_foreign else f"{changed} changed"
+        self._log.warning(what, table=name, snapshot=view.snapshot_id, epoch=epoch)
+        self._count(table, view, epoch)
+        return True
+
+    def look_at_metadata(self, progress: Progress) -> None:
+        """Reads again the metadata that is not as it was read, and judges the tables that it is of."""
+        altered = [name for name, table in self._definitions.items() if self._view.is_altered(table)]
+        found = [name for name in altered if self._is_recounted(name, progress.lake_epoch)]
+        if found:
+            self._judge(progress, found)
+
+    def _is_recounted(self, name: str, epoch: int) -> bool:
+        """Whether the present snapshot can be judged; it is counted again: its metadata may name other files now."""
+        view = self._present(self._definitions[name])
+        if view is None:
+            return True
+        if view.stamp is not None and view.stamp.epoch > epoch:
+            return False
+        self._log.warning("metadata changed after it was read", table=name, snapshot=view.snapshot_id)
+        self._count(self._definitions[name], view, epoch)
+        return True
 
     def look_at_etags(self, progress: Progress, reread_before: float, rereads_max: int) -> None:
         """Reads again the files whose ETag or size changed, and the few that were read longest ago."""
@@ -212,6 +256,8 @@ class LakeSide:
 
     def _damaged(self, name: str) -> str:
         """What is wrong with all of a lake table; empty when nothing is known to be."""
+        if name in self._broken:
+            return self._broken[name]
         state = self._states.get(name)
         if state is None or state.field_ids is None:
             return ""
@@ -220,10 +266,8 @@ class LakeSide:
 
     def _inconclusive(self, name: str, record: Epoch | None) -> str:
         state = self._states.get(name)
-        if state is None:
-            return "the lake has not been read yet"
-        if state.unreadable:
-            return state.unreadable
+        if name not in self._broken and (state is None or state.unreadable):
+            return "the lake has not been read yet" if state is None else state.unreadable
         if record is None:
             return "the epoch is no longer known"
         cursor = record.snapshots.get(name)

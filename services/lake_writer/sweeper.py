@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import structlog
 
 from datafingerprint.config import Lake
-from datafingerprint.errors import DataFingerprintError
+from datafingerprint.errors import DataFingerprintError, LakeError
 from datafingerprint.ports import Garbage, References, Stored
 
 
@@ -60,12 +60,23 @@ class Sweeper:
         """Searches until told to stop. What goes wrong is logged, and tried again at the next search."""
         while not stop.wait(self._settings.sweep_s):
             try:
-                for table in self._garbage.tables():
-                    if stop.is_set():
-                        return
-                    self.sweep(table)
+                self._search(stop)
             except DataFingerprintError as error:
                 self._log.warning("old files were not removed", reason=str(error))
+
+    def _search(self, stop: threading.Event) -> None:
+        """Searches every table; those whose metadata cannot be read keep no other from it, and are told in one line."""
+        failed: dict[str, str] = {}
+        for table in self._garbage.tables():
+            if stop.is_set():
+                break
+            try:
+                self.sweep(table)
+            except LakeError as error:
+                failed[".".join(table)] = str(error)
+        if failed:
+            reason = "; ".join(failed.values())
+            self._log.warning("old files were not removed", tables=sorted(failed), reason=reason)
 
     def sweep(self, table: tuple[str, str]) -> Swept:
         """Searches one table.

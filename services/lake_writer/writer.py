@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 
 import structlog
 
 from datafingerprint.config import Lake as LakeSettings
 from datafingerprint.epochs import Epoch
-from datafingerprint.errors import LakeError
+from datafingerprint.errors import LakeError, TableDamageError
 from datafingerprint.ports import EpochReader, EpochRows, Lake, LakeCommitLog, LakeTable, Stamp
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
@@ -228,16 +229,17 @@ class LakeWriter:
         definition, table, held = work.definition, work.table, work.held
         name = definition.table
         nets = held.folded(definition, table.stamp.epoch if table.stamp else 0)
+        first = next(nets)
         if held.parts > 1:
             self._log.info("many rows are written in pieces", table=name, epoch=stamp.epoch, rows=held.rows)
-            table.refresh()
-            applied = BoundedCommit(definition, table, stamp, self._policy, self._scratch).apply(nets, held.parts)
+            self._refresh(name, table, first)
+            commit = BoundedCommit(definition, table, stamp, self._policy, self._scratch)
+            applied = commit.apply(chain([first], nets), held.parts)
+        elif first.is_empty and not table.is_outdated:
+            return
         else:
-            net = next(nets)
-            if net.is_empty and not table.is_outdated:
-                return
-            table.refresh()
-            applied = self._applied(definition, table, net, stamp)
+            self._refresh(name, table, first)
+            applied = self._applied(definition, table, first, stamp)
         if applied.rows_missing:
             self._log.warning("the lake lacked rows that were to leave it", table=name, rows=applied.rows_missing)
         self._log.debug(
@@ -249,6 +251,20 @@ class LakeWriter:
             files_added=applied.files_added,
             files_removed=applied.files_removed,
         )
+
+    def _refresh(self, name: str, table: LakeTable, net: NetChange) -> None:
+        """Reads the table anew; one that starts from nothing is not kept from it by damage to what it leaves behind.
+
+        Every part of a change that starts a table from nothing says so.
+        """
+        table.refresh()
+        try:
+            table.files()
+        except TableDamageError as error:
+            if not net.reset:
+                raise
+            self._log.warning("the table begins anew without its damaged metadata", table=name, what=error.what)
+            table.begin_anew()
 
     def _leave(self, target: Epoch, stamp: Stamp) -> None:
         """Marks the tables that left the stream since the last commit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -16,6 +17,7 @@ from datafingerprint.adapters.lake_garbage import LakeGarbage
 from datafingerprint.column_types import column
 from datafingerprint.config import Lake, Settings
 from datafingerprint.epochs import SourcePosition
+from datafingerprint.errors import TableDamageError
 from datafingerprint.ports import DataFile, Stamp
 from datafingerprint.schema import TableSchema
 from services.lake_writer.sweeper import Sweeper
@@ -111,3 +113,23 @@ def test_a_file_that_is_yet_to_be_committed_outlives_every_sweep(
         assert [sweeper.sweep(NAME).files for _ in range(3)] == [0, 0, 0]
     table.commit(written, table.files(), stamp(2))
     assert connection.catalog.load_table(NAME).scan().to_arrow().column("id").to_pylist() == [2]
+
+
+@pytest.mark.parametrize("octets", [None, b"garbage"], ids=["deleted", "garbage"])
+def test_metadata_that_is_gone_or_garbage_names_its_object(
+    settings: Settings, connection: LakeConnection, octets: bytes | None
+) -> None:
+    replace_all(IcebergLake(settings, connection), 1)
+    loaded = connection.catalog.load_table(NAME)
+    snapshot = loaded.current_snapshot()
+    assert snapshot is not None
+    manifest = snapshot.manifests(loaded.io)[0].manifest_path
+    for path in (manifest, snapshot.manifest_list, loaded.metadata_location):
+        key = path.removeprefix(f"s3://{settings.s3.bucket}/")
+        with closing(s3_client(settings.s3)) as client, closing(LakeGarbage(settings)) as garbage:
+            if octets is None:
+                client.delete_object(Bucket=settings.s3.bucket, Key=key)
+            else:
+                client.put_object(Bucket=settings.s3.bucket, Key=key, Body=octets)
+            with pytest.raises(TableDamageError, match=f"object {re.escape(path)} of the lake's metadata"):
+                garbage.references(NAME)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,12 +22,16 @@ from datafingerprint.adapters.lake import IcebergLake
 from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.changes import Changes
 from datafingerprint.ports import EpochReader, EpochRows
+from datafingerprint.requests import Reread
 from datafingerprint.schema import TableSchema
 from services.lake_writer.writer import LakeWriter
+from services.resync.__main__ import run as resync
 
 pytestmark = pytest.mark.live
 
 WITHIN_S = 30.0
+
+LEAGUES = (1, 2, 3)
 
 
 @pytest.fixture
@@ -225,4 +230,49 @@ def test_a_message_lost_before_the_writer_is_a_mismatch_of_its_partition(flow: A
     flow.sql(f"DELETE FROM {flow.schema}.players WHERE player_id IN (398, 399)")
     flow.settle()
     assert not flow.mismatches()
+    flow.assert_equal()
+
+
+def players_of(flow: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - as above
+    return [partition(flow, league) for league in LEAGUES]
+
+
+def read_again(flow: Any) -> None:  # noqa: ANN401 - as above
+    """What `datafingerprint resync` does; everything runs meanwhile."""
+    assert resync(flow.settings, Reread(f"{flow.schema}.players", None, time.time()), threading.Event()) == 0
+
+
+def fingerprinter_anew(flow: Any) -> None:  # noqa: ANN401 - as above
+    fingerprinter = flow.service("fingerprinter")
+    assert fingerprinter.end() == 0
+    fingerprinter.start()
+
+
+def test_a_manifest_deleted_is_a_mismatch_of_its_table_that_reading_it_again_mends(flow: Any) -> None:  # noqa: ANN401
+    """No commit is made, no data file is another one; a fingerprinter that starts meanwhile judges the other table."""
+    with contextlib.closing(flow.catalog()) as catalog:
+        loaded = catalog.load_table((flow.schema, "players"))
+        path = loaded.current_snapshot().manifests(loaded.io)[0].manifest_path
+    flow.delete_object(path)
+    assert f"object {path} of the lake's metadata is gone" in await_mismatch_of(flow, *players_of(flow))
+    fingerprinter_anew(flow)
+    flow.sql(f"INSERT INTO {flow.schema}.notes VALUES (7, 'meanwhile')")
+    flow.settle()
+    assert f"object {path} of the lake's metadata is gone" in await_mismatch_of(flow, *players_of(flow))
+    read_again(flow)
+    await_match(flow)
+    flow.assert_equal()
+
+
+def test_a_table_whose_metadata_file_is_deleted_is_made_anew_and_read_again(flow: Any) -> None:  # noqa: ANN401
+    with contextlib.closing(flow.catalog()) as catalog:
+        path = catalog.load_table((flow.schema, "players")).metadata_location
+        flow.delete_object(path)
+        assert f"object {path} of the lake's metadata is gone" in await_mismatch_of(flow, *players_of(flow))
+        writer = flow.service("lake_writer")
+        assert writer.end() == 0
+        catalog.drop_table((flow.schema, "players"))
+    writer.start()
+    read_again(flow)
+    await_match(flow)
     flow.assert_equal()

@@ -134,6 +134,7 @@ class WatchedLake:
         """The periodic looks; gives the verdicts."""
         self.now += 60.0
         self.side.look_for_foreign(self.store.progress())
+        self.side.look_at_metadata(self.store.progress())
         self.side.look_at_etags(self.store.progress(), 0.0, 0)
         return self.verdicts()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from datafingerprint.config import Lake
-from datafingerprint.errors import Unavailable
+from datafingerprint.errors import TableDamageError, Unavailable
 from datafingerprint.ports import References, Stored
 from services.lake_writer.sweeper import Sweeper, Swept
 
@@ -27,19 +27,23 @@ class Bucket:
     away: threading.Event = field(default_factory=threading.Event)
     asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     read: threading.Event = field(default_factory=threading.Event)
+    names: list[tuple[str, str]] = field(default_factory=lambda: [TABLE])
+    broken: frozenset[tuple[str, str]] = frozenset()
 
     def tables(self) -> list[tuple[str, str]]:
         self.asked.release()
         if self.away.is_set():
             raise Unavailable("the store is away", where="here")
-        return [TABLE]
+        return self.names
 
     def stored(self, _table: tuple[str, str]) -> dict[str, Stored]:
         self.calls.append("stored")
         return dict(self.objects)
 
-    def references(self, _table: tuple[str, str]) -> References:
+    def references(self, table: tuple[str, str]) -> References:
         self.calls.append("references")
+        if table in self.broken:
+            raise TableDamageError(f"{table[1]} is gone", remedy="restore it")
         self.read.set()
         return References(frozenset(self.referenced), self.committed_at)
 
@@ -113,3 +117,30 @@ def test_a_store_that_is_away_is_asked_again() -> None:
     stop.set()
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_tables_that_cannot_be_read_keep_no_other_from_being_searched_and_are_told_in_one_line() -> None:
+    names = [("s", "first"), TABLE, ("s", "last")]
+    bucket, stop = Bucket({"old": Stored(0.0, 7)}, names=names, broken=frozenset({names[0], names[2]})), Once()
+    with structlog.testing.capture_logs() as said:
+        Sweeper(bucket, Lake(grace_s=1e-9), structlog.get_logger(), clock=Clock()).run(stop)
+    assert bucket.objects == {"old": Stored(0.0, 7)}
+    assert bucket.calls == ["stored", "references"] * 3
+    assert said == [
+        {
+            "log_level": "warning",
+            "event": "old files were not removed",
+            "tables": ["s.first", "s.last"],
+            "reason": "first is gone: restore it; last is gone: restore it",
+        }
+    ]
+
+
+class Once(threading.Event):
+    """Lets one search be made."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - time does not pass here
+        self.waits += 1
+        return self.waits > 1
