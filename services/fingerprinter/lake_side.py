@@ -50,6 +50,7 @@ class LakeSide:
         self._states = dict(store.lake_tables())
         self._outcomes = {(one.table, one.partition): one.verdict.outcome for one in store.verdicts()}
         self._broken: dict[str, str] = {}
+        self._is_new = True
 
     def learn_definitions(self, progress: Progress) -> None:
         """Goes to the tables, and their definitions, that the lake has at the epoch that it stands at."""
@@ -132,11 +133,27 @@ class LakeSide:
     def look_for_foreign(self, progress: Progress) -> None:
         """Counts and judges tables whose present snapshot is not the one counted, at the epoch that stands.
 
-        A snapshot of a later epoch is left alone: its lake commit comes.
+        A snapshot of a later epoch is left alone: its lake commit comes. The first look judges all tables: a run that
+        was killed may have stored what it counted, and not what it would have said of it.
         """
         found = [name for name, table in self._definitions.items() if self._is_news(name, table, progress.lake_epoch)]
+        if self._is_new:
+            found = [name for name in self._definitions if name in self._states or name in self._broken]
+        self._is_new = False
+        self._judge_again(progress, found)
+
+    def _judge_again(self, progress: Progress, names: Iterable[str]) -> None:
+        """Judges tables at the epoch that stands.
+
+        Not those whose files a run that was killed has counted at a later epoch: that one's lake commit is read again.
+        """
+        found = [name for name in names if name in self._broken or not self._is_ahead(name, progress.lake_epoch)]
         if found:
             self._judge(progress, found)
+
+    def _is_ahead(self, name: str, epoch: int) -> bool:
+        state = self._states.get(name)
+        return state is not None and state.epoch > epoch
 
     def _is_news(self, name: str, table: TableSchema, epoch: int) -> bool:
         """Whether the table's verdict may be another one than before; what is there now is counted."""
@@ -160,9 +177,7 @@ class LakeSide:
     def look_at_metadata(self, progress: Progress) -> None:
         """Reads again the metadata that is not as it was read, and judges the tables that it is of."""
         altered = [name for name, table in self._definitions.items() if self._view.is_altered(table)]
-        found = [name for name in altered if self._is_recounted(name, progress.lake_epoch)]
-        if found:
-            self._judge(progress, found)
+        self._judge_again(progress, [name for name in altered if self._is_recounted(name, progress.lake_epoch)])
 
     def _is_recounted(self, name: str, epoch: int) -> bool:
         """Whether the present snapshot can be judged; it is counted again: its metadata may name other files now."""
@@ -178,8 +193,7 @@ class LakeSide:
     def look_at_etags(self, progress: Progress, reread_before: float, rereads_max: int) -> None:
         """Reads again the files whose ETag or size changed, and the few that were read longest ago."""
         changed = [name for name in self._definitions if self._recheck(name, reread_before, rereads_max)]
-        if changed:
-            self._judge(progress, changed)
+        self._judge_again(progress, changed)
 
     def _recheck(self, name: str, reread_before: float, rereads_max: int) -> bool:
         files = self._store.files(name)
