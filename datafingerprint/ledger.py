@@ -81,6 +81,11 @@ class FileSums:
     unreadable: str = ""
     filed: tuple[str, ...] = (WHOLE,)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing could be read, for there is no such object."""
+        return bool(self.unreadable) and not self.etag
+
 
 @dataclass(frozen=True, slots=True)
 class LakeTableState:

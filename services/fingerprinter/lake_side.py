@@ -21,6 +21,8 @@ from services.fingerprinter.read_back import read_back
 
 READS_AT_ONCE = 4
 
+EXPIRED = "the lake's snapshot of this epoch has expired"
+
 NOTHING = SnapshotView(None, None, is_foreign=False, files=frozenset())
 
 Clock = Callable[[], float]
@@ -103,7 +105,7 @@ class LakeSide:
 
     def _named(self, table: TableSchema, snapshot_id: int, present: SnapshotView) -> SnapshotView:
         """A snapshot by its id; in place of one that has expired the present one, of which nothing is told yet."""
-        why = "the lake's snapshot of this epoch has expired"
+        why = EXPIRED
         try:
             found = self._view.snapshot(table, snapshot_id)
         except TableDamageError as error:
@@ -204,8 +206,9 @@ class LakeSide:
         differing = {path for path, file in files.items() if present.get(path) != (file.etag, file.octets)}
         # One that was gone or damaged before is not news; its ETag tells when it has come back.
         differing -= {path for path in differing if files[path].unreadable and path not in present}
+        expired = self._expired(name, differing - present.keys())
         aged = sorted((file for file in files.values() if file.read_at < reread_before), key=lambda file: file.read_at)
-        again = differing | {file.path for file in aged[:rereads_max]}
+        again = (differing | {file.path for file in aged[:rereads_max]}) - expired
         live = [LakeFile(path, files[path].octets, files[path].filed) for path in again]
         read = self._read(self._definitions[name], live, files, state.field_ids)
         news = [one for one in read if one.sums != files[one.path].sums or one.unreadable != files[one.path].unreadable]
@@ -216,20 +219,58 @@ class LakeSide:
             )
         return bool(news)
 
+    def _expired(self, name: str, gone: set[str]) -> set[str]:
+        """Which of these files are live no more: the lake is ahead of its commits that were judged, and swept since."""
+        view = self._present(self._definitions[name]) if gone else None
+        return set() if view is None else gone - {file.path for file in view.files}
+
     def _count(self, table: TableSchema, view: SnapshotView, epoch: int) -> None:
         counted = self._store.files(table.table)
-        live = {file.path: file for file in view.files}
         before = self._states.get(table.table)
-        is_moved = before is not None and _is_moved(before.field_ids, view.field_ids, table)
+        seen = [] if before is None else [before.field_ids]
+        read = self._read_new(table, view, counted, seen)
+        while (newer := self._in_its_place(table, view, read, epoch)) is not None:
+            seen.append(view.field_ids)
+            view = newer
+            read |= self._read_new(table, view, {**counted, **read}, seen)
+        live = {file.path for file in view.files}
+        state = LakeTableState(table.table, view.snapshot_id, epoch, view.is_foreign, view.unreadable, view.field_ids)
+        self._save(state, [one for path, one in read.items() if path in live], sorted(counted.keys() - live))
+
+    def _read_new(
+        self,
+        table: TableSchema,
+        view: SnapshotView,
+        known: Mapping[str, FileSums],
+        known_by: Iterable[FieldIds | None],
+    ) -> dict[str, FileSums]:
+        """Reads the files that are not known, or were read as other columns or by other partitions."""
+        is_moved = any(_is_moved(before, view.field_ids, table) for before in known_by)
         new = [
-            file for path, file in live.items() if is_moved or path not in counted or counted[path].filed != file.filed
+            file for file in view.files if is_moved or file.path not in known or known[file.path].filed != file.filed
         ]
-        added = self._read(table, new, counted, view.field_ids)
         for file in new:
             if (times := len(file.filed)) > 1:
                 self._log.warning("file is live more than once", table=table.table, path=file.path, times=times)
-        state = LakeTableState(table.table, view.snapshot_id, epoch, view.is_foreign, view.unreadable, view.field_ids)
-        self._save(state, added, sorted(counted.keys() - live.keys()))
+        return {one.path: one for one in self._read(table, new, known, view.field_ids)}
+
+    def _in_its_place(
+        self, table: TableSchema, view: SnapshotView, read: Mapping[str, FileSums], epoch: int
+    ) -> SnapshotView | None:
+        """The present snapshot, where files of the one that was read are gone because they belong to it no more.
+
+        Reading may take longer than an expired snapshot's files are kept. A present one of a later epoch is counted,
+        and judged with its own lake commit.
+        """
+        gone = {file.path for file in view.files if file.path in read and read[file.path].is_gone}
+        present = self._present(table) if gone else None
+        if present is None or gone <= {file.path for file in present.files}:
+            return None
+        self._log.warning(
+            "snapshot expired while it was counted", table=table.table, snapshot=view.snapshot_id, files=len(gone)
+        )
+        is_later = present.stamp is not None and present.stamp.epoch > epoch
+        return replace(present, unreadable=EXPIRED) if is_later else present
 
     def _read(
         self,
