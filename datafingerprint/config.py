@@ -226,7 +226,7 @@ class Health(Section):
     """How others tell that a service works."""
 
     file: str = Field(
-        "", description="A file that the service touches as often as its loop turns, for health checks; empty: none."
+        "", description="A file that the service touches while its work goes on, for health checks; empty: none."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,6 +14,9 @@ from datafingerprint.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+Alive = Callable[[], object]
+"""Told that work goes on, and has not come to its end."""
 
 _BUFFER_OCTETS = 1 << 20
 
@@ -42,15 +45,18 @@ def _close(file: IO[bytes]) -> None:
 class _SpooledFile(tempfile.SpooledTemporaryFile[bytes]):
     """A file in memory until it is long; only then the directory is used at all, and may fail."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, alive: Alive) -> None:
         super().__init__(_SPOOLED_OCTETS, dir=directory)
         self._directory = directory
+        self._alive = alive
 
     def write(self, octets: ReadableBuffer) -> int:
+        self._alive()
         with _translated(self._directory):
             return super().write(octets)
 
     def read(self, *size: int) -> bytes:
+        self._alive()
         with _translated(self._directory):
             return super().read(*size)
 
@@ -66,6 +72,13 @@ class _SpooledFile(tempfile.SpooledTemporaryFile[bytes]):
 class TemporaryScratch:
     """Implements the port `Scratch` in one directory; empty is the system's own for temporary files.
 
+    Whatever takes long goes through temporary files piece by piece, so that each use of one is a sign of life: who
+    waits for a part that does not answer uses none.
+
+    Args:
+        directory: Where the files are made.
+        alive: Called at each use, by any thread.
+
     Raises:
         ConfigError: files cannot be made there, and no waiting will mend it.
 
@@ -73,8 +86,9 @@ class TemporaryScratch:
         directory: Where they are made.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, alive: Alive = lambda: None) -> None:
         self.directory = directory or tempfile.gettempdir()
+        self._alive = alive
         try:
             tempfile.TemporaryFile(dir=self.directory).close()
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
@@ -88,21 +102,23 @@ class TemporaryScratch:
 
     def spooled(self) -> IO[bytes]:
         """See `scratch.Scratch.spooled`."""
-        return _SpooledFile(self.directory)
+        self._alive()
+        return _SpooledFile(self.directory, self._alive)
 
     def open(self) -> TemporaryScratchFile:
         """See `scratch.Scratch.open`."""
         with _translated(self.directory):
             return TemporaryScratchFile(
-                tempfile.TemporaryFile(buffering=_BUFFER_OCTETS, dir=self.directory), self.directory
+                tempfile.TemporaryFile(buffering=_BUFFER_OCTETS, dir=self.directory), self.directory, self._alive
             )
 
 
 class TemporaryScratchFile:
     """Implements the port `ScratchFile`."""
 
-    def __init__(self, file: IO[bytes], directory: str) -> None:
+    def __init__(self, file: IO[bytes], directory: str, alive: Alive) -> None:
         self._file = file
+        self._alive = alive
         self._directory = directory
         self._end = 0
         self._is_at_end = True
@@ -111,6 +127,7 @@ class TemporaryScratchFile:
 
     def append(self, octets: bytes | pa.Buffer) -> int:
         """See `scratch.ScratchFile.append`."""
+        self._alive()
         begin = self._end
         with _translated(self._directory):
             if not self._is_at_end:
@@ -122,6 +139,7 @@ class TemporaryScratchFile:
 
     def read(self, offset: int, length: int) -> bytes:
         """See `scratch.ScratchFile.read`."""
+        self._alive()
         with _translated(self._directory):
             self._is_at_end = False
             self._file.seek(offset)

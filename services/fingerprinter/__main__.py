@@ -31,7 +31,7 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
         contextlib.closing(KafkaLakeCommitReader(settings.kafka, GROUP)) as commits,
         contextlib.closing(IcebergLakeView(settings)) as view,
     ):
-        scratch = TemporaryScratch(settings.scratch.directory)
+        scratch = TemporaryScratch(settings.scratch.directory, stop.is_set)
         Fingerprinter(reader, commits, view, scratch, store, settings.fingerprinter, log).run(stop)
 
 

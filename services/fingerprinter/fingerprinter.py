@@ -72,7 +72,9 @@ class Fingerprinter:
         self._commits.seek(progress.lake_commits_offset)
         self._log.info("fingerprinting", epoch=progress.epoch, lake_epoch=progress.lake_epoch)
         source = SourceSide(self._reader, self._store)
-        lake = LakeSide(self._view, self._scratch, self._store, self._reader.definitions, self._log, self._clock)
+        lake = LakeSide(
+            self._view, self._scratch, self._store, self._reader.definitions, self._log, self._clock, stop.is_set
+        )
         lake.learn_definitions(progress)
         now = self._clock()
         schedule = _Schedule(now, now + self._settings.etag_check_s, now + FOLD_EVERY_S)

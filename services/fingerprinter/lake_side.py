@@ -31,7 +31,10 @@ Definitions = Callable[[], Mapping[int, TableSchema]]
 
 
 class LakeSide:
-    """Counts what is in the lake, and judges every table at the epoch that the lake stands at."""
+    """Counts what is in the lake, and judges every table at the epoch that the lake stands at.
+
+    `alive` is called with every table that is looked at; with every file that is read, the scratch files' is.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class LakeSide:
         definitions: Definitions,
         log: structlog.stdlib.BoundLogger,
         clock: Clock,
+        alive: Callable[[], object] = lambda: None,
     ) -> None:
         self._view = view
         self._scratch = scratch
@@ -48,6 +52,7 @@ class LakeSide:
         self._store = store
         self._log = log
         self._clock = clock
+        self._alive = alive
         self._definitions: dict[str, TableSchema] = {}
         self._states = dict(store.lake_tables())
         self._outcomes = {(one.table, one.partition): one.verdict.outcome for one in store.verdicts()}
@@ -121,6 +126,7 @@ class LakeSide:
         None when its metadata is gone or no metadata: no engine can read the table, and that is its verdict.
         """
         name = table.table
+        self._alive()
         try:
             view = self._view.current(table) or NOTHING
         except TableDamageError as error:
@@ -198,6 +204,7 @@ class LakeSide:
         self._judge_again(progress, changed)
 
     def _recheck(self, name: str, reread_before: float, rereads_max: int) -> bool:
+        self._alive()
         files = self._store.files(name)
         state = self._states.get(name)
         if not files or state is None:

@@ -105,7 +105,7 @@ class LakeWriter:
             try:
                 while not stop.is_set():
                     if self._collect(pending, stop) and self._is_due(pending):
-                        self._flush(pending, pool)
+                        self._flush(pending, pool, stop.is_set)
                         pending.close()
                         pending = _Pending()
             finally:
@@ -160,8 +160,8 @@ class LakeWriter:
                 remedy="use another [lake] path and catalog for a new stream, or restore the old topics",
             )
 
-    def _flush(self, pending: _Pending, pool: ThreadPoolExecutor) -> None:
-        """Carries all tables to the last pending epoch.
+    def _flush(self, pending: _Pending, pool: ThreadPoolExecutor, alive: Callable[[], object]) -> None:
+        """Carries all tables to the last pending epoch; `alive` is called after each.
 
         1. Each table's changes after its own stamp are folded to their net effect.
         2. The tables that changed, or whose definition did, are committed, in parallel, each stamped with the target
@@ -177,9 +177,11 @@ class LakeWriter:
         jobs = [pool.submit(self._apply, one, stamp) for one in work if one.held.parts == 1]
         for job in jobs:
             job.result()
+            alive()
         for one in work:
             if one.held.parts > 1:
                 self._apply(one, stamp)
+                alive()
         self._leave(target, stamp)
         tables = {name: self._table(name, version, target) for name, version in target.versions.items()}
         self._commits.publish(

@@ -92,6 +92,7 @@ class WatchedLake:
         self.store = SqlStateStore(f"sqlite:///{folder}/state.db", clock=lambda: self.now)
         self.epoch = 0
         self.commits: list[LakeCommit] = []
+        self.alive: Callable[[], object] = lambda: None
         self.restart()
 
     def restart(self) -> None:
@@ -100,7 +101,8 @@ class WatchedLake:
         self.view = IcebergLakeView(Settings(), self.connection, self.objects)
         log = structlog.wrap_logger(structlog.ReturnLogger())
         known = dict(enumerate(self.tables))
-        self.side = LakeSide(self.view, TemporaryScratch(""), self.store, lambda: known, log, lambda: self.now)
+        scratch = TemporaryScratch("", lambda: self.alive())  # noqa: PLW0108 - a test may set another one
+        self.side = LakeSide(self.view, scratch, self.store, lambda: known, log, lambda: self.now)
         self.side.learn_definitions(self.store.progress())
 
     def close(self) -> None:
