@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CR, ER
+from pymysql.cursors import Cursor
 
 from datafingerprint.adapters.mysql_connection import connect
 from datafingerprint.adapters.mysql_errors import tls_refusal
@@ -58,6 +59,20 @@ _REMEDIES = {
     ER.BAD_FIELD_ERROR: "the schema is not the generator's; name an empty one as generator.schema_name",
 }
 
+# Warnings of a server that is not strict, after which a row does not hold what it was given.
+_ALTERED = {
+    1048: "NULL in a column that has none",
+    1263: "NULL in a column that has none",
+    1264: "out of the column's range",
+    1265: "cut",
+    1292: "no value of the column's type",
+    1300: "characters that the column's character set lacks",
+    1366: "no value of the column's type, or characters that its character set lacks",
+    1406: "too long for the column",
+    1411: "no value of the column's type",
+    1441: "out of the column's range",
+}
+
 
 class Sql(Protocol):
     """A statement with its parameters, as the generator's own type has them."""
@@ -73,6 +88,10 @@ class Sql(Protocol):
     @property
     def must_change(self) -> bool:
         """Whether it is an error that no row changes."""
+
+    @property
+    def keeps_values(self) -> bool:
+        """Whether it is an error that the server stores another value than the one that it was given."""
 
 
 class MysqlWarehouse:
@@ -112,7 +131,8 @@ class MysqlWarehouse:
         """Runs statements as one transaction; answers the number of rows changed.
 
         A statement that must change a row and does not means that somebody else wrote: the transaction is
-        rolled back and `Unavailable` raised, so that the caller reads anew.
+        rolled back and `Unavailable` raised, so that the caller reads anew. One that must keep its values, of which
+        the server cut or replaced one (in a mode that is not strict it warns, no more), is rolled back and refused.
         """
         with self._translated(), self._open().cursor() as cursor:
             cursor.execute("BEGIN")
@@ -122,9 +142,22 @@ class MysqlWarehouse:
                 if statement.must_change and not count:
                     cursor.execute("ROLLBACK")
                     raise Unavailable("a row was changed by somebody else", where=self._where)
+                if statement.keeps_values and cursor.warning_count:
+                    self._require_values_kept(cursor)
                 changed += count
             cursor.execute("COMMIT")
             return changed
+
+    def _require_values_kept(self, cursor: Cursor) -> None:
+        cursor.execute("SHOW WARNINGS")
+        for level, code, _ in cursor.fetchall():
+            if level != "Note" and code in _ALTERED:
+                cursor.execute("ROLLBACK")
+                raise SourceError(
+                    f"it would store another value than the one that is given, warning {code}: {_ALTERED[code]}",
+                    where=self._where,
+                    remedy="correct the value, or widen the column",
+                )
 
     def close(self) -> None:
         """Ends the connection; the server rolls back what is open and frees the lock."""

@@ -18,7 +18,6 @@ from datafingerprint.config import Settings
 from datafingerprint.errors import Stop
 from services.generator.loop import Loop, Orders
 from services.generator.numbers import COPIES_MAX
-from services.generator.seed_sql import SEED_FOLDER
 
 REFUSED = 2
 
@@ -32,8 +31,7 @@ REFUSED = 2
 @click.option("--seed", type=int, help="Seed of the league; the same seed plays the same games.")
 @click.option(
     "--seed-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=SEED_FOLDER,
+    type=click.Path(path_type=Path),
     help="Folder of an export's .sql files, to load instead of the made-up league.",
 )
 @click.option(
@@ -50,7 +48,7 @@ def main(
     rate: float | None,
     burst: int | None,
     seed: int | None,
-    seed_dir: Path,
+    seed_dir: Path | None,
     scale: int,
     *,
     seed_only: bool,
@@ -73,7 +71,7 @@ def main(
         sys.exit(REFUSED)
 
 
-def _run(settings: Settings, orders: Orders, seed_dir: Path, scale: int, *, seed_only: bool) -> None:
+def _run(settings: Settings, orders: Orders, seed_dir: Path | None, scale: int, *, seed_only: bool) -> None:
     stopping = Pulse(settings.health.file)
     for number in (signal.SIGTERM, signal.SIGINT):
         # From a thread of its own: the handler runs inside the main one, which may hold the event's lock.

@@ -79,7 +79,7 @@ class Loop:
     orders: Orders
     stopping: threading.Event
     log: BoundLogger
-    seed_folder: Path = SEED_FOLDER
+    seed_folder: Path | None = None
     only_load: bool = False
     copies: int = 1
     _tally: Tally = field(init=False)
@@ -132,7 +132,16 @@ class Loop:
 
     def _prepare(self) -> None:
         self.warehouse.connect()
-        ensure_seed(self.warehouse, self.seed_folder, lambda file, rows: self.log.info("loaded", file=file, rows=rows))
+        is_loaded = ensure_seed(
+            self.warehouse,
+            self.seed_folder,
+            lambda file, rows: self.log.info("loaded", file=file, rows=rows),
+            otherwise=SEED_FOLDER,
+            is_stopping=self.stopping.is_set,
+        )
+        if not is_loaded:
+            self.log.info("stopped before everything was loaded; the next start goes on from there")
+            return
         self._numbers = ensure_copies(
             self.warehouse, self.copies, lambda table, rows: self.log.info("copied", table=table, rows=rows)
         )

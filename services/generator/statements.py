@@ -19,11 +19,13 @@ class Statement:
         sql: The text; every identifier is quoted.
         parameters: The values, in order.
         must_change: Whether a transaction is wrong in which this changes no row.
+        keeps_values: Whether a transaction is wrong in which the server cuts or replaces a value of this.
     """
 
     sql: str
     parameters: tuple[Value, ...] = ()
     must_change: bool = False
+    keeps_values: bool = False
 
 
 def quoted(identifier: str) -> str:

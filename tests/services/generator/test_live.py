@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pymysql
 import pytest
 import structlog
 
-from datafingerprint.adapters.warehouse import MysqlWarehouse, Sql
-from datafingerprint.config import Settings, Source
-from datafingerprint.errors import Unavailable
+from datafingerprint.adapters.warehouse import MysqlWarehouse
+from datafingerprint.config import Settings
 from services.generator import scaling
 from services.generator.indexes import INDEXES
 from services.generator.loop import Loop, Orders
@@ -28,56 +21,11 @@ from services.generator.progress import PROGRESS
 from services.generator.seed_sql import seed_rows
 from services.generator.statements import Statement
 from services.generator.tables import TABLES
+from tests.services.generator.running import LossyWarehouse, ask, connected, run, start
 
 pytestmark = pytest.mark.live
 GAMES = 30
 SCHEDULED = 2100
-
-
-def environment(settings: Settings, schema: str) -> dict[str, str]:
-    source = settings.source
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("DFP_")},
-        "DFP_SOURCE_HOST": source.host,
-        "DFP_SOURCE_PORT": str(source.port),
-        "DFP_SOURCE_USER": source.user,
-        "DFP_SOURCE_PASSWORD": source.password.get_secret_value(),
-        "DFP_GENERATOR_SCHEMA_NAME": schema,
-    }
-
-
-def start(settings: Settings, schema: str, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "services.generator", *arguments]
-    return subprocess.Popen(command, env=environment(settings, schema), stderr=subprocess.PIPE, text=True)
-
-
-def run(settings: Settings, schema: str, *arguments: str) -> tuple[int, str]:
-    with start(settings, schema, *arguments) as process:
-        _, said = process.communicate(timeout=60)
-        return process.returncode, said
-
-
-@contextmanager
-def connected(settings: Settings, schema: str | None = None) -> Iterator[pymysql.Connection[Any]]:
-    source = settings.source
-    connection = pymysql.connect(
-        host=source.host,
-        port=source.port,
-        user=source.user,
-        password=source.password.get_secret_value(),
-        database=schema,
-        autocommit=True,
-    )
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def ask(settings: Settings, schema: str, sql: str) -> list[tuple[Any, ...]]:
-    with connected(settings, schema) as connection, connection.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall())
 
 
 def unplayed(settings: Settings, schema: str) -> int:
@@ -89,22 +37,6 @@ def unplayed(settings: Settings, schema: str) -> int:
 
 def everything(settings: Settings, schema: str) -> dict[str, list[str]]:
     return {table.name: sorted(map(repr, ask(settings, schema, f"SELECT * FROM `{table.name}`"))) for table in TABLES}
-
-
-@pytest.fixture
-def schemas(warehouse_settings: Settings) -> Iterator[tuple[str, str]]:
-    names = ("generator_test_a", "generator_test_b")
-
-    def drop() -> None:
-        with connected(warehouse_settings) as connection, connection.cursor() as cursor:
-            for name in names:
-                # `IF EXISTS` alone would warn, and warnings are errors here
-                if cursor.execute("SHOW DATABASES LIKE %s", (name,)):
-                    cursor.execute(f"DROP DATABASE `{name}`")
-
-    drop()
-    yield names
-    drop()
 
 
 def test_a_league_killed_and_started_again_is_the_one_that_was_never_killed(
@@ -189,26 +121,6 @@ def test_tables_without_a_key_are_looked_into_by_an_index_that_is_not_unique(
     for table, column in INDEXES.items():
         found = ask(warehouse_settings, schemas[0], f"SHOW INDEX FROM {table}")
         assert [(row[1], row[4]) for row in found] == [(1, column)]
-
-
-class LossyWarehouse(MysqlWarehouse):
-    """Loses some transactions before COMMIT, and the reply to some others."""
-
-    def __init__(self, source: Source, schema: str, lost_before: Container[int], lost_after: Container[int]) -> None:
-        super().__init__(source, schema)
-        self._lost_before, self._lost_after = lost_before, lost_after
-        self._count = 0
-
-    def transact(self, statements: Iterable[Sql]) -> int:
-        self._count += 1
-        if self._count in self._lost_before:
-            self.close()
-            raise Unavailable("lost before COMMIT")
-        changed = super().transact(statements)
-        if self._count in self._lost_after:
-            self.close()
-            raise Unavailable("lost after COMMIT")
-        return changed
 
 
 def test_lost_connections_and_lost_replies_neither_double_nor_lose_a_game(
