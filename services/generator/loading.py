@@ -167,7 +167,6 @@ class FileLoad:
         """
         ((modes,),) = self.warehouse.query(Statement("SELECT @@GLOBAL.sql_mode"))
         usual = ",".join(mode for mode in str(modes).split(",") if mode not in _OTHER_QUOTES)
-        leave_session(self.warehouse)
         first = Statement("SET SESSION sql_mode = %s, max_error_count = 65535", (usual,))
         self.warehouse.transact([first, *(Statement(part.sql) for part in self._settings)])
 

@@ -185,17 +185,17 @@ def test_a_load_that_loses_its_connection_sets_the_session_anew_and_goes_on(
 def test_a_statement_that_is_refused_is_refused_in_the_session_that_the_file_sets(
     warehouse_settings: Settings, schemas: tuple[str, str], tmp_path: Path
 ) -> None:
-    """The statements are run again one by one to find the line: without the mode, the first would be the one."""
+    """The statements are run again one by one to find the line: with the keys checked, the first would be the one."""
     path = write(
         tmp_path,
-        "days",
-        "SET sql_mode = '';",
-        "CREATE TABLE days (day DATE);",
-        "INSERT INTO days VALUES ('0000-00-00');",
-        "INSERT INTO days VALUES (1, 2);",
+        "tree",
+        "CREATE TABLE tree (id INT PRIMARY KEY, above INT, FOREIGN KEY (above) REFERENCES tree (id));",
+        "SET foreign_key_checks = 0;",
+        "INSERT INTO tree VALUES (1, 2);",
+        "INSERT INTO tree VALUES (2);",
     )
     assert f"{path} line 4" in refusal(warehouse_settings, schemas[0], tmp_path)
-    assert ask(warehouse_settings, schemas[0], "SELECT COUNT(*) FROM days") == [(0,)]
+    assert ask(warehouse_settings, schemas[0], "SELECT COUNT(*) FROM tree") == [(0,)]
 
 
 @pytest.mark.parametrize(
