@@ -152,6 +152,7 @@ def test_what_a_dump_sets_counts_until_it_puts_it_back_and_for_no_other_file(
     warehouse_settings: Settings, schemas: tuple[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "child.mysql.sql").write_text(DUMP, encoding="utf-8")
+    write(tmp_path, "lasting", "SET time_zone = '+07:00';", "CREATE TABLE lasting (x INT);")
     write(tmp_path, "parent", *PARENT)
     assert load(warehouse_settings, schemas[0], tmp_path)[0] == 0
     require_dump(warehouse_settings, schemas[0])
