@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datafingerprint.errors import WireError
+from datafingerprint.remedies import OTHER_LAKE
 from datafingerprint.requests import Answers
 
 
@@ -173,7 +174,7 @@ def require_successor(previous: Epoch | tuple[str, int] | None, following: Epoch
         raise WireError(
             f"the epochs topic changed from stream {stream_id} to {following.stream_id}",
             where=f"epoch {following.number}",
-            remedy="a lake belongs to one stream: use another prefix and bucket path for a new capture",
+            remedy=f"restore the topics of the old stream, or give the new one another {OTHER_LAKE}",
         )
     if following.number != number + 1:
         raise WireError(

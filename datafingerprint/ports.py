@@ -180,6 +180,9 @@ class EpochReader(Protocol):
     def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
         """Goes to an offset of the epochs topic; `last` is the (stream, epoch) that must stand before it."""
 
+    def is_empty(self) -> bool:
+        """Whether no epoch was ever published; asked behind `seek`."""
+
     def read(self, timeout_s: float) -> EpochRows | None:
         """The next epoch, or None when there is none within the time.
 
@@ -315,8 +318,8 @@ class Lake(Protocol):
     def leave(self, table: TableSchema, stamp: Stamp) -> None:
         """Marks a table that left the stream at this position; its rows stay. Harmless when it is marked already."""
 
-    def has_tables(self, tables: Sequence[TableSchema]) -> bool:
-        """Whether any of these exists with a snapshot."""
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamp of every table of the lake that has one, of whatever stream, also of tables that have left it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,12 @@ ALL_TABLES = "*"
 """What `--resnapshot` takes for all tables under watch."""
 
 
+OTHER_LAKE = "[lake] path and catalog, and another [state] url"
+"""What a new stream needs beside topics: the lake and the sums of the old one are of that alone."""
+
+BEGIN_ANEW = f"restore the topics, or begin anew under another [kafka] prefix, {OTHER_LAKE}"
+
+
 def reading_again(*tables: str) -> str:
     """The command that reads these tables again, with their present definitions, and ends."""
     return " ".join(["datafingerprint capture", *(f"--resnapshot {table}" for table in tables), "--once"])

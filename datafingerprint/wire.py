@@ -19,6 +19,7 @@ import pyarrow as pa
 from datafingerprint.changes import Changes, envelope
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import ConfigError, WireError
+from datafingerprint.remedies import BEGIN_ANEW
 from datafingerprint.schema import TableSchema
 
 MESSAGE_OCTETS_MAX = 512 * 1024
@@ -232,10 +233,14 @@ def require_begun(last: Epoch | None, commit: LakeCommit | None) -> None:
         WireError: the epochs topic is empty, the topic of lake commits is not.
     """
     if last is None and commit is not None:
-        raise WireError(
-            f"the epochs topic is empty, but the lake stands at epoch {commit.epoch} of stream {commit.stream_id}",
-            remedy="restore the topics, or start anew under another [kafka] prefix, [lake] path and [state] url",
-        )
+        raise lost_epochs("the lake", commit.stream_id, commit.epoch)
+
+
+def lost_epochs(what: str, stream_id: str, epoch: int) -> WireError:
+    """That there are no epochs, although something stands at one of them: whoever finds that is no first run."""
+    return WireError(
+        f"the epochs topic is empty, but {what} stands at epoch {epoch} of stream {stream_id}", remedy=BEGIN_ANEW
+    )
 
 
 def decode_lake_commit(octets: bytes, where: str) -> LakeCommit:

@@ -11,6 +11,8 @@ from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from datafingerprint import wire
+from datafingerprint.adapters.checkup_kafka import Stream
 from datafingerprint.adapters.lake import IcebergLake
 from datafingerprint.adapters.lake_connection import (
     LakeFileIO,
@@ -24,6 +26,7 @@ from datafingerprint.adapters.lake_errors import translated
 from datafingerprint.config import Settings
 from datafingerprint.errors import LakeError, Stop
 from datafingerprint.findings import Finding, Part
+from datafingerprint.remedies import OTHER_LAKE
 from datafingerprint.schema import TableSchema
 
 BUCKET = Part("bucket")
@@ -39,15 +42,10 @@ class LakeCheckup:
         self._settings = settings
         self._where = store_name(settings.s3)
 
-    def findings(self, definitions: Mapping[str, TableSchema], stream_id: str | None) -> Iterator[Finding]:
-        """All that there is to say.
-
-        Args:
-            definitions: The tables' definitions in force.
-            stream_id: The stream that they belong to; None before it has begun.
-        """
+    def findings(self, stream: Stream | None) -> Iterator[Finding]:
+        """All that there is to say; `stream` is what the control topics say, None when they could not be read."""
         yield from BUCKET.looked("reachable", self._bucket)
-        yield from CATALOG.looked("reachable", lambda: self._catalog(definitions, stream_id))
+        yield from CATALOG.looked("reachable", lambda: self._catalog(stream))
 
     def _bucket(self) -> Iterator[Finding]:
         require_bucket(self._settings.s3)
@@ -85,7 +83,7 @@ class LakeCheckup:
         ):
             stream.write(PROBE)
 
-    def _catalog(self, definitions: Mapping[str, TableSchema], stream_id: str | None) -> Iterator[Finding]:
+    def _catalog(self, stream: Stream | None) -> Iterator[Finding]:
         url = self._settings.lake.catalog.get_secret_value()
         missing = _missing_file(url)
         if missing:
@@ -98,11 +96,26 @@ class LakeCheckup:
                 is_made = inspect(connection.catalog.engine).has_table("iceberg_tables")
             yield CATALOG.ok("reachable", "" if is_made else "it is empty: the lake writer makes its tables")
             if is_made:
-                yield from self._tables(lake, definitions, stream_id)
+                yield from self._belonging(lake, stream)
 
-    def _tables(
-        self, lake: IcebergLake, definitions: Mapping[str, TableSchema], stream_id: str | None
-    ) -> Iterator[Finding]:
+    def _belonging(self, lake: IcebergLake, stream: Stream | None) -> Iterator[Finding]:
+        if stream is None:
+            yield CATALOG.ok("tables", "not looked at, for the control topics cannot be read")
+        elif stream.last is None:
+            yield from self._without_stream(lake)
+        else:
+            yield from self._tables(lake, stream.definitions, stream.last.stream_id)
+
+    def _without_stream(self, lake: IcebergLake) -> Iterator[Finding]:
+        """Before the first epoch there is nothing that could have written a table of the lake."""
+        with translated("looking for lake tables", where=self._where):
+            stamps = lake.stamps()
+        for name, stamp in sorted(stamps.items()):
+            yield CATALOG.refused("tables", wire.lost_epochs(name, stamp.stream_id, stamp.epoch))
+        if not stamps:
+            yield CATALOG.ok("tables", "none is there yet")
+
+    def _tables(self, lake: IcebergLake, definitions: Mapping[str, TableSchema], stream_id: str) -> Iterator[Finding]:
         there = wrong = 0
         for name, definition in sorted(definitions.items()):
             try:
@@ -115,7 +128,9 @@ class LakeCheckup:
             stamp = table.stamp if table is not None else None
             if stamp is not None and stamp.stream_id != stream_id:
                 wrong += 1
-                remedy = "give [lake] another path and catalog, or [kafka] the prefix that the lake was written from"
+                remedy = (
+                    f"give the new stream another {OTHER_LAKE}, or [kafka] the prefix that the lake was written from"
+                )
                 yield CATALOG.problem("tables", f"{name} belongs to stream {stamp.stream_id}, not {stream_id}", remedy)
         if not wrong:
             yield CATALOG.ok(

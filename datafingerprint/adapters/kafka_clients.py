@@ -25,6 +25,7 @@ from kafka.errors import (
 from datafingerprint.adapters.kafka_refusals import noticing, refusal, said_by
 from datafingerprint.config import Kafka
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable, WireError
+from datafingerprint.remedies import BEGIN_ANEW
 
 CONTROL_TOPIC = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 """Settings of topics that must never lose a record."""
@@ -62,7 +63,7 @@ def _translation(error: KafkaError, kafka: Kafka) -> DataFingerprintError:
         return WireError(
             f"the broker no longer has what is to be read next ({text})",
             where=where,
-            remedy="retention removed it: capture again under another [kafka] prefix and [lake] path",
+            remedy=f"retention removed it: {BEGIN_ANEW}",
         )
     if isinstance(error, CorruptRecordError):
         return WireError(f"the broker holds a damaged record ({text})", where=where, remedy="restore the topic")

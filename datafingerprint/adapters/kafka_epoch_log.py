@@ -14,15 +14,19 @@ from datafingerprint.adapters.kafka_lake_commits import last_lake_commit
 from datafingerprint.changes import Changes
 from datafingerprint.config import Kafka
 from datafingerprint.epochs import Epoch, OffsetRange
-from datafingerprint.errors import Unavailable
+from datafingerprint.errors import Unavailable, WireError
 from datafingerprint.messages import messages_of
 from datafingerprint.ports import EpochDraft
+from datafingerprint.remedies import BEGIN_ANEW
 from datafingerprint.routing import routed
 from datafingerprint.schema import TableSchema
 
 
 class KafkaEpochLog:
-    """Implements the port `EpochLog`."""
+    """Implements the port `EpochLog`.
+
+    Opened again it knows what it has published: a broker that lost that is not taken for one that never had it.
+    """
 
     def __init__(self, kafka: Kafka) -> None:
         self._kafka = kafka
@@ -30,6 +34,7 @@ class KafkaEpochLog:
         self._producer: KafkaProducer | None = None
         self._ready: set[str] = set()
         self._ahead = _Ranges()
+        self._published: tuple[str, int] | None = None
 
     def open(self) -> Epoch | None:
         """See `ports.EpochLog.open`."""
@@ -40,9 +45,25 @@ class KafkaEpochLog:
         self._producer = kafka_clients.producer(self._kafka, f"{self._kafka.prefix}-cdc")
         found = kafka_clients.last_record(self._kafka, self._topics.epochs)
         last = None if found is None else wire.decode_epoch(found[1], f"{self._topics.epochs}:{found[0]}")
+        self._require_kept(last)
         if last is None:
             wire.require_begun(last, last_lake_commit(self._kafka))
+        else:
+            self._published = last.stream_id, last.number
         return last
+
+    def _require_kept(self, last: Epoch | None) -> None:
+        if self._published is None:
+            return
+        stream_id, number = self._published
+        if last is None or last.stream_id != stream_id or last.number < number:
+            there = "is empty" if last is None else f"ends at epoch {last.number} of stream {last.stream_id}"
+            raise WireError(
+                f"the broker has lost what it had acknowledged: epoch {number} of stream {stream_id} was published, "
+                f"the epochs topic {there}",
+                where=self._topics.epochs,
+                remedy=BEGIN_ANEW,
+            )
 
     def definitions(self) -> Mapping[int, TableSchema]:
         """See `ports.EpochLog.definitions`."""
@@ -82,6 +103,7 @@ class KafkaEpochLog:
             record.get(timeout=self._kafka.timeout_s)
             producer.commit_transaction()
         self._ahead = _Ranges()
+        self._published = epoch.stream_id, epoch.number
         return epoch
 
     def _opened(self) -> KafkaProducer:

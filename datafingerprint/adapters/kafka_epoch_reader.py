@@ -19,6 +19,7 @@ from datafingerprint.epochs import Epoch, OffsetRange, require_successor
 from datafingerprint.errors import Unavailable, WireError
 from datafingerprint.messages import MessageReader, consecutive
 from datafingerprint.ports import EpochRows
+from datafingerprint.remedies import BEGIN_ANEW
 from datafingerprint.schema import TableSchema
 
 _BUFFERED_MAX = 64
@@ -88,9 +89,13 @@ class KafkaEpochReader:
             raise WireError(
                 f"the epochs topic holds offsets {begin} to {end}, but {epochs_offset} is to be read next",
                 where=self._topics.epochs,
-                remedy="the topic was emptied or is another one: restore it, or start anew under another "
-                "[kafka] prefix, [lake] path and [state] url",
+                remedy=f"the topic was emptied or is another one: {BEGIN_ANEW}",
             )
+
+    def is_empty(self) -> bool:
+        """See `ports.EpochReader.is_empty`."""
+        with kafka_clients.translated(self._kafka):
+            return int(self._opened().end_offsets([self._epochs])[self._epochs]) == 0
 
     def _opened(self) -> KafkaConsumer:
         if self._consumer is None:
@@ -251,7 +256,7 @@ class KafkaEpochReader:
                 f"epoch {epoch.number} names {part.messages} messages with {part.rows} rows, "
                 f"the topic has {messages} with {rows}",
                 where=f"{where.topic}:{where.partition}:{part.start}",
-                remedy="restore the topic, or start anew under another [kafka] prefix and [lake] path",
+                remedy=BEGIN_ANEW,
             )
         reader.finish()
         yield from consecutive(held)

@@ -123,11 +123,17 @@ class IcebergLake:
                 with loaded.transaction() as transaction:
                     transaction.set_properties({LEFT: json.dumps(stamp.position.to_json())})
 
-    def has_tables(self, tables: Sequence[TableSchema]) -> bool:
-        """Whether any of these exists with a snapshot."""
+    def stamps(self) -> Mapping[str, Stamp]:
+        """See `ports.Lake.stamps`; tables that lie elsewhere are somebody else's."""
+        catalog, found = self._connection.catalog, dict[str, Stamp]()
         with translated("looking for lake tables", where=self._connection.where):
-            found = (self._load(table) for table in tables)
-            return any(one is not None and one.metadata.current_snapshot_id is not None for one in found)
+            for name in [name for space in catalog.list_namespaces() for name in catalog.list_tables(space)]:
+                metadata = catalog.load_table(name).metadata
+                is_ours = metadata.location.startswith(f"{self._connection.warehouse}/")
+                stamp = nearest_stamp(metadata, metadata.current_snapshot()) if is_ours else None
+                if stamp is not None:
+                    found[".".join(name)] = stamp
+        return found
 
     def close(self) -> None:
         """Ends the catalog's connections."""

@@ -12,28 +12,40 @@ import structlog
 from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
 from datafingerprint.adapters.kafka_requests import KafkaRequests
 from datafingerprint.adapters.mysql_source import BinlogSource
-from datafingerprint.adapters.process import Body, run_service
+from datafingerprint.adapters.process import run_service
 from datafingerprint.adapters.scratch import TemporaryScratch
 from datafingerprint.config import Settings
 from datafingerprint.remedies import ALL_TABLES
 from services.cdc.capture import Capture
 
 
-def body(resnapshot: dict[str, str | None], *, once: bool) -> Body:
-    """One run, from opening the epoch log to the end or a failure; later runs do not begin a table anew."""
+class Capturing:
+    """The runs of one process: from opening the epoch log to the end or a failure each.
 
-    def run(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
+    Later runs do not begin a table anew. They have the same epoch log, which knows what earlier ones published.
+
+    Args:
+        resnapshot: Tables to read again, each as a whole (None) or one partition of it.
+        once: Whether to end when every table is read.
+    """
+
+    def __init__(self, resnapshot: dict[str, str | None], *, once: bool) -> None:
+        self._resnapshot = resnapshot
+        self._once = once
+        self._epoch_log: KafkaEpochLog | None = None
+
+    def run(self, settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
+        """One run."""
+        self._epoch_log = self._epoch_log or KafkaEpochLog(settings.kafka)
         with (
-            contextlib.closing(KafkaEpochLog(settings.kafka)) as epoch_log,
+            contextlib.closing(self._epoch_log) as epoch_log,
             contextlib.closing(KafkaRequests(settings.kafka)) as requests,
         ):
-            scratch = TemporaryScratch(settings.scratch.directory)
-            capture = Capture(BinlogSource(settings, log), epoch_log, requests, settings.cdc, log, scratch=scratch)
-            capture.run(stop, resnapshot, once=once)
-        if once:
+            scratch, source = TemporaryScratch(settings.scratch.directory), BinlogSource(settings, log)
+            capture = Capture(source, epoch_log, requests, settings.cdc, log, scratch=scratch)
+            capture.run(stop, self._resnapshot, once=self._once)
+        if self._once:
             stop.set()
-
-    return run
 
 
 @click.command(help="Captures committed changes from the source's binlog into Kafka, in epochs, until it is stopped.")
@@ -51,7 +63,8 @@ def main(config: str | None, resnapshot: tuple[str, ...], partition: str | None,
     """Runs capture and exits with its status; a capture that runs already is fenced off, and stops."""
     if partition is not None and (len(resnapshot) != 1 or ALL_TABLES in resnapshot):
         raise click.UsageError("--partition needs --resnapshot with the one table that it is of")
-    sys.exit(run_service("cdc", body(dict.fromkeys(resnapshot, partition), once=once), config))
+    capturing = Capturing(dict.fromkeys(resnapshot, partition), once=once)
+    sys.exit(run_service("cdc", capturing.run, config))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import structlog
 from datafingerprint.changes import Changes, reset
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
 from datafingerprint.errors import SourceError
+from datafingerprint.remedies import OTHER_LAKE
 from datafingerprint.requests import Answers
 from datafingerprint.schema import TableSchema
 from services.cdc.epoch_builder import WatchedTable
@@ -118,5 +119,5 @@ def require_same_fields(stream: Stream, present: Mapping[str, TableSchema]) -> N
             raise SourceError(
                 f"the partition fields of {name} were {list(one.table.partition)} and are {list(now.partition)}",
                 where="[tables]",
-                remedy="set them back, or capture again under another [kafka] prefix and [lake] path",
+                remedy=f"set them back, or begin anew under another [kafka] prefix, {OTHER_LAKE}",
             )

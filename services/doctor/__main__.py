@@ -60,19 +60,19 @@ def main(config: str | None, *, as_json: bool) -> None:
 
 def examined(settings: Settings, now: float) -> Iterator[Finding]:
     """Looks at one part after the other; what is away does not keep the others from being looked at."""
-    stream, refused = Stream(), None
+    read, refused = None, None
     try:
-        stream = read_stream(settings.kafka)
+        read = read_stream(settings.kafka)
     except DataFingerprintError as error:
         refused = error
+    stream = read or Stream()
     yield from SourceCheckup(settings).findings(stream.last, now - stream.last.committed_at if stream.last else None)
     if refused is not None:
         yield BROKER.refused("stream", refused)
     if refused is None or isinstance(refused, WireError):
         yield from KafkaCheckup(settings.kafka).findings(_behind(stream, now))
-    stream_id = stream.last.stream_id if stream.last else None
-    yield from LakeCheckup(settings).findings(stream.definitions, stream_id)
-    yield from StateCheckup(settings.state).findings(stream_id)
+    yield from LakeCheckup(settings).findings(read)
+    yield from StateCheckup(settings.state).findings(read)
     yield from ScratchCheckup(settings.scratch).findings()
 
 

@@ -10,6 +10,7 @@ from datafingerprint.errors import WireError
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.ledger import Advance, Progress, SumKey, apply_changes
 from datafingerprint.ports import EpochReader, EpochRows, StateStore
+from datafingerprint.remedies import OTHER_LAKE
 from datafingerprint.schema import TableSchema
 
 EPOCHS_AT_ONCE = 50
@@ -100,5 +101,5 @@ def _require_stream(progress: Progress, found: EpochRows) -> None:
         raise WireError(
             f"the sums are of stream {progress.stream_id}, the epochs of {found.epoch.stream_id}",
             where="the state store",
-            remedy="use another [state] url for a new stream",
+            remedy=f"restore the topics of the old stream, or give the new one another {OTHER_LAKE}",
         )

@@ -15,9 +15,10 @@ from datafingerprint.config import Lake as LakeSettings
 from datafingerprint.epochs import Epoch
 from datafingerprint.errors import LakeError, TableDamageError
 from datafingerprint.ports import EpochReader, EpochRows, Lake, LakeCommitLog, LakeTable, Stamp
+from datafingerprint.remedies import OTHER_LAKE
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
-from datafingerprint.wire import LakeCommit
+from datafingerprint.wire import LakeCommit, lost_epochs
 from services.lake_writer.bounded import BoundedCommit
 from services.lake_writer.fold import NetChange
 from services.lake_writer.held import HeldChanges
@@ -99,6 +100,8 @@ class LakeWriter:
         self._tables.clear()
         self._committed = frozenset(last.snapshots) if last else frozenset()
         self._reader.seek(last.epochs_offset if last else 0, (last.stream_id, last.epoch) if last else None)
+        if last is None and self._reader.is_empty():
+            self._require_empty()
         self._log.info("writing", epoch=last.epoch if last else 0)
         pending = _Pending()
         with ThreadPoolExecutor(COMMITS_AT_ONCE, thread_name_prefix="commit") as pool:
@@ -151,13 +154,18 @@ class LakeWriter:
             self._tables[name] = known
         return known[1]
 
+    def _require_empty(self) -> None:
+        """Where there are no epochs yet, the lake holds nothing of any stream; else these epochs were lost."""
+        for name, stamp in sorted(self._lake.stamps().items()):
+            raise lost_epochs(f"the lake table {name}", stamp.stream_id, stamp.epoch)
+
     def _require_same_stream(self, name: str, table: LakeTable, epoch: Epoch) -> None:
         stamp = table.stamp
         if stamp is not None and stamp.stream_id != epoch.stream_id:
             raise LakeError(
                 f"lake table {name} belongs to stream {stamp.stream_id}, the epochs are of {epoch.stream_id}",
                 where=name,
-                remedy="use another [lake] path and catalog for a new stream, or restore the old topics",
+                remedy=f"restore the topics of the old stream, or give the new one another {OTHER_LAKE}",
             )
 
     def _flush(self, pending: _Pending, pool: ThreadPoolExecutor, alive: Callable[[], object]) -> None:

@@ -52,7 +52,7 @@ def settings_of(store: SecureS3, **more: str) -> Settings:
 
 
 def problems(settings: Settings) -> list[str]:
-    return [one.said for one in LakeCheckup(settings).findings({}, None) if one.severity is not Severity.OK]
+    return [one.said for one in LakeCheckup(settings).findings(None) if one.severity is not Severity.OK]
 
 
 def test_objects_are_put_and_read_over_https_by_both_clients(store: SecureS3) -> None:
@@ -86,7 +86,7 @@ def test_a_wrong_key_is_a_problem_that_does_not_show_it(store: SecureS3) -> None
 PROGRAM = """
 from datafingerprint.adapters.checkup_lake import LakeCheckup
 from datafingerprint.adapters.settings import read_settings
-for one in LakeCheckup(read_settings()).findings({}, None):
+for one in LakeCheckup(read_settings()).findings(None):
     if one.severity != "ok":
         print(one.said)
 """

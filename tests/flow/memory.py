@@ -75,6 +75,9 @@ class MemoryEpochReader:
     def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
         self._offset, self._last = epochs_offset, last
 
+    def is_empty(self) -> bool:
+        return not self._broker.epochs
+
     def read(self, _timeout_s: float) -> EpochRows | None:
         if self._offset >= len(self._broker.epochs):
             return None
@@ -243,8 +246,9 @@ class MemoryLake:
     def leave(self, table: TableSchema, stamp: Stamp) -> None:
         self._store.left[table.table] = stamp.position
 
-    def has_tables(self, tables: Sequence[TableSchema]) -> bool:
-        return any(self._store.snapshots.get(table.table) for table in tables)
+    def stamps(self) -> Mapping[str, Stamp]:
+        found = {name: history[-1].stamp for name, history in self._store.snapshots.items() if history}
+        return {name: stamp for name, stamp in found.items() if stamp is not None}
 
 
 class MemoryLakeView:

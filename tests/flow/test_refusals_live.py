@@ -244,5 +244,5 @@ def test_epochs_that_are_gone_while_the_lake_is_not_are_no_first_run(small_flow:
         line = refusal(small_flow, name)
         assert "epochs topic" in line
         assert "remedy=" in line
-        assert "under another [kafka] prefix, [lake] path and [state] url" in line
+        assert "under another [kafka] prefix, [lake] path and catalog, and another [state] url" in line
     assert small_flow.live_files("players") == files
