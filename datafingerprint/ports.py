@@ -12,7 +12,9 @@ from typing import IO, Protocol
 import pyarrow as pa
 
 from datafingerprint.changes import Changes
+from datafingerprint.choice import Choice
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
+from datafingerprint.errors import Stop
 from datafingerprint.events import Events
 from datafingerprint.field_ids import FieldIds
 from datafingerprint.fingerprint import Fingerprint
@@ -119,6 +121,23 @@ class SourceSnapshot(Protocol):
         """
 
 
+class Choices(Protocol):
+    """Which tables the settings put under watch; operators may change that while capture runs."""
+
+    @property
+    def in_force(self) -> Choice:
+        """The present choice."""
+
+    def waiting(self) -> Choice | None:
+        """Another one that waits to be taken or refused; cheap, and asked often."""
+
+    def take(self, choice: Choice) -> None:
+        """Puts a choice in force, also for later runs; none is waiting any more."""
+
+    def refuse(self, error: Stop) -> None:
+        """Says why the one that is waiting is not fit; the present one stays."""
+
+
 class Source(Protocol):
     """The warehouse, as capture reads it."""
 
@@ -138,6 +157,14 @@ class Source(Protocol):
         Raises:
             SourceError: a pattern matches no table.
             ConfigError: settings are about a table that is not there.
+        """
+
+    def choose(self, choice: Choice) -> None:
+        """Puts other tables under watch, from the next question on.
+
+        Raises:
+            SourceError: a pattern that is new matches no table, or a table that is chosen cannot be carried exactly.
+            ConfigError: settings that are new are about a table that is not there, or not fit for it.
         """
 
     def tables(self) -> Sequence[TableSchema]:

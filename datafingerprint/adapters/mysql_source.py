@@ -21,6 +21,7 @@ from datafingerprint.adapters.mysql_errors import translated
 from datafingerprint.adapters.mysql_rows import arrow_rows, select_list
 from datafingerprint.adapters.mysql_server import MySqlServer
 from datafingerprint.adapters.server import Replica, Server, lax_settings, quoted_table
+from datafingerprint.choice import Choice, with_choice
 from datafingerprint.config import Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import (
@@ -122,6 +123,15 @@ class BinlogSource:
         """See `ports.Source.require_chosen`."""
         for error in self._surveyed()[2]:
             raise error
+
+    def choose(self, choice: Choice) -> None:
+        """See `ports.Source.choose`."""
+        other = BinlogSource(with_choice(self._settings, choice))
+        _, refused, unfit = other._surveyed()
+        known = {str(error) for error in self._surveyed()[2]}
+        for error in (*(one for one in unfit if str(one) not in known), *refused):
+            raise error
+        self._settings, self._source = other._settings, other._source
 
     def survey(self) -> tuple[list[TableSchema], list[DataFingerprintError]]:
         """The tables under watch that can be carried, and why others, or the settings about them, cannot."""

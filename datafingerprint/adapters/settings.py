@@ -24,8 +24,7 @@ def read_settings(path: str | None = None) -> Settings:
         ConfigError: the file named is missing, no UTF-8 or no TOML, a secret's file cannot be read, or a setting is
             wrong.
     """
-    named = path or os.environ.get(CONFIG_VARIABLE)
-    file = Path(named or DEFAULT_FILE)
+    named, file = path or os.environ.get(CONFIG_VARIABLE), settings_file(path)
     if not named and not file.exists():
         return load_settings({}, _with_secrets_of_files(os.environ))
     try:
@@ -39,6 +38,11 @@ def read_settings(path: str | None = None) -> Settings:
             f"{file} is no UTF-8, at byte {error.start}", remedy="save it as UTF-8; TOML has no other encoding"
         ) from None
     return load_settings(_document_with_secrets(document), _with_secrets_of_files(os.environ))
+
+
+def settings_file(path: str | None = None) -> Path:
+    """The file that `read_settings` reads, if it is there."""
+    return Path(path or os.environ.get(CONFIG_VARIABLE) or DEFAULT_FILE)
 
 
 def _with_secrets_of_files(environment: Mapping[str, str]) -> dict[str, str]:

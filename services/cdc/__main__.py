@@ -14,6 +14,7 @@ from datafingerprint.adapters.kafka_requests import KafkaRequests
 from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.adapters.process import run_service
 from datafingerprint.adapters.scratch import TemporaryScratch
+from datafingerprint.adapters.settings_file import SettingsFile
 from datafingerprint.config import Settings
 from datafingerprint.remedies import ALL_TABLES
 from services.cdc.capture import Capture
@@ -22,27 +23,32 @@ from services.cdc.capture import Capture
 class Capturing:
     """The runs of one process: from opening the epoch log to the end or a failure each.
 
-    Later runs do not begin a table anew. They have the same epoch log, which knows what earlier ones published.
+    Later runs do not begin a table anew. They have the same epoch log, which knows what earlier ones published, and
+    the choice of tables that was in force then.
 
     Args:
+        config: The settings file, as it was named.
         resnapshot: Tables to read again, each as a whole (None) or one partition of it.
         once: Whether to end when every table is read.
     """
 
-    def __init__(self, resnapshot: dict[str, str | None], *, once: bool) -> None:
+    def __init__(self, config: str | None, resnapshot: dict[str, str | None], *, once: bool) -> None:
         self._resnapshot = resnapshot
         self._once = once
+        self._config = config
         self._epoch_log: KafkaEpochLog | None = None
+        self._choices: SettingsFile | None = None
 
     def run(self, settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
         """One run."""
         self._epoch_log = self._epoch_log or KafkaEpochLog(settings.kafka)
+        self._choices = choices = self._choices or SettingsFile(self._config, settings, log)
         with (
             contextlib.closing(self._epoch_log) as epoch_log,
             contextlib.closing(KafkaRequests(settings.kafka)) as requests,
         ):
-            scratch, source = TemporaryScratch(settings.scratch.directory), BinlogSource(settings, log)
-            capture = Capture(source, epoch_log, requests, settings.cdc, log, scratch=scratch)
+            scratch, source = TemporaryScratch(settings.scratch.directory), BinlogSource(choices.settings, log)
+            capture = Capture(source, epoch_log, requests, settings.cdc, log, scratch=scratch, choices=choices)
             capture.run(stop, self._resnapshot, once=self._once)
         if self._once:
             stop.set()
@@ -63,7 +69,7 @@ def main(config: str | None, resnapshot: tuple[str, ...], partition: str | None,
     """Runs capture and exits with its status; a capture that runs already is fenced off, and stops."""
     if partition is not None and (len(resnapshot) != 1 or ALL_TABLES in resnapshot):
         raise click.UsageError("--partition needs --resnapshot with the one table that it is of")
-    capturing = Capturing(dict.fromkeys(resnapshot, partition), once=once)
+    capturing = Capturing(config, dict.fromkeys(resnapshot, partition), once=once)
     sys.exit(run_service("cdc", capturing.run, config))
 
 

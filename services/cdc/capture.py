@@ -13,11 +13,12 @@ from itertools import chain
 import structlog
 
 from datafingerprint.changes import reset
+from datafingerprint.choice import Choice
 from datafingerprint.config import Cdc
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import Unavailable
 from datafingerprint.gtid import has_reached
-from datafingerprint.ports import EpochLog, Requests, SnapshotRows, Source, SourceSnapshot
+from datafingerprint.ports import Choices, EpochLog, Requests, SnapshotRows, Source, SourceSnapshot
 from datafingerprint.requests import Asked
 from datafingerprint.schema import TableSchema
 from datafingerprint.scratch import Scratch
@@ -33,7 +34,7 @@ from services.cdc.requests import Wanted, mark, require_readable, take_all, take
 from services.cdc.stream import NOTHING_READ, Stream, begun, require_same_fields, resumed
 from services.cdc.transaction_rows import SpillLimit
 from services.cdc.transactions import Assembler, Committed
-from services.cdc.watch import gone, require_chosen, watching
+from services.cdc.watch import come, gone, require_chosen, take_up_choice, watching
 
 REQUESTS_S = 0.5
 """Seconds between two looks for requests."""
@@ -51,6 +52,7 @@ class Capture:
         cdc: How epochs are cut.
         log: For operators.
         scratch: Where the rows of a long transaction wait for its commit; None holds them in memory.
+        choices: Other tables that operators choose meanwhile; None where they cannot.
         clock: Unix time in seconds.
     """
 
@@ -63,10 +65,12 @@ class Capture:
         log: structlog.stdlib.BoundLogger,
         *,
         scratch: Scratch | None = None,
+        choices: Choices | None = None,
         clock: Clock = time.time,
     ) -> None:
         self._limit = None if scratch is None else SpillLimit(cdc.spill_octets, scratch)
         self._source = source
+        self._choices = choices
         self._epoch_log = epoch_log
         self._requests = requests
         self._cdc = cdc
@@ -115,11 +119,19 @@ class Capture:
             if not stream.is_complete or stop.is_set() or once:
                 return
             asked = self._follow(stream, stop)
-            if not asked:
+            choice = self._waiting()
+            if not asked and (choice is None or stop.is_set()):
                 return
+            if choice is not None and self._choices is not None:
+                take_up_choice(self._source, self._choices, choice, stream)
             present = self._present()
+            come(stream, present, self._log)
             take_up(stream, asked, wanted, present, self._log)
             self._outlet.publish(stream)
+
+    def _waiting(self) -> Choice | None:
+        """Another choice of tables that operators have made."""
+        return None if self._choices is None else self._choices.waiting()
 
     def _present(self) -> dict[str, TableSchema]:
         """The tables under watch as the source describes them now."""
@@ -142,10 +154,7 @@ class Capture:
         require_same_fields(stream, present)
         about = {"stream_id": last.stream_id, "epoch": last.number, "gtid": last.position.gtid}
         self._log.info("stream resumed", **about, tables=len(stream.watched))
-        for name in sorted(set(present) - set(stream.watched)):
-            stream.define(present[name])
-            stream.snapshots[name] = NOTHING_READ
-            self._log.info("table came under watch", table=name)
+        come(stream, present, self._log)
         return stream
 
     def _snapshot(self, stream: Stream, present: dict[str, TableSchema], stop: threading.Event, wanted: Wanted) -> None:
@@ -309,6 +318,7 @@ class Capture:
         builder = self._builder(stream)
         closed_at = asked_at = self._clock()
         asked: list[Asked] = []
+        is_chosen_anew = False
         with (
             kept_at_a_cut(assembler, builder, lambda: self._outlet.close(stream, builder, assembler.position, stop)),
             contextlib.closing(self._source.events(stream.position)) as events,
@@ -324,8 +334,9 @@ class Capture:
                     builder.add(committed, now)
                 if until is None and ending is None and not asked and now - asked_at >= REQUESTS_S:
                     asked, asked_at = self._requests.waiting(stream.next_request), now
+                    is_chosen_anew = self._waiting() is not None
                 is_there = bool(until and committed and has_reached(committed.position.gtid, until.gtid))
-                is_ending = bool(asked) or stop.is_set() or (ending is not None and ending())
+                is_ending = bool(asked) or is_chosen_anew or stop.is_set() or (ending is not None and ending())
                 due = builder.is_due(now, closed_at) or (is_ending and not builder.is_empty)
                 # Also while a transaction is open: it is not in this epoch, and may go on for minutes.
                 if (is_there and not builder.is_empty) or due:

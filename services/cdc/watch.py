@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from datafingerprint.choice import Choice
 from datafingerprint.errors import Stop, Unavailable
-from datafingerprint.ports import Source
+from datafingerprint.ports import Choices, Source
 from datafingerprint.schema import TableSchema
-from services.cdc.stream import Stream
+from services.cdc.stream import NOTHING_READ, Stream
 
 
 def watching(source: Source, stream: Stream, without: frozenset[str]) -> Callable[[str], bool]:
@@ -32,6 +33,29 @@ def watching(source: Source, stream: Stream, without: frozenset[str]) -> Callabl
         return False
 
     return is_watched
+
+
+def come(stream: Stream, present: Mapping[str, TableSchema], log: structlog.stdlib.BoundLogger) -> None:
+    """Puts tables that are there and not in the stream under watch; they are to be read first."""
+    for name in sorted(set(present) - set(stream.watched)):
+        stream.define(present[name])
+        stream.snapshots[name] = NOTHING_READ
+        log.info("table came under watch", table=name)
+
+
+def take_up_choice(source: Source, choices: Choices, choice: Choice, stream: Stream) -> None:
+    """Has the source follow another choice of tables, if it is fit; otherwise the present one stays, and that is said.
+
+    Raises:
+        Unavailable: the source is away; the choice waits.
+    """
+    wanted = choice.beside(choices.in_force, stream.watched)
+    try:
+        source.choose(wanted)
+    except Stop as error:
+        choices.refuse(error)
+    else:
+        choices.take(wanted)
 
 
 def gone(source: Source, stream: Stream, present: Mapping[str, TableSchema]) -> tuple[str, ...]:

@@ -1,0 +1,158 @@
+"""`[source] tables` is changed while capture runs: tables come, are read like the first ones, and leave again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datafingerprint.verdict import Outcome
+from services.auditor.__main__ import run as audit
+
+pytestmark = pytest.mark.live
+
+TAKEN, REFUSED = "event=settings taken up", "event=changed settings are refused"
+PARTITIONED = {"players": ["league_id"]}
+
+
+def write_settings(flow: Any, tables: Sequence[str], partitions: dict[str, list[str]], more: str = "") -> None:  # noqa: ANN401 - made by tests/flow/conftest.py
+    """Replaces the settings file as an editor does, at once."""
+    sections = "".join(
+        f'[tables."{flow.schema}.{name}"]\npartition = {json.dumps(fields)}\n' for name, fields in partitions.items()
+    )
+    chosen = json.dumps([f"{name[: name.startswith('!')]}{flow.schema}.{name.lstrip('!')}" for name in tables])
+    write(flow, f"[source]\ntables = {chosen}\n{more}\n{sections}")
+
+
+def write(flow: Any, text: str) -> None:  # noqa: ANN401 - as above
+    config = Path(flow.environment["DFP_CONFIG"])
+    other = config.with_suffix(".other")
+    other.write_text(text, encoding="utf-8")
+    other.replace(config)
+
+
+@pytest.fixture
+def flow(small_flow: Any) -> Any:  # noqa: ANN401 - as above
+    """Of three tables, one is not under watch."""
+    del small_flow.environment["DFP_SOURCE_TABLES"]
+    small_flow.environment |= {"DFP_CDC_EPOCH_S": "0.3", "DFP_LAKE_FLUSH_S": "0.3"}
+    small_flow.sql(f"CREATE TABLE {small_flow.schema}.later (id INT PRIMARY KEY, league_id INT, note VARCHAR(20))")
+    small_flow.sql(f"INSERT INTO {small_flow.schema}.later VALUES (1, 1, 'first'), (2, 2, 'second')")
+    write_settings(small_flow, ["players", "notes"], PARTITIONED)
+    small_flow.start()
+    small_flow.match()
+    return small_flow
+
+
+def judged(flow: Any) -> set[str]:  # noqa: ANN401 - as above
+    return {table.removeprefix(f"{flow.schema}.") for table, _ in flow.verdicts()}
+
+
+def test_a_table_comes_with_its_own_partition_fields_and_one_leaves_while_all_are_written(flow: Any) -> None:  # noqa: ANN401
+    cdc = flow.service("cdc")
+    ended = threading.Event()
+    written = threading.Event()
+
+    def keep_writing() -> None:
+        number = 10_000
+        while not ended.is_set():
+            number += 1
+            for statement in (
+                f"INSERT INTO {flow.schema}.players (player_id, league_id) VALUES ({number}, {number % 3 + 1})",
+                f"INSERT INTO {flow.schema}.later VALUES ({number}, {number % 3 + 1}, 'w')",
+                f"DELETE FROM {flow.schema}.later WHERE id = {number - 5}",
+                f"INSERT INTO {flow.schema}.notes VALUES ({number % 3 + 1}, 'w')",
+            ):
+                flow.sql(statement)
+            written.set()
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        assert written.wait(60)
+        write_settings(flow, ["players", "later"], {**PARTITIONED, "later": ["league_id"]})
+        cdc.await_saying(f"event=table came under watch table={flow.schema}.later")
+        cdc.await_saying("event=snapshot complete", times=2)
+        cdc.await_saying(f"event=table left the stream table={flow.schema}.notes")
+    finally:
+        ended.set()
+        writer.join()
+    flow.match()
+    flow.await_that("notes have no verdict", lambda: judged(flow) == {"players", "later"})
+    assert {where for table, where in flow.verdicts() if table.endswith(".later")} >= {"league_id=1", "league_id=2"}
+    assert all(flow.lake_rows(name) == flow.source_rows(name) for name in ("players", "later"))
+    assert flow.lake_rows("notes")
+    assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
+    # One process: it neither ended nor began anew, and what it took up is what a restart begins with.
+    assert cdc.text.count("event=started") == 1
+    cdc.kill()
+    cdc.start()
+    cdc.await_saying("event=stream resumed")
+    flow.sql(f"DELETE FROM {flow.schema}.later WHERE id = 1")
+    flow.match()
+    assert (judged(flow), flow.ended()) == ({"players", "later"}, {})
+
+
+def test_what_was_taken_up_holds_when_capture_begins_anew_in_the_same_process(flow: Any) -> None:  # noqa: ANN401
+    write_settings(flow, ["players", "notes", "later"], PARTITIONED)
+    cdc = flow.service("cdc")
+    cdc.await_saying("event=snapshot complete", times=2)
+    flow.stack.kill("source")
+    flow.stack.start_part("source")
+    cdc.await_saying("event=unavailable")
+    flow.sql(f"UPDATE {flow.schema}.later SET note = 'changed'")
+    flow.match()
+    flow.assert_equal()
+    assert judged(flow) == {"players", "notes", "later"}
+    assert "event=table left the stream" not in cdc.text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[source\n", "is no TOML"),
+        ('[source]\ntabels = ["{0}.players"]\n', "unknown setting source.tabels"),
+        ('[source]\ntables = ["{0}.players", "{0}.nots"]\n', "no table matches {0}.nots"),
+        ('[source]\ntables = ["{0}.players", "{0}.notes", "{0}.old"]\n', "{0}.old is a base table in MyISAM"),
+        ("[source]\ntables = []\n", "chooses no table"),
+        ('[source]\ntables = ["{0}.later"]\n[tables."{0}.later"]\npartition = ["year(note)"]\n', "{0}.later"),
+    ],
+    ids=["no TOML", "unknown", "typing error", "not exact", "nothing", "unfit section"],
+)
+def test_settings_that_are_not_fit_are_refused_and_those_of_before_stay(flow: Any, text: str, why: str) -> None:  # noqa: ANN401
+    flow.sql(f"CREATE TABLE {flow.schema}.old (i INT PRIMARY KEY) ENGINE=MyISAM")
+    write(flow, text.format(flow.schema))
+    cdc = flow.service("cdc")
+    cdc.await_saying(REFUSED)
+    (line,) = [line for line in cdc.text.splitlines() if REFUSED in line]
+    assert "level=warning" in line
+    assert why.format(flow.schema) in line
+    flow.sql(f"INSERT INTO {flow.schema}.notes VALUES (7, 'afterwards')")
+    flow.match()
+    assert judged(flow) == {"players", "notes"}
+    # Said once; a file that is mended is taken up.
+    flow.sql(f"DROP TABLE {flow.schema}.old")
+    write_settings(flow, ["players", "notes", "later"], PARTITIONED)
+    cdc.await_saying(TAKEN)
+    flow.match()
+    flow.await_that("all are judged", lambda: judged(flow) == {"players", "notes", "later"})
+    assert cdc.text.count(REFUSED) == 1
+
+
+def test_other_settings_that_changed_are_named_without_their_values_and_not_taken_up(flow: Any) -> None:  # noqa: ANN401
+    more = '[cdc]\nspill_octets = 5\n[s3]\nsession_token = "not the one"\n'
+    write_settings(flow, ["players", "notes"], {"players": []}, more)
+    cdc = flow.service("cdc")
+    cdc.await_saying("event=changed settings are taken up when the service starts again")
+    (line,) = [line for line in cdc.text.splitlines() if "taken up when the service starts again" in line]
+    assert "cdc.spill_octets" in line
+    assert "s3.session_token" in line
+    assert f'tables."{flow.schema}.players"' in line.replace("\\", "")
+    assert "not the one" not in cdc.text
+    flow.sql(f"INSERT INTO {flow.schema}.notes VALUES (7, 'afterwards')")
+    flow.match()
+    assert (TAKEN in cdc.text, REFUSED in cdc.text) == (False, False)
