@@ -97,7 +97,8 @@ class Lake(Section):
     """The Iceberg tables and how they are written."""
 
     catalog: SecretStr = Field(
-        SecretStr("sqlite:///.local/data/catalog.db"), description="SQLAlchemy URL of the SQL catalog; never logged."
+        SecretStr("sqlite:///.local/data/catalog.db"),
+        description="SQL catalog, `sqlite:///path` or `postgresql://user:password@host/database`; never logged.",
     )
     path: str = Field("lake", description="Prefix in the bucket below which all tables lie.")
     flush_s: Seconds = Field(5.0, description="Seconds between two commits while changes flow.")
@@ -118,7 +119,8 @@ class State(Section):
     """Where the sums and verdicts are kept."""
 
     url: SecretStr = Field(
-        SecretStr("sqlite:///.local/data/state.db"), description="SQLAlchemy URL of the state store; never logged."
+        SecretStr("sqlite:///.local/data/state.db"),
+        description="State store, `sqlite:///path` or `postgresql://user:password@host/database`; never logged.",
     )
 
 

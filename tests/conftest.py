@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from datafingerprint.config import Settings, load_settings
 from deploy.embedded.stack import EmbeddedStack
+from tests.postgres_server import PostgresServer, programs, started
 
 # How long an example takes is the machine's affair.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,6 +72,17 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         with warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
             cursor.execute(f"GRANT ALL ON *.* TO '{warehouse.user}'@'127.0.0.1'")
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL, shared by all live tests of a run that keep catalog or state store in one."""
+    found = programs()
+    if found is None:
+        pytest.skip("NOT RUN: catalog and state store in a PostgreSQL, for none is installed")
+    # Tests end it by a signal at most, never the machine.
+    with started(found, "-c", "fsync=off") as server:
+        yield server
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from datafingerprint.adapters import postgres
 from datafingerprint.adapters.lake_errors import CHECK_CATALOG, NO_BUCKET, said, translate, translated
 from datafingerprint.config import S3, Settings
 from datafingerprint.errors import ConfigError, LakeError
@@ -131,9 +132,13 @@ def connect(catalog_url: str, warehouse: str, where: str, properties: dict[str, 
     """
     url = _prepared_url(catalog_url)
     io = f"{LakeFileIO.__module__}.{LakeFileIO.__qualname__}"
-    given = {"uri": url, "warehouse": warehouse, "py-io-impl": io, **(properties or {})}
+    # A server that was started again meanwhile is no reason to begin a service's work anew.
+    given = {"uri": url, "warehouse": warehouse, "py-io-impl": io, "pool_pre_ping": "true", **(properties or {})}
     with translated("opening the catalog", where=where):
         catalog = _open_catalog(given)
+        if catalog.engine.dialect.name == "postgresql":
+            postgres.set_up(catalog.engine)
+            postgres.commit_durably(catalog.engine)
         _let_others_read(catalog)
         return LakeConnection(catalog, warehouse, where)
 
@@ -169,6 +174,8 @@ def _prepared_url(text: str) -> str:
         raise ConfigError("setting lake.catalog is not a SQLAlchemy URL", remedy=CHECK_CATALOG) from None
     if url.get_backend_name() == "sqlite":
         url = _prepared_sqlite(url)
+    elif postgres.is_postgres(url):
+        url = postgres.prepared(url, "lake.catalog")
     return url.render_as_string(hide_password=False)
 
 

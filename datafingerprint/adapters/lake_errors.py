@@ -23,6 +23,7 @@ from pyiceberg.exceptions import (
 )
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from datafingerprint.adapters import postgres
 from datafingerprint.errors import ConfigError, ConflictError, DataFingerprintError, LakeError, Unavailable
 
 WRONG_KEYS = "check [s3] access_key and secret_key, and what they may do with the bucket"
@@ -42,11 +43,8 @@ _AWAY = re.compile(
     r"|InternalError|THROTTLING|Throttling|REQUEST_TIMEOUT|RequestTimeout|OperationAborted|HTTP status (5\d\d|429)"
     r"|HTTP response code:? (5\d\d|429)|\((5\d\d|429)\)|[Tt]imed? ?out"
 )
-# PostgreSQL and SQLite report these as operational errors too, but no waiting mends them.
-_CATALOG_REFUSED = re.compile(
-    r"authentication failed|no password supplied|role .* does not exist|database .* does not exist"
-    r"|permission denied|unable to open database file|readonly database|not a database|malformed"
-)
+# SQLite reports these as operational errors too, but no waiting mends them.
+_CATALOG_REFUSED = re.compile(r"unable to open database file|readonly database|not a database|malformed")
 
 
 @contextmanager
@@ -100,7 +98,8 @@ def _catalog_error(error: SQLAlchemyError, what: str) -> DataFingerprintError:
     """A lost reply is among these: the commit may have happened, so the caller reads the stamps anew."""
     original = error.orig if isinstance(error, DBAPIError) else None
     text = said(original or error)
-    if original is None or _CATALOG_REFUSED.search(text):
+    heals = postgres.may_heal(original) if original is not None else False
+    if heals is False or (heals is None and _CATALOG_REFUSED.search(text)):
         return LakeError(f"{what}: the catalog refused ({text})", remedy=CHECK_CATALOG)
     return Unavailable(f"{what}: the catalog is away ({text})", remedy=CHECK_CATALOG)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 
 from datafingerprint.adapters.state_audits import StateAudits
-from datafingerprint.adapters.state_engine import WRITES, open_engine, translated
+from datafingerprint.adapters.state_engine import open_engine, place, translated, writers
 from datafingerprint.adapters.state_reading import StateReading
 from datafingerprint.adapters.state_rows import (
     definition_row,
@@ -61,7 +61,6 @@ FOLD_ROWS_MAX = 200_000
 
 _ONLY_ROW = 1
 _VERSION_NAME = "schema_version"
-_PREPARE_LOCK = 0x6466_7073  # "dfps": PostgreSQL's advisory lock while tables are made
 
 
 class SqlStateStore(StateAudits):
@@ -81,8 +80,8 @@ class SqlStateStore(StateAudits):
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self._engine = open_engine(url)
         self._clock = clock
-        self._where = self._engine.url.render_as_string(hide_password=True)
-        self._writing = self._engine.execution_options(**{WRITES: True})
+        self._where = place(self._engine)
+        self._writing = writers(self._engine)
         self._prepared = False
         self._preparing = threading.Lock()
 
@@ -95,7 +94,7 @@ class SqlStateStore(StateAudits):
         """A view of one moment, for as long as the block lasts; keep it short, it holds a transaction open."""
         with translated(self._where):
             self._prepare()
-            with self._readers().begin() as connection:
+            with self._engine.begin() as connection:
                 yield StateReading(connection)
 
     def progress(self) -> Progress:
@@ -261,12 +260,6 @@ class SqlStateStore(StateAudits):
             with self._writing.begin() as connection:
                 yield connection
 
-    def _readers(self) -> sa.Engine:
-        """SQLite's transactions see one moment as they are, PostgreSQL's at this level."""
-        if self._engine.dialect.name == "sqlite":
-            return self._engine
-        return self._engine.execution_options(isolation_level="REPEATABLE READ")
-
     def _prepare(self) -> None:
         """Makes what is missing, once, and demands the known version.
 
@@ -278,7 +271,7 @@ class SqlStateStore(StateAudits):
         with self._preparing:
             if self._prepared:
                 return
-            with self._readers().begin() as connection:
+            with self._engine.begin() as connection:
                 found = _version(connection)
             if found is None or found in VERSIONS_BEFORE:
                 found = self._make_tables()
@@ -293,8 +286,6 @@ class SqlStateStore(StateAudits):
     def _make_tables(self) -> str | None:
         """Makes the tables that are missing unless another process was first; answers their version."""
         with self._writing.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PREPARE_LOCK)))
             found = _version(connection)
             if found in VERSIONS_BEFORE:
                 METADATA.drop_all(connection, tables=LAKE_SIDE)

@@ -12,46 +12,41 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
+from datafingerprint.adapters import postgres
 from datafingerprint.errors import ConfigError, DataFingerprintError, StateError, Unavailable
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for another process's transaction; steps of the fingerprinter take far less."""
 
-POSTGRES_CONNECT_TIMEOUT_S = 10
+POSTGRES_IDLE_S = 60
+"""After how long PostgreSQL ends a writer that says nothing: one whose host is gone would keep all others waiting."""
 
 _WAL_RETRY_S = 0.02
 
-WRITES = "dfp_writes"
-"""Execution option of connections that will write: SQLite then takes the write lock at BEGIN, not half-way."""
+_WRITES = "dfp_writes"
+"""Execution option of connections that will write: they take the write lock at BEGIN, not half-way."""
+
+_POSTGRES_WRITERS = 0x6466_7073  # "dfps"
+"""The advisory lock that is the write lock on PostgreSQL, which has none of its own for a whole database."""
 
 _SQLITE_TRANSIENT = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_PROTOCOL")
-
-# Classes of SQLSTATE that may heal: connection, rollback, resources, locks, operator (shutdown), system.
-_POSTGRES_TRANSIENT = frozenset({"08", "40", "53", "55", "57", "58"})
-
-# A failed login carries no SQLSTATE in some drivers, only the server's words.
-_POSTGRES_REFUSED = ("authentication failed", "does not exist", "permission denied", "no pg_hba.conf entry")
 
 
 def open_engine(url: str) -> sa.Engine:
     """An engine for this URL; nothing is connected yet, only SQLite's directory is made.
 
     Raises:
-        ConfigError: the URL is none, or of a database that the store does not know, or its driver is missing.
+        ConfigError: the URL is none, or of a database or a driver that the store does not know, or that is missing.
         StateError: the directory cannot be made.
     """
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(parsed)
-        if parsed.get_backend_name() == "postgresql":
+        if postgres.is_postgres(parsed):
             return _open_postgres(parsed)
     except exc.ArgumentError:
         raise ConfigError("setting state.url is no database URL", remedy="write sqlite:///path/of/state.db") from None
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"setting state.url needs the driver {error.name}", remedy=f"pip install {error.name}"
-        ) from None
     raise ConfigError(
         f"setting state.url names {parsed.get_backend_name()}, which the state store does not know",
         remedy="use sqlite:///path/of/state.db or postgresql://user@host/database",
@@ -78,7 +73,30 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
 
 
 def _open_postgres(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": POSTGRES_CONNECT_TIMEOUT_S})
+    # A reader sees one moment in all its statements, as SQLite's does.
+    engine = sa.create_engine(
+        postgres.prepared(url, "state.url"), pool_pre_ping=True, isolation_level="REPEATABLE READ"
+    )
+    postgres.set_up(engine)
+    event.listen(engine, "begin", _begin_on_postgres)
+    return engine
+
+
+def writers(engine: sa.Engine) -> sa.Engine:
+    """The same database, for transactions that write: one at a time, on PostgreSQL too.
+
+    Each sees all that the ones before have done, so that what is looked for and then written (a scan's limit, an
+    audit that waits already, files that are counted) is as right as on SQLite, and no two of them meet half-way.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{_WRITES: True})
+    # At the reader's level a transaction would see what was there before it had waited for the lock.
+    return engine.execution_options(**{_WRITES: True}, isolation_level="READ COMMITTED")
+
+
+def place(engine: sa.Engine) -> str:
+    """What to call the store in an error: its URL without password and parameters, which may hold one too."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - SQLAlchemy's event has any driver's
@@ -108,8 +126,23 @@ def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _is_to_write(connection) else "BEGIN")
+
+
+def _begin_on_postgres(connection: sa.Connection) -> None:
+    if not _is_to_write(connection):
+        return
+    limits = {
+        "lock_timeout": f"'{BUSY_TIMEOUT_MS}ms'",
+        "idle_in_transaction_session_timeout": f"'{POSTGRES_IDLE_S}s'",
+    }
+    set_all = ", ".join(f"set_config('{name}', {value}, true)" for name, value in limits.items())
+    connection.exec_driver_sql(f"SELECT {set_all}, {postgres.DURABLE}")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_WRITERS})")
+
+
+def _is_to_write(connection: sa.Connection) -> bool:
+    return bool(connection.get_execution_options().get(_WRITES, False))
 
 
 @contextmanager
@@ -141,11 +174,7 @@ def _translate(error: Exception, where: str) -> DataFingerprintError:
 def _may_heal(error: Exception, cause: BaseException) -> bool:
     if isinstance(cause, sqlite3.Error):
         return str(getattr(cause, "sqlite_errorname", "")).startswith(_SQLITE_TRANSIENT)
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    if state:
-        return str(state)[:2] in _POSTGRES_TRANSIENT
-    if isinstance(error, exc.TimeoutError):
-        return True
-    return isinstance(error, exc.OperationalError | exc.InterfaceError) and not any(
-        words in str(cause) for words in _POSTGRES_REFUSED
-    )
+    heals = postgres.may_heal(cause)
+    if heals is not None:
+        return heals
+    return isinstance(error, exc.TimeoutError | exc.OperationalError | exc.InterfaceError)

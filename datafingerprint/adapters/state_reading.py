@@ -221,8 +221,10 @@ def _same_key(left: sa.FromClause, right: sa.FromClause) -> list[sa.ColumnElemen
 def _word_sums(half: str) -> list[sa.ColumnElement[Any]]:
     """The sums of the high and low 32-bit words; those of whole halves would overflow."""
     column = FILE_SUMS.c[half]
+    # PostgreSQL shifts by an integer of 32 bits only, and a plain number would become one of 64, as the column is.
+    high = column.bitwise_rshift(sa.literal(32, sa.Integer)).bitwise_and(_WORD)
     return [
-        sa.func.sum(column.bitwise_rshift(32).bitwise_and(_WORD)).label(f"{half}_high"),
+        sa.func.sum(high).label(f"{half}_high"),
         sa.func.sum(column.bitwise_and(_WORD)).label(f"{half}_low"),
     ]
 

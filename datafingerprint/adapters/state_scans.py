@@ -10,16 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from datafingerprint.adapters.state_engine import WRITES, open_engine, translated
+from datafingerprint.adapters.state_engine import open_engine, place, translated, writers
 from datafingerprint.adapters.state_tables import read_known_sum, stored_sum
 from datafingerprint.errors import ConfigError
 from datafingerprint.scans import LEASE_S, Scan, ScanState
 from datafingerprint.verdict import Outcome, Verdict
 
 SCANS_KEPT = 1_000
-
-_LOCK = 0x6466705363616E73
-"""A number of this project's own, for PostgreSQL's lock on making the tables and on beginning a scan."""
 
 _TABLES = sa.MetaData()
 _SCANS = sa.Table(
@@ -75,7 +72,7 @@ class SqlScanStore:
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self._engine = open_engine(url)
-        self._where = self._engine.url.render_as_string(hide_password=True)
+        self._where = place(self._engine)
         self._clock = clock
         self._prepared = False
         self._preparing = threading.Lock()
@@ -88,8 +85,6 @@ class SqlScanStore:
         """See the port."""
         now = self._clock()
         with self._writing() as connection:
-            # Two that begin at once would each count without the other.
-            _wait_for_others(connection)
             running = connection.scalar(
                 sa.select(sa.func.count())
                 .select_from(_SCANS)
@@ -228,19 +223,18 @@ class SqlScanStore:
     def _writing(self) -> Iterator[sa.Connection]:
         with translated(self._where):
             self._prepare()
-            with self._engine.execution_options(**{WRITES: True}).begin() as connection:
+            with writers(self._engine).begin() as connection:
                 yield connection
 
     def _prepare(self) -> None:
+        """Makes what is missing, once; what is there is only looked for, so that no reader waits for a writer."""
         with self._preparing:
-            if not self._prepared:
-                with self._engine.execution_options(**{WRITES: True}).begin() as connection:
-                    _wait_for_others(connection)
+            if self._prepared:
+                return
+            with self._engine.begin() as connection:
+                inspected = sa.inspect(connection)
+                is_whole = all(inspected.has_table(name) for name in _TABLES.tables)
+            if not is_whole:
+                with writers(self._engine).begin() as connection:
                     _TABLES.create_all(connection)
-                self._prepared = True
-
-
-def _wait_for_others(connection: sa.Connection) -> None:
-    """Lets one transaction at a time go on from here; SQLite does so from a write's beginning."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            self._prepared = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +29,7 @@ from datafingerprint.ledger import Advance, FileSums, Judged, LakeTableState, Pr
 from datafingerprint.ports import StateStore
 from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome, Verdict
+from tests.databases import DATABASES, NewUrl, by_hand, new_urls
 
 TABLE = "ootp.games"
 ONE = Fingerprint(1, MODULUS - 1, MODULUS // 2)
@@ -39,9 +42,14 @@ keys = st.builds(
 )
 
 
+@pytest.fixture(params=DATABASES)
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> NewUrl:
+    return new_urls(request, tmp_path)
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/deep/state.db"
+def url(new_url: NewUrl) -> str:
+    return new_url()
 
 
 @pytest.fixture
@@ -121,10 +129,10 @@ steps = st.lists(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_sums_of_every_epoch_that_is_still_needed_are_those_of_the_naive_model(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, list[tuple[int, SumKey, Fingerprint]], int | None]]
+    new_url: NewUrl, steps: list[tuple[int, list[tuple[int, SumKey, Fingerprint]], int | None]]
 ) -> None:
     model, folded = Model(), 0
-    with closing(SqlStateStore(f"sqlite:///{tmp_path_factory.mktemp('state')}/state.db")) as store:
+    with closing(SqlStateStore(new_url())) as store:
         for count, changed, fold_at in steps:
             first = store.progress().epoch + 1
             sums = {(first + min(offset, count - 1), key): value for offset, key, value in changed}
@@ -256,10 +264,8 @@ def test_a_file_that_is_added_again_replaces_what_was_known_of_it(store: SqlStat
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(fingerprints, min_size=1, max_size=30))
-def test_sums_that_the_database_adds_are_exact(
-    tmp_path_factory: pytest.TempPathFactory, values: list[Fingerprint]
-) -> None:
-    with closing(SqlStateStore(f"sqlite:///{tmp_path_factory.mktemp('state')}/state.db")) as store:
+def test_sums_that_the_database_adds_are_exact(new_url: NewUrl, values: list[Fingerprint]) -> None:
+    with closing(SqlStateStore(new_url())) as store:
         store.save_lake(LAKE, [FileSums(str(at), "", 1, {"-": value}, 0.0) for at, value in enumerate(values)], [])
         assert store.lake_sums(TABLE) == {"-": total(values)}
 
@@ -330,8 +336,8 @@ def test_fold_keeps_what_the_given_epoch_stands_on_and_works_in_bounded_steps(
 
 
 def history(url: str) -> int:
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        return int(connection.execute("SELECT count(*) FROM source_sums").fetchone()[0])
+    with by_hand(url) as connection:
+        return int(connection.exec_driver_sql("SELECT count(*) FROM source_sums").scalar_one())
 
 
 def test_fold_forgets_epochs_that_are_old_and_not_needed(store: SqlStateStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,17 +370,16 @@ def test_over_many_epochs_and_commits_the_store_stays_as_large_as_it_was(
 
 def row_counts(url: str) -> dict[str, int]:
     """The rows of every table of the store."""
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
+    with by_hand(url) as connection:
+        names = sa.inspect(connection).get_table_names()
+        return {name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in names}
 
 
 def test_a_store_of_another_version_is_refused(url: str) -> None:
     with closing(SqlStateStore(url)) as store:
         store.progress()
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("UPDATE meta SET value = '99'")
-        connection.commit()
+    with by_hand(url) as connection:
+        connection.exec_driver_sql("UPDATE meta SET value = '99'")
     with closing(SqlStateStore(url)) as store, pytest.raises(StateError, match="version 99"):
         store.progress()
 
@@ -382,11 +387,10 @@ def test_a_store_of_another_version_is_refused(url: str) -> None:
 def test_a_store_of_the_version_before_audits_gets_their_tables_and_keeps_all_it_has(url: str) -> None:
     with closing(SqlStateStore(url)) as store:
         advance(store, 3, {(2, SumKey(TABLE, "-", 0)): ONE})
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+    with by_hand(url) as connection:
         for name in ("audit_findings", "audits", "last_findings"):
-            connection.execute(f"DROP TABLE {name}")
-        connection.execute("UPDATE meta SET value = '1'")
-        connection.commit()
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+        connection.exec_driver_sql("UPDATE meta SET value = '1'")
     for _ in range(2):
         with closing(SqlStateStore(url)) as store:
             assert store.progress().epoch == 3
@@ -399,10 +403,9 @@ def test_what_an_older_version_counted_of_the_lake_is_counted_afresh_and_all_els
         advance(store, 3, {(2, SumKey(TABLE, "-", 0)): ONE})
         store.save_lake(LAKE, files("x"), [])
         judge(store, 10.0, {"a": Verdict(Outcome.MATCH, "", ONE, ONE)})
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("ALTER TABLE files DROP COLUMN filed")
-        connection.execute("UPDATE meta SET value = '2'")
-        connection.commit()
+    with by_hand(url) as connection:
+        connection.exec_driver_sql("ALTER TABLE files DROP COLUMN filed")
+        connection.exec_driver_sql("UPDATE meta SET value = '2'")
     with closing(SqlStateStore(url)) as store:
         assert (store.lake_tables(), store.files(TABLE), store.lake_sums(TABLE)) == ({}, {}, {})
         assert store.running_sums() == {SumKey(TABLE, "-", 0): ONE}
@@ -420,6 +423,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         store.progress()
 
 
+@pytest.mark.parametrize("new_url", ["sqlite"], indirect=True)
 def test_a_store_that_another_process_keeps_locked_is_unavailable(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datafingerprint.adapters.state_engine.BUSY_TIMEOUT_MS", 50)
     with closing(SqlStateStore(url)) as store, closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as other:
@@ -469,6 +473,12 @@ def test_a_url_that_cannot_be_used_is_refused_at_once(url: str, said: str) -> No
         SqlStateStore(url)
 
 
+def test_a_driver_that_is_not_installed_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match=r"state\.url needs a driver.*psycopg.*datafingerprint\[postgres\]"):
+        SqlStateStore("postgresql://h/d")
+
+
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="directory"):
@@ -483,6 +493,7 @@ def test_passwords_are_not_in_errors() -> None:
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("new_url", ["sqlite"], indirect=True)
 def test_it_writes_durably_and_lets_readers_in(store: SqlStateStore) -> None:
     store.progress()
     with store._engine.connect() as connection:
@@ -524,6 +535,7 @@ def test_a_reader_sees_one_moment_while_another_writes(url: str, store: SqlState
     assert len(seen) > 1
 
 
+@pytest.mark.parametrize("new_url", ["sqlite"], indirect=True)
 def test_the_sums_of_an_epoch_are_found_by_the_index_not_by_reading_the_history(store: SqlStateStore, url: str) -> None:
     statements: list[str] = []
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
@@ -548,6 +560,6 @@ def captured(store: SqlStateStore, statements: list[str], call: Callable[[], obj
 def test_what_is_stored_of_a_definition_is_json(url: str, store: SqlStateStore) -> None:
     table = TableSchema("ootp", "games", (column("id", "bigint(20) unsigned", nullable=False, charset=None),))
     store.advance(Progress(), replace(step(range(1, 2), {}), definitions={TABLE: (1, table)}))
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        text = connection.execute("SELECT document FROM definitions").fetchone()[0]
+    with by_hand(url) as connection:
+        text = connection.exec_driver_sql("SELECT document FROM definitions").scalar_one()
     assert TableSchema.from_json(json.loads(text)) == table

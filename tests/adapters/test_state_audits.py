@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,15 +17,21 @@ from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import ConflictError
 from datafingerprint.fingerprint import MODULUS, Fingerprint
 from datafingerprint.verdict import Outcome
+from tests.databases import DATABASES, NewUrl, by_hand, new_urls
 
 GAMES = Scope("ootp.games")
 BIG = Fingerprint(3, MODULUS - 1, MODULUS // 2)
 AT = At(SourcePosition("0-1-7", "binlog.000001", 2**40), 12, 1_000.5)
 
 
+@pytest.fixture(params=DATABASES)
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> NewUrl:
+    return new_urls(request, tmp_path)
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/state.db"
+def url(new_url: NewUrl) -> str:
+    return new_url()
 
 
 @pytest.fixture
@@ -203,5 +208,5 @@ def test_the_oldest_that_are_over_are_forgotten_with_their_findings(
     kept = [audit.number for audit in store.audits(limit=99)]
     assert kept == [number, number - 1, number - 2, unfinished]
     assert len(store.last_findings()) == 5
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        assert connection.execute("SELECT count(*) FROM audit_findings").fetchone()[0] == 3
+    with by_hand(url) as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM audit_findings").scalar_one() == 3

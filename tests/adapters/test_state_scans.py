@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pytest
 from datafingerprint.adapters.state_scans import SqlScanStore
 from datafingerprint.errors import ConfigError
 from datafingerprint.scans import Scan, ScanState
-from tests.engines import redshift_stand_in
+from tests.databases import DATABASES, new_urls
 
 AT_ONCE = 8
 
@@ -47,13 +46,18 @@ def opened(url: str) -> Iterator[list[SqlScanStore]]:
         yield [stack.enter_context(contextlib.closing(SqlScanStore(url))) for _ in range(AT_ONCE)]
 
 
-def test_of_scans_that_begin_at_once_no_more_run_than_may(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path}/state.db") as stores:
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return new_urls(request, tmp_path)()
+
+
+def test_of_scans_that_begin_at_once_no_more_run_than_may(url: str) -> None:
+    with opened(url) as stores:
         assert begun_at_once(stores) == 1
 
 
-def test_the_last_scan_that_counted_all_of_a_table_is_shown_beside_later_ones(tmp_path: Path) -> None:
-    with contextlib.closing(SqlScanStore(f"sqlite:///{tmp_path}/state.db")) as store:
+def test_the_last_scan_that_counted_all_of_a_table_is_shown_beside_later_ones(url: str) -> None:
+    with contextlib.closing(SqlScanStore(url)) as store:
         for state, partition, engine in (
             (ScanState.DONE, None, "trino"),
             (ScanState.DONE, None, "trino"),
@@ -64,14 +68,3 @@ def test_the_last_scan_that_counted_all_of_a_table_is_shown_beside_later_ones(tm
             begun = store.begin(replace(scan(engine), partition=partition), running_max=9)
             store.end(replace(begun, state=state, ended_at=101.0))
         assert [one.number for one in store.last_of("s.t")] == [5, 4, 2]
-
-
-@pytest.mark.live
-def test_of_scans_that_begin_at_once_on_postgresql_no_more_run_than_may() -> None:
-    programs = redshift_stand_in.programs()
-    if programs is None or importlib.util.find_spec("psycopg") is None:
-        pytest.skip("NOT RUN: scans in a PostgreSQL, for no server or no driver of it is installed")
-    with redshift_stand_in.postgres(programs) as port:
-        login = f"{redshift_stand_in.USER}:{redshift_stand_in.PASSWORD}@127.0.0.1:{port}"
-        with opened(f"postgresql://{login}/{redshift_stand_in.DATABASE}") as stores:
-            assert begun_at_once(stores) == 1

@@ -54,7 +54,8 @@ def variables() -> dict[str, str]:
 def filled(text: str) -> str:
     """The text with `${NAME…}` as docker-compose fills it in, and `$$` as `$`."""
     given = variables()
-    text = re.sub(r"(?<!\$)\$\{([A-Z0-9_]+)(?::[?-][^}]*)?\}", lambda match: given[match[1]], text)
+    wanted = r"(?<!\$)\$\{([A-Z0-9_]+)(?::-([^}]*)|:\?[^}]*)?\}"
+    text = re.sub(wanted, lambda match: given[match[1]] if match[2] is None else given.get(match[1], match[2]), text)
     return text.replace("$$", "$")
 
 

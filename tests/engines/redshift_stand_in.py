@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
-import shutil
 import socket
 import struct
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,11 +14,9 @@ import pyarrow as pa
 from datafingerprint.schema import BYTES_KINDS, Kind, TableSchema
 from datafingerprint.sql.redshift import Redshift
 from deploy.embedded.part import HOST
-from deploy.embedded.ports import free_ports
-from deploy.embedded.process import Process
-from deploy.embedded.waiting import await_condition
+from tests.postgres_server import PostgresServer, started
 
-USER, PASSWORD, DATABASE = "dfp", "secret", "dev"
+DATABASE = "dev"
 SSL_REQUEST = 80877103
 KNOWN = {b"user", b"database", b"application_name", b"client_encoding"}
 FUNCTIONS = """
@@ -33,73 +26,16 @@ CREATE FUNCTION to_hex(bytea) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT e
 """
 
 
-def programs() -> Path | None:
-    """Where PostgreSQL's programs are; None where it is not installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    named = shutil.which("initdb")
-    return Path(named).resolve().parent if named else (found[-1].parent if found else None)
-
-
-def _as_somebody(folder: Path) -> list[str]:
-    """What goes before a command of PostgreSQL, which refuses to run as root."""
-    if os.getuid() != 0:
-        return []
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    name = "postgres" if "postgres" in names else "nobody"
-    shutil.chown(folder, name)
-    return ["setpriv", f"--reuid={name}", f"--regid={pwd.getpwnam(name).pw_gid}", "--clear-groups", "--"]
-
-
 @contextlib.contextmanager
-def postgres(bin_folder: Path) -> Iterator[int]:
-    """A server with the functions that Redshift has beside; gives its port."""
-    with tempfile.TemporaryDirectory(prefix="dfp-pg-") as name:
-        folder, port = Path(name), free_ports(1)[0]
-        as_somebody = _as_somebody(folder)
-        secret = folder / "secret"
-        secret.write_text(PASSWORD)
-        secret.chmod(0o644)
-        data = folder / "data"
-        arguments = ["-U", USER, "--auth=md5", f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "-D", str(data)]
-        subprocess.run([*as_somebody, str(bin_folder / "initdb"), *arguments], check=True, capture_output=True)
-        options = ["-p", str(port), "-h", HOST, "-k", str(folder), "-c", "password_encryption=md5"]
-        process = Process([*as_somebody, str(bin_folder / "postgres"), "-D", str(data), *options], folder / "log")
-        try:
-            assert await_condition(lambda: _answers(bin_folder, port), timeout_s=60)
-            psql(bin_folder, port, f"CREATE DATABASE {DATABASE}", database="postgres")
-            psql(bin_folder, port, FUNCTIONS)
-            yield port
-        finally:
-            process.stop()
+def postgres(bin_folder: Path) -> Iterator[PostgresServer]:
+    """A server with the functions that Redshift has beside, and its driver's passwords."""
+    with started(bin_folder, "-c", "password_encryption=md5") as server:
+        server.psql(f"CREATE DATABASE {DATABASE}")
+        server.psql(FUNCTIONS, DATABASE)
+        yield server
 
 
-def _answers(bin_folder: Path, port: int) -> bool:
-    """Whether it takes queries: the port is open a moment before."""
-    command = [str(bin_folder / "pg_isready"), "-q", "-h", HOST, "-p", str(port)]
-    return subprocess.run(command, check=False).returncode == 0
-
-
-def psql(bin_folder: Path, port: int, text: str, database: str = DATABASE) -> None:
-    """Runs statements by the plain client."""
-    command = [
-        str(bin_folder / "psql"),
-        "-qX",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-h",
-        HOST,
-        "-p",
-        str(port),
-        "-U",
-        USER,
-        database,
-    ]
-    environment = {**os.environ, "PGPASSWORD": PASSWORD, "PGTZ": "UTC"}
-    done = subprocess.run(command, input=text.encode(), env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-
-
-def fill(bin_folder: Path, port: int, table: TableSchema, rows: pa.Table) -> None:
+def fill(server: PostgresServer, table: TableSchema, rows: pa.Table) -> None:
     """Makes the table, as an external table would show it, and copies rows into it."""
     quote = Redshift().identifier
     described = ", ".join(f"{quote(one.name)} {_type(one.arrow)}" for one in table.columns)
@@ -109,11 +45,8 @@ def fill(bin_folder: Path, port: int, table: TableSchema, rows: pa.Table) -> Non
         for row in rows.select([one.name for one in table.columns]).to_pylist()
     ]
     copy = f"COPY {name} FROM STDIN;\n" + "".join(f"{line}\n" for line in lines) + "\\.\n"
-    psql(
-        bin_folder,
-        port,
-        f"CREATE SCHEMA IF NOT EXISTS {quote(table.schema)};\nCREATE TABLE {name} ({described});\n{copy}",
-    )
+    made = f"CREATE SCHEMA IF NOT EXISTS {quote(table.schema)};\nCREATE TABLE {name} ({described});\n{copy}"
+    server.psql(made, DATABASE)
 
 
 def _type(arrow: pa.DataType) -> str:

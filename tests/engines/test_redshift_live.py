@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -30,6 +29,7 @@ from tests.datafingerprint.drawn import slow_sums
 from tests.engines import redshift_stand_in
 from tests.engines.asking import lake_rows, rendered_columns
 from tests.engines.conftest import Warehouse
+from tests.postgres_server import PASSWORD, USER, PostgresServer, programs
 
 pytestmark = [
     pytest.mark.engines,
@@ -41,37 +41,27 @@ TABLES = ("every_type", "as_stored", "instants", "by_moment", "copies", "empty",
 
 
 @pytest.fixture(scope="module")
-def programs() -> Path:
-    """PostgreSQL's programs."""
-    found = redshift_stand_in.programs()
+def server() -> Iterator[PostgresServer]:
+    """The stand-in."""
+    found = programs()
     pytest.importorskip("redshift_connector", reason="NOT RUN: Redshift's driver is not installed")
     if found is None:
         pytest.skip("NOT RUN: Redshift's statements on a stand-in, for no PostgreSQL is installed")
-    return found
-
-
-@pytest.fixture(scope="module")
-def server(programs: Path) -> Iterator[int]:
-    """The stand-in's port."""
-    with redshift_stand_in.postgres(programs) as port:
-        yield port
+    with redshift_stand_in.postgres(found) as started:
+        yield started
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_stand_in_adds_up_through_redshifts_driver(
-    name: str, server: int, programs: Path, warehouse: Warehouse
-) -> None:
+def test_the_stand_in_adds_up_through_redshifts_driver(name: str, server: PostgresServer, warehouse: Warehouse) -> None:
     table = rendered_columns(warehouse.tables[name], Redshift())
     kept = redshift_stand_in.rows_without_zero_characters(
         lake_rows(warehouse.settings, warehouse.view, warehouse.tables[name])
     )
     rows = pa.Table.from_pylist(list(kept), schema=warehouse.tables[name].arrow)
-    redshift_stand_in.fill(programs, server, table, rows)
+    redshift_stand_in.fill(server, table, rows)
     with contextlib.ExitStack() as opened:
-        port = opened.enter_context(redshift_stand_in.shim(server))
-        settings = EngineSettings.model_validate(
-            {"kind": "redshift", "port": port, "user": redshift_stand_in.USER, "password": redshift_stand_in.PASSWORD}
-        )
+        port = opened.enter_context(redshift_stand_in.shim(server.port))
+        settings = EngineSettings.model_validate({"kind": "redshift", "port": port, "user": USER, "password": PASSWORD})
         engine = opened.enter_context(engine_opener(warehouse.settings)("stand-in", settings))
         statement = lake.sums_by_partition(Redshift(), table, partitioning(table), Place())
         found = engine.run((), statement, threading.Event(), lambda _text: None)
@@ -81,15 +71,13 @@ def test_the_stand_in_adds_up_through_redshifts_driver(
 
 
 @pytest.fixture
-def settings(server: int, programs: Path, warehouse: Warehouse) -> Iterator[Settings]:
+def settings(server: PostgresServer, warehouse: Warehouse) -> Iterator[Settings]:
     """The flow's, with the stand-in as an engine that has the table `plain` as the lake has it now."""
     table = warehouse.tables["plain"]
-    redshift_stand_in.psql(programs, server, f'DROP TABLE IF EXISTS "{table.schema}"."{table.name}"')
-    redshift_stand_in.fill(programs, server, table, lake_rows(warehouse.settings, warehouse.view, table))
-    with redshift_stand_in.shim(server) as port:
-        engine = EngineSettings.model_validate(
-            {"kind": "redshift", "port": port, "user": redshift_stand_in.USER, "password": redshift_stand_in.PASSWORD}
-        )
+    server.psql(f'DROP TABLE IF EXISTS "{table.schema}"."{table.name}"', redshift_stand_in.DATABASE)
+    redshift_stand_in.fill(server, table, lake_rows(warehouse.settings, warehouse.view, table))
+    with redshift_stand_in.shim(server.port) as port:
+        engine = EngineSettings.model_validate({"kind": "redshift", "port": port, "user": USER, "password": PASSWORD})
         yield warehouse.settings.model_copy(update={"engines": {"stand-in": engine}})
 
 
