@@ -55,6 +55,7 @@ STATUS_REFUSED = 2
     default="",
     help=f"The engine's name of the warehouse, for --compare; {SOURCE} by default.",
 )
+@click.option("--external", is_flag=True, help="Redshift: the external table over a manifest of the live files.")
 @click.option("--snapshot", type=int, metavar="ID", help="Read this snapshot of the lake's table.")
 @click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
 def main(
@@ -70,10 +71,11 @@ def main(
     every: bool,
     rows: bool,
     compare: bool,
+    external: bool,
 ) -> None:
     """Asks the state store for the definitions in force, and the lake for live files; the source is not asked."""
     said = Dialect(server) if server else None
-    wanted = Wanted(engine, partition, rows, compare, catalog, snapshot, said, source_catalog)
+    wanted = Wanted(engine, partition, rows, compare, catalog, snapshot, said, source_catalog, external)
     try:
         require_sense(wanted)
         settings = read_settings(config)
@@ -85,7 +87,7 @@ def main(
     except DataFingerprintError as error:
         click.echo(f"datafingerprint: {error}", err=True)
         sys.exit(STATUS_REFUSED)
-    begin = "".join(f"{line};\n" for line in session(engine))
+    begin = "" if external else "".join(f"{line};\n" for line in session(engine))
     click.echo((begin + "\n" if begin else "") + "\n".join(texts), nl=False)
 
 
@@ -109,12 +111,15 @@ def printed(settings: Settings, tables: list[TableSchema], wanted: Wanted, *, sk
         def files(table: TableSchema) -> LiveFiles:
             return live_files(settings, view, table, wanted.snapshot_id) if view else LiveFiles(())
 
-        return [_one(table, wanted, files, skipping=skipping) for table in tables]
+        manifests = f"s3://{settings.s3.bucket}/manifests"
+        return [_one(table, wanted, files, manifests, skipping=skipping) for table in tables]
 
 
-def _one(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], LiveFiles], *, skipping: bool) -> str:
+def _one(
+    table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], LiveFiles], manifests: str, *, skipping: bool
+) -> str:
     try:
-        return statement(table, wanted, files)
+        return statement(table, wanted, files, manifests)
     except ConfigError as error:
         if not skipping:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from datafingerprint.sql import comparison, lake, mysql, mysql_ranges
 from datafingerprint.sql.engines import LAKE_ENGINES
 from datafingerprint.sql.lake import Place
 from datafingerprint.sql.mysql import Dialect
+from datafingerprint.sql.redshift_external import external_table, manifest_location
 
 SOURCE_ENGINES = tuple(dialect.value for dialect in Dialect)
 ENGINES = (*SOURCE_ENGINES, *LAKE_ENGINES)
@@ -56,6 +58,15 @@ _UNTOLD = """\
 -- max_allowed_packet; or the session is not in UTC, or has a mode that alters values. The connection-url of the catalog
 -- {source} must set sessionVariables=time_zone='+00:00',sql_mode='' (for MySQL's connector the + is %2B).
 """
+_EXTERNAL = """\
+-- {table} for Redshift Spectrum, over the live files that a manifest lists. Never over a prefix: files that were
+-- replaced stay below it for a while, and their rows would be counted twice. Put the manifest there before, and anew
+-- after each commit that a count is to include:
+--   datafingerprint export-manifest {quoted} --output {file}
+--   aws s3 cp {file} {location}
+-- The external schema must be there (deploy/redshift/manifest_table.sql). Every column is in the files, those too by
+-- which the table is split: there is no PARTITIONED BY.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,7 @@ class Wanted:
         snapshot_id: The snapshot to read; None for the present one.
         server: Which server the source of a comparison is; None where nothing is compared, or nobody knows.
         source: The engine's name of that source; empty for the default.
+        external: The statement that makes Redshift's external table instead.
     """
 
     engine: str
@@ -98,6 +110,7 @@ class Wanted:
     snapshot_id: int | None = None
     server: Dialect | None = None
     source: str = ""
+    external: bool = False
 
 
 def session(engine: str) -> tuple[str, ...]:
@@ -105,19 +118,24 @@ def session(engine: str) -> tuple[str, ...]:
     return mysql.SESSION if engine in SOURCE_ENGINES else LAKE_ENGINES[engine].session
 
 
-def statement(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], LiveFiles]) -> str:
+def statement(
+    table: TableSchema, wanted: Wanted, files: Callable[[TableSchema], LiveFiles], manifests: str = ""
+) -> str:
     """The statement with its comment.
 
     Args:
         table: Whose rows.
         wanted: What is asked for.
         files: Gives a lake table's live files; asked only for engines that need them.
+        manifests: The prefix below which manifests lie, for an external table.
 
     Raises:
         ConfigError: the engine cannot render a column exactly or cannot compare, there is no such partition, or what is
             asked for does not go together.
     """
     require_sense(wanted)
+    if wanted.external:
+        return f"{_about_external(table, manifests)}{external_table(table, manifests)};\n"
     part = f", partition {wanted.partition}" if wanted.partition is not None else ""
     if wanted.engine in SOURCE_ENGINES:
         about, text = _of_source(table, wanted)
@@ -131,12 +149,28 @@ def statement(table: TableSchema, wanted: Wanted, files: Callable[[TableSchema],
     return f"{about.format(table=on_one_line(table.table), part=on_one_line(part), more=more)}{text};\n"
 
 
+def _about_external(table: TableSchema, manifests: str) -> str:
+    location = manifest_location(manifests, table)
+    return _EXTERNAL.format(
+        table=on_one_line(table.table),
+        quoted=on_one_line(shlex.quote(table.table)),
+        file=on_one_line(shlex.quote(location.rsplit("/", maxsplit=1)[1])),
+        location=on_one_line(shlex.quote(location)),
+    )
+
+
 def require_sense(wanted: Wanted) -> None:
     """Demands that everything that is asked for has a meaning together.
 
     Raises:
         ConfigError: something has none; it would be passed over in silence.
     """
+    if wanted.external and wanted.engine != "redshift":
+        raise ConfigError(
+            f"{wanted.engine} has no external tables over a manifest", remedy="--external is for redshift"
+        )
+    if wanted.external and (wanted.rows or wanted.partition is not None):
+        raise ConfigError("--external makes a table", remedy="leave out --rows and --partition, or --external")
     if wanted.compare and wanted.engine not in COMPARING:
         what = "cannot read the lake" if wanted.engine in SOURCE_ENGINES else "reads one catalog only"
         raise ConfigError(f"{wanted.engine} {what}", remedy=f"--compare is for {' and '.join(COMPARING)}")

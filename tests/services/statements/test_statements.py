@@ -15,7 +15,7 @@ from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.adapters.state import SqlStateStore
 from datafingerprint.canonical import canonical, digest
 from datafingerprint.column_types import column
-from datafingerprint.config import Settings
+from datafingerprint.config import Settings, load_settings
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import ConfigError
@@ -152,6 +152,50 @@ def assert_golden(name: str, text: str) -> None:
     assert text == golden.read_text(encoding="utf-8")
 
 
+EVERY_TYPE = TableSchema(
+    "o'd\"d",
+    "t b",
+    tuple(
+        column(name, words, nullable=True, charset="utf8mb4")
+        for name, words in (
+            ("Id", "bigint(20) unsigned"),
+            ("it's", "timestamp(6)"),
+            ('o"d', "varbinary(9)"),
+            ("flags", "bit(64)"),
+            ("took", "time(6)"),
+            ("share", "decimal(65,30)"),
+            ("fee", "decimal(38,30)"),
+            ("f", "float"),
+            ("d", "double"),
+            ("when", "datetime(6)"),
+            ("day", "date"),
+            ("season", "year(4)"),
+            ("big", "int(10) unsigned"),
+            ("name", "varchar(50)"),
+        )
+    ),
+    ("Id",),
+    ("year(day)", "season"),
+)
+EXTERNAL = {"redshift-external": TABLE, "redshift-odd-external": EVERY_TYPE}
+MANIFESTS = "s3://dfp-lake/manifests"
+
+
+@pytest.mark.parametrize("name", EXTERNAL)
+def test_an_external_table_is_what_it_was(name: str) -> None:
+    assert_golden(name, statement(EXTERNAL[name], Wanted("redshift", external=True), files_of, MANIFESTS))
+
+
+def test_an_external_table_is_of_columns_that_redshift_can_count(tmp_path: Path) -> None:
+    long = TableSchema("s", "t", (column("words", "longtext", nullable=True, charset="utf8mb4"),))
+    with pytest.raises(ConfigError, match="redshift cannot render column"):
+        statement(long, Wanted("redshift", external=True), files_of, MANIFESTS)
+    settings = load_settings({"s3": {"bucket": "mine"}, "state": {"url": f"sqlite:///{tmp_path}/s.db"}}, {})
+    refused, made = printed(settings, [long, TABLE], Wanted("redshift", external=True), skipping=True)
+    assert refused.startswith("-- redshift cannot")
+    assert "LOCATION 's3://mine/manifests/ootp/players.manifest'" in made
+
+
 def test_a_name_of_two_lines_is_compared_as_it_is() -> None:
     text = statement(ODD, Wanted("trino", compare=True, server=Dialect.MARIADB), files_of)
     assert text.count("`é\n`") > 1
@@ -160,7 +204,7 @@ def test_a_name_of_two_lines_is_compared_as_it_is() -> None:
 
 
 def test_no_golden_file_is_left_over() -> None:
-    named = {f"{engine}{form}" for engine, form in FORMS} | set(MORE)
+    named = {f"{engine}{form}" for engine, form in FORMS} | set(MORE) | set(EXTERNAL)
     assert {file.stem for file in GOLDEN.glob("*.sql")} <= named
 
 
@@ -189,6 +233,9 @@ def test_a_session_begins_as_the_engine_must_be_set() -> None:
         (Wanted("trino", compare=True), r"what the warehouse is cannot be told before its first epoch: say --server"),
         (Wanted("mariadb", snapshot_id=7), r"mariadb has no snapshots of the lake"),
         (Wanted("redshift", snapshot_id=7), r"redshift reads the present snapshot only"),
+        (Wanted("redshift", snapshot_id=7, external=True), r"redshift reads the present snapshot only"),
+        (Wanted("trino", external=True), r"trino has no external tables over a manifest: --external is for redshift"),
+        (Wanted("redshift", external=True, rows=True), r"--external makes a table: leave out --rows and --partition"),
         *(
             (
                 Wanted(engine, catalog="mine"),
