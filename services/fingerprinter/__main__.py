@@ -32,7 +32,7 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
         contextlib.closing(IcebergLakeView(settings)) as view,
     ):
         scratch = TemporaryScratch(settings.scratch.directory, stop.is_set)
-        Fingerprinter(reader, commits, view, scratch, store, settings.fingerprinter, log).run(stop)
+        Fingerprinter(reader, commits, view, scratch, store, settings.fingerprinter, log, alive=stop.is_set).run(stop)
 
 
 @click.command(help="Keeps the fingerprints of source and lake and judges every lake commit, until it is stopped.")

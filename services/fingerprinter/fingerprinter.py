@@ -35,7 +35,7 @@ class _Schedule:
 
 
 class Fingerprinter:
-    """Implements the promise of the service: a verdict per partition per lake commit, and on later damage."""
+    """Implements the promise of the service: a verdict per partition at the newest lake commit, and on later damage."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Fingerprinter:
         log: structlog.stdlib.BoundLogger,
         *,
         clock: Clock = time.time,
+        alive: Callable[[], object] = lambda: None,
     ) -> None:
         self._reader = reader
         self._commits = commits
@@ -57,6 +58,7 @@ class Fingerprinter:
         self._settings = settings
         self._log = log
         self._clock = clock
+        self._alive = alive
         self._waiting: tuple[LakeCommit, int] | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -73,7 +75,7 @@ class Fingerprinter:
         self._log.info("fingerprinting", epoch=progress.epoch, lake_epoch=progress.lake_epoch)
         source = SourceSide(self._reader, self._store)
         lake = LakeSide(
-            self._view, self._scratch, self._store, self._reader.definitions, self._log, self._clock, stop.is_set
+            self._view, self._scratch, self._store, self._reader.definitions, self._log, self._clock, self._alive
         )
         lake.learn_definitions(progress)
         now = self._clock()
@@ -85,18 +87,34 @@ class Fingerprinter:
             self._look_around(lake, progress, schedule)
 
     def _judge_next(self, lake: LakeSide, progress: Progress) -> Progress:
-        """Judges the next lake commit, once the source side has come to its epoch."""
-        if self._waiting is None:
-            self._waiting = self._commits.read(0.0)
-        if self._waiting is None or self._waiting[0].epoch > progress.epoch:
+        """Judges the newest lake commit whose epoch the source side has come to.
+
+        Those before it are passed over: sums are running ones, so that whatever an older commit did wrong is wrong at
+        the newest as well, unless a later one has mended it.
+        """
+        taken = self._newest(progress.epoch)
+        if taken is None:
             return progress
-        commit, offset = self._waiting
+        commit, offset = taken
         began = self._clock()
         after = lake.judge_commit(progress, commit, offset)
         self._commits.acknowledge(offset)
-        self._waiting = None
         self._log.debug("lake commit judged", epoch=commit.epoch, seconds=round(self._clock() - began, 3))
         return after
+
+    def _newest(self, epoch: int) -> tuple[LakeCommit, int] | None:
+        """The last of the commits that are there up to an epoch, with the offset after it."""
+        newest, passed = None, 0
+        while True:
+            if self._waiting is None:
+                self._waiting = self._commits.read(0.0)
+            if self._waiting is None or self._waiting[0].epoch > epoch:
+                break
+            passed += newest is not None
+            newest, self._waiting = self._waiting, None
+        if newest is not None and passed:
+            self._log.info("older lake commits are passed over", commits=passed, epoch=newest[0].epoch)
+        return newest
 
     def _look_around(self, lake: LakeSide, progress: Progress, schedule: _Schedule) -> None:
         now = self._clock()

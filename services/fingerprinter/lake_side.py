@@ -74,6 +74,7 @@ class LakeSide:
             self._count_committed(name, snapshot_id, commit.epoch)
         self._forget_left(after)
         self._judge(after, self._definitions)
+        self._is_new = False
         return after
 
     def _forget_left(self, progress: Progress) -> None:

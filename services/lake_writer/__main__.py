@@ -33,7 +33,7 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
         lake.preflight()
         with _sweeping(settings, log):
             scratch = TemporaryScratch(settings.scratch.directory, stop.is_set)
-            LakeWriter(reader, lake, commits, settings.lake, log, scratch).run(stop)
+            LakeWriter(reader, lake, commits, settings.lake, log, scratch, alive=stop.is_set).run(stop)
 
 
 @contextlib.contextmanager

@@ -62,6 +62,8 @@ class _Work:
 class LakeWriter:
     """Implements the promise of the service: whole epochs, atomically per table, each exactly once.
 
+    It calls `alive` with every table that is committed; with every piece of one, the scratch files' is called.
+
     It keeps no state of its own: a table's stamp says which epoch it has, and the last lake-commits record says
     where to read on.
     """
@@ -76,6 +78,7 @@ class LakeWriter:
         scratch: Scratch,
         *,
         clock: Clock = time.time,
+        alive: Callable[[], object] = lambda: None,
     ) -> None:
         self._reader = reader
         self._lake = lake
@@ -85,6 +88,7 @@ class LakeWriter:
         self._log = log
         self._scratch = scratch
         self._clock = clock
+        self._alive = alive
         self._tables: dict[str, tuple[int, LakeTable]] = {}
         self._one_at_a_time = threading.Lock()
         self._committed: frozenset[str] = frozenset()
@@ -108,7 +112,7 @@ class LakeWriter:
             try:
                 while not stop.is_set():
                     if self._collect(pending, stop) and self._is_due(pending):
-                        self._flush(pending, pool, stop.is_set)
+                        self._flush(pending, pool)
                         pending.close()
                         pending = _Pending()
             finally:
@@ -168,8 +172,8 @@ class LakeWriter:
                 remedy=f"restore the topics of the old stream, or give the new one another {OTHER_LAKE}",
             )
 
-    def _flush(self, pending: _Pending, pool: ThreadPoolExecutor, alive: Callable[[], object]) -> None:
-        """Carries all tables to the last pending epoch; `alive` is called after each.
+    def _flush(self, pending: _Pending, pool: ThreadPoolExecutor) -> None:
+        """Carries all tables to the last pending epoch.
 
         1. Each table's changes after its own stamp are folded to their net effect.
         2. The tables that changed, or whose definition did, are committed, in parallel, each stamped with the target
@@ -185,11 +189,11 @@ class LakeWriter:
         jobs = [pool.submit(self._apply, one, stamp) for one in work if one.held.parts == 1]
         for job in jobs:
             job.result()
-            alive()
+            self._alive()
         for one in work:
             if one.held.parts > 1:
                 self._apply(one, stamp)
-                alive()
+                self._alive()
         self._leave(target, stamp)
         tables = {name: self._table(name, version, target) for name, version in target.versions.items()}
         self._commits.publish(

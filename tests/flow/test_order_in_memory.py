@@ -180,3 +180,47 @@ def test_damage_by_another_client_shows_in_every_verdict_until_it_is_mended(worl
     commit_as_another(world, [*files, *[file for file in whole if file.partition == "year=2031"]])
     judge(world)
     assert found(world)[1] == set()
+
+
+def lie(world: World, files: Any) -> None:  # noqa: ANN401 - data files
+    """The writer has put other files under its last stamp than it should have."""
+    history = world.store.snapshots[KEYED.table]
+    history[-1] = replace(history[-1], files=tuple(files))
+
+
+def backlog(world: World, first: int, last: int) -> None:
+    """Lake commits that nobody has judged, of an epoch each."""
+    for number in range(first, last + 1):
+        put(world, (number, 2030 + number % 2, "a"))
+        write(world, MemoryLakeCommits(world.broker), rows_at_once=1)
+
+
+def test_of_a_backlog_the_newest_commit_is_judged(world: World) -> None:
+    backlog(world, 1, 12)
+    given = judge(world, turns=100)
+    progress, differing = found(world)
+    assert (progress.lake_epoch, progress.lake_commits_offset, differing) == (12, 12, set())
+    assert sorted(given) == sorted(set(given)), "every partition is judged once"
+
+
+def test_a_difference_that_an_older_commit_of_a_backlog_began_shows_at_the_newest(world: World) -> None:
+    backlog(world, 1, 3)
+    lie(world, world.store.snapshots[KEYED.table][-1].files[:-1])
+    backlog(world, 4, 6)
+    judge(world)
+    progress, differing = found(world)
+    assert progress.lake_epoch == 6
+    assert {table for table, _ in differing} == {KEYED.table}
+
+
+def test_a_commit_that_the_source_side_has_not_come_to_is_not_passed_over_to(world: World) -> None:
+    """Nor does one that has to wait keep the newest before it from being judged."""
+    backlog(world, 1, 6)
+    reader = Behind(world.broker)
+    reader.last = 4
+    judge(world, reader=reader)
+    progress, differing = found(world)
+    assert (progress.epoch, progress.lake_epoch, progress.lake_commits_offset, differing) == (4, 4, 4, set())
+    judge(world)
+    progress, differing = found(world)
+    assert (progress.lake_epoch, progress.lake_commits_offset, differing) == (6, 6, set())
