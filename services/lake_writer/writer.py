@@ -247,8 +247,10 @@ class LakeWriter:
         if held.parts > 1:
             self._log.info("many rows are written in pieces", table=name, epoch=stamp.epoch, rows=held.rows)
             self._refresh(name, table, first)
+            parts = chain([first], nets)
+            del first  # else it is held until all parts are done
             commit = BoundedCommit(definition, table, stamp, self._policy, self._scratch)
-            applied = commit.apply(chain([first], nets), held.parts)
+            applied = commit.apply(parts, held.parts)
         elif first.is_empty and not table.is_outdated:
             return
         else:

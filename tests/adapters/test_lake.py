@@ -30,7 +30,7 @@ from datafingerprint.adapters.lake_view import IcebergLakeView
 from datafingerprint.column_types import column
 from datafingerprint.config import Lake, Settings
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.errors import ConfigError, ConflictError, LakeError, Unavailable
+from datafingerprint.errors import ConfigError, ConflictError, LakeError, TableDamageError, Unavailable
 from datafingerprint.partitions import partitioning
 from datafingerprint.ports import Stamp
 from datafingerprint.schema import TableSchema
@@ -507,6 +507,27 @@ def test_a_lost_data_file_is_named(lake: IcebergLake) -> None:
     Path(file.path.removeprefix("file://")).unlink()
     with pytest.raises(LakeError, match=r"reading a file of ootp\.games: an object of the table is gone"):
         lake_table.read(file)
+
+
+def test_a_table_that_begins_anew_leaves_what_its_lost_metadata_named_behind(
+    lake: IcebergLake, connection: LakeConnection
+) -> None:
+    table = table_of()
+    put(lake.table(table), table, rows_of(table, ORDINARY), 1)
+    loaded = connection.catalog.load_table("ootp.games")
+    snapshot = loaded.current_snapshot()
+    assert snapshot is not None
+    lost = snapshot.manifests(loaded.io)[0].manifest_path
+    Path(lost.removeprefix("file://")).unlink()
+    again = lake.table(table)
+    with pytest.raises(TableDamageError, match=f"object {lost} of the lake's metadata is gone: restore it, or read"):
+        again.files()
+    again.begin_anew()
+    put(again, table, rows_of(table, FULL), 2)
+    assert connection.catalog.load_table("ootp.games").scan().to_arrow().column("id").to_pylist() == [FULL["id"]]
+    assert all_rows(lake.table(table)) == [FULL]
+    put(again, table, rows_of(table, ORDINARY), 3)
+    assert all_rows(lake.table(table)) == [FULL, ORDINARY]
 
 
 class LosesReplies(SqlCatalog):
