@@ -374,8 +374,8 @@ class SnapshotView:
         stamp: The stamp of it or its nearest stamped ancestor.
         is_foreign: Whether somebody else made it.
         files: Its live files.
-        unreadable: Why its rows cannot be told from its files (delete files, partition fields of somebody else); empty
-            when they can.
+        unreadable: Why its rows cannot be told from its files (delete files, partition fields of somebody else), or
+            their epoch not (a damaged stamp); empty when they can.
         field_ids: The table's columns as readers of the snapshot find them: by those of its schema, of the present
             snapshot by those that the table has now. None when there is no such table.
     """

@@ -22,9 +22,9 @@ from datafingerprint.adapters.lake_objects import Objects, S3Objects
 from datafingerprint.adapters.lake_partitions import partition_name
 from datafingerprint.adapters.lake_stamps import nearest_stamp, stamp_of
 from datafingerprint.config import Settings
-from datafingerprint.errors import TableDamageError, Unavailable
+from datafingerprint.errors import LakeError, TableDamageError, Unavailable
 from datafingerprint.partitions import Partitioning, partitioning
-from datafingerprint.ports import LakeFile, SnapshotView
+from datafingerprint.ports import LakeFile, SnapshotView, Stamp
 from datafingerprint.schema import TableSchema
 
 VIEWS_KEPT = 4
@@ -198,15 +198,24 @@ def _looked_at(table: TableSchema, seen: _Seen, snapshot: Snapshot | None) -> _L
     seen.manifests.load(snapshot)
     ours = our_specs(seen.metadata, partitioning(table))
     schema = next((one for one in seen.metadata.schemas if one.schema_id == snapshot.schema_id), None)
+    stamp, is_foreign, damage = _stamped(seen.metadata, snapshot)
     view = SnapshotView(
         snapshot_id=snapshot.snapshot_id,
-        stamp=nearest_stamp(seen.metadata, snapshot),
-        is_foreign=stamp_of(snapshot) is None,
+        stamp=stamp,
+        is_foreign=is_foreign,
         files=frozenset(_files(seen.manifests, partitioning(table), ours)),
-        unreadable=_unreadable(seen.manifests, ours),
+        unreadable=damage or _unreadable(seen.manifests, ours),
         field_ids=field_ids(seen.metadata, schema),
     )
     return _Looked(view, frozenset({snapshot.manifest_list, *seen.manifests.paths}))
+
+
+def _stamped(metadata: TableMetadata, snapshot: Snapshot) -> tuple[Stamp | None, bool, str]:
+    """The nearest stamp, whether it is another snapshot's, and what is wrong with it: rows are then of no epoch."""
+    try:
+        return nearest_stamp(metadata, snapshot), stamp_of(snapshot) is None, ""
+    except LakeError as error:
+        return None, True, str(error)
 
 
 def _files(manifests: Manifests, parts: Partitioning, ours: frozenset[int]) -> Iterator[LakeFile]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from datafingerprint.adapters.lake_stamps import STREAM_ID
 from datafingerprint.errors import LakeError
 from datafingerprint.verdict import Outcome
 from tests.services.fingerprinter.watched_lake import ROWS, TABLE, WatchedLake, local, table_of
@@ -153,3 +154,22 @@ def test_a_table_whose_metadata_is_gone_before_it_was_ever_counted_is_counted_wh
         shutil.move(kept, path)
         lake.look()
         assert lake.said() == BOTH
+
+
+def test_a_snapshot_whose_stamp_is_damaged_leaves_only_its_own_table_undecided(lake: WatchedLake) -> None:
+    """Its rows can be read, but not told of which epoch they are."""
+    nothing = TABLE.arrow.empty_table()
+    lake.iceberg().append(nothing, snapshot_properties={STREAM_ID: "stream"})
+    for _ in range(2):
+        lake.look()
+        found = lake.verdicts()
+        assert {one.reason for name, one in found.items() if name.startswith("ootp.players")} == {""}
+        (said,) = {(one.outcome, one.reason) for name, one in found.items() if name.startswith("ootp.games")}
+        assert said[0] is Outcome.INCONCLUSIVE
+        assert said[1].startswith("a stamp is damaged at snapshot ")
+        lake.restart()
+    table = lake.iceberg()
+    (before, _) = table.snapshots()[-2:]
+    table.manage_snapshots().set_current_snapshot(before.snapshot_id).commit()
+    lake.look()
+    assert lake.said() == BOTH
