@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from services.generator.batches import Updates, batched
 from services.generator.rows import Change, Delete, Insert, Plus, Row, Select, Update, Value
 from services.generator.tables import BY_NAME
 
+UPDATED_MAX = 100  # rows of one UPDATE, each a SELECT in it
 ROWS_MAX = 500  # of one INSERT: 500 rows of 25 columns are about 50 kB, far below any max_allowed_packet
 
 
@@ -34,10 +36,12 @@ def quoted(identifier: str) -> str:
 
 
 def statements(changes: Iterable[Change]) -> Iterator[Statement]:
-    """The statements of a transaction, in the order of its changes."""
-    for change in changes:
+    """The statements of a transaction: few, for one changes all rows of a table that it can (`batches`)."""
+    for change in batched(changes):
         if isinstance(change, Insert):
             yield from _inserts(change)
+        elif isinstance(change, Updates):
+            yield from _updates(change)
         elif isinstance(change, Update):
             yield _update(change)
         else:
@@ -65,6 +69,22 @@ def _update(change: Update) -> Statement:
     where, matched = _where(change.match)
     sql = f"UPDATE {quoted(change.table)} SET {', '.join(assignments)}{where}"
     return Statement(sql, (*parameters, *matched), must_change="played" in change.match)
+
+
+def _updates(change: Updates) -> Iterator[Statement]:
+    """Rows are joined to a list of new values, which is read first: each row is then found by its index."""
+    table = quoted(change.table)
+    names = (*change.match, *change.fixed, *change.grown)
+    first = ", ".join(f"%s AS {quoted(name)}" for name in names)
+    following = " UNION ALL SELECT " + ", ".join(["%s"] * len(names))
+    found = " AND ".join(f"{table}.{quoted(name)} = `new`.{quoted(name)}" for name in change.match)
+    assignments = [f"{table}.{quoted(name)} = `new`.{quoted(name)}" for name in change.fixed]
+    assignments += [f"{table}.{quoted(name)} = {table}.{quoted(name)} + `new`.{quoted(name)}" for name in change.grown]
+    for start in range(0, len(change.rows), UPDATED_MAX):
+        rows = change.rows[start : start + UPDATED_MAX]
+        values = f"SELECT {first}{following * (len(rows) - 1)}"
+        sql = f"UPDATE ({values}) AS `new` STRAIGHT_JOIN {table} ON {found} SET {', '.join(assignments)}"
+        yield Statement(sql, tuple(value for row in rows for value in row))
 
 
 def _delete(change: Delete) -> Statement:

@@ -18,7 +18,7 @@ from services.generator.indexes import INDEXES
 from services.generator.loop import Loop, Orders
 from services.generator.numbers import Numbers
 from services.generator.progress import PROGRESS
-from services.generator.seed_sql import seed_rows
+from services.generator.seed_sql import SEED, founded, play_next, seed_rows
 from services.generator.statements import Statement
 from services.generator.tables import TABLES
 from tests.services.generator.running import LossyWarehouse, ask, connected, run, start
@@ -68,6 +68,42 @@ def test_a_load_killed_at_any_time_is_finished_by_the_next_start(
             process.kill()
     assert run(warehouse_settings, killed, "--seed-only")[0] == 0
     assert everything(warehouse_settings, killed) == everything(warehouse_settings, whole)
+
+
+def test_the_server_holds_what_the_same_games_leave_in_memory(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    assert run(warehouse_settings, schemas[0], "--games", "80", "--rate", "0", "--seed", "7")[0] == 0
+    store, league = founded()
+    season = league.season
+    while season == league.season:
+        league = play_next(store, league, SEED)
+    for _ in range(80):
+        league = play_next(store, league, 7)
+    for table in TABLES:
+        kinds = [column.type for column in table.columns]
+        in_memory = [
+            tuple(
+                float(value) if kind == "DOUBLE" and isinstance(value, int) else value
+                for kind, value in zip(kinds, row, strict=True)
+            )
+            for row in store.rows(table.name)
+        ]
+        found = ask(warehouse_settings, schemas[0], f"SELECT * FROM `{table.name}`")
+        assert sorted(map(repr, found)) == sorted(map(repr, in_memory)), table.name
+
+
+def test_a_game_asks_the_server_for_little(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
+    """By the server's own count of the connection's statements; one by one they would be 47 a game."""
+    warehouse = MysqlWarehouse(warehouse_settings.source, schemas[0])
+    loop = Loop(warehouse, Orders(games=40, rate=0, seed=1), threading.Event(), structlog.get_logger())
+    loop.prepare()
+    counted = Statement("SHOW SESSION STATUS LIKE 'Questions'")
+    before = int(warehouse.query(counted)[0][1])
+    loop.run()
+    asked = int(warehouse.query(counted)[0][1]) - before
+    warehouse.close()
+    assert asked < 25 * 40
 
 
 def test_sigterm_ends_with_status_0(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
