@@ -43,7 +43,8 @@ class Source(Section):
     server_id: Count = Field(4242, description="Replica id that capture shows to the server; unique there.")
     tables: tuple[str, ...] = Field(
         ("ootp.*",),
-        description="Tables under watch, `schema.table` or `schema.*`; a leading `!` excludes; followed when changed.",
+        description="Tables under watch, `schema.table` or `schema.*`; a leading `!` excludes. "
+        "Capture takes up changes while it runs.",
     )
     connect_timeout_s: Seconds = Field(10.0, description="Seconds until an attempt to connect is given up.")
     tls: TlsMode = Field(

@@ -35,6 +35,7 @@ from pyiceberg.types import (
 from datafingerprint.errors import LakeError
 from datafingerprint.field_ids import FieldIds
 from datafingerprint.partitions import Partitioning, Transform
+from datafingerprint.remedies import reading_again
 from datafingerprint.schema import Column, TableSchema
 from datafingerprint.wire import encoded_name
 
@@ -163,7 +164,7 @@ def require_same_fields(metadata: TableMetadata, table: TableSchema, partitionin
         raise LakeError(
             f"the lake table differs from its source: {difference}",
             where=table.table,
-            remedy="drop the lake table or give [lake] path another value, and capture the table anew",
+            remedy=f"drop the lake table, read it again, and start the lake writer: {reading_again(table.table)}",
         )
 
 

@@ -21,6 +21,7 @@ from pyiceberg.types import DecimalType, DoubleType, FloatType, IcebergType, Int
 from datafingerprint.adapters.lake_definition import KEY, LEFT, first_difference, iceberg_schema
 from datafingerprint.adapters.lake_stamps import nearest_stamped
 from datafingerprint.errors import LakeError
+from datafingerprint.remedies import reading_again
 from datafingerprint.schema import TableSchema
 
 
@@ -136,7 +137,7 @@ def _require_fields(metadata: TableMetadata, ids: set[int], table: TableSchema) 
                 f"column {metadata.schema().find_column_name(field.source_id)}, which partitions the lake table, "
                 "is of another type now",
                 where=table.table,
-                remedy="drop the lake table, and capture the table anew",
+                remedy=f"drop the lake table, read it again, and start the lake writer: {reading_again(table.table)}",
             )
 
 

@@ -10,7 +10,6 @@ import structlog
 from datafingerprint.changes import Changes, reset
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
 from datafingerprint.errors import SourceError
-from datafingerprint.remedies import OTHER_LAKE
 from datafingerprint.requests import Answers
 from datafingerprint.schema import TableSchema
 from services.cdc.epoch_builder import WatchedTable
@@ -119,5 +118,6 @@ def require_same_fields(stream: Stream, present: Mapping[str, TableSchema]) -> N
             raise SourceError(
                 f"the partition fields of {name} were {list(one.table.partition)} and are {list(now.partition)}",
                 where="[tables]",
-                remedy=f"set them back, or begin anew under another [kafka] prefix, {OTHER_LAKE}",
+                remedy="set them back; or take the table out of [source] tables, start again, drop its lake table when "
+                "the lake writer says that it left, and let it come again with the new ones",
             )
