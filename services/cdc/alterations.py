@@ -62,6 +62,14 @@ _WITH_A_VALUE = frozenset({"SERIAL", "TIMESTAMP"})
 """Types that are not NULL unless that is said."""
 
 
+_WITHOUT_PARTITIONS = re.compile(
+    rf"(?:(?:ALGORITHM|LOCK)\s*=?\s*\w+\s*,\s*)*(?:DROP|TRUNCATE)\s+PARTITION\s+(?:IF\s+EXISTS\s+)?"
+    rf"{NAME}(?:\s*,\s*{NAME})*\s*;?\s*",
+    re.IGNORECASE,
+)
+"""Servers take nothing else beside it in one statement; `ALL` stands where a name does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Added:
     """A column that is NULL in every row that was there.
@@ -77,14 +85,23 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """What an ALTER comes to: columns added, and the first clause that is not known to leave rows as they are."""
+    """What an ALTER comes to.
+
+    Attributes:
+        added: Columns that are NULL in all rows.
+        unknown: The first clause that is not known to leave rows as they are.
+        loses_rows: Whether the rows of some partitions of the source's are gone, which the log does not name.
+    """
 
     added: tuple[Added, ...] = ()
     unknown: str = ""
+    loses_rows: bool = False
 
 
 def alteration(clauses: str) -> Alteration:
     """What the clauses of an ALTER TABLE come to, as `Statement.clauses` holds them."""
+    if _WITHOUT_PARTITIONS.fullmatch(clauses):
+        return Alteration(loses_rows=True)
     added: list[Added] = []
     for clause in _split(clauses):
         columns = _added(clause)

@@ -282,7 +282,7 @@ class Capture:
             builder.add(committed, self._clock())
             self._outlet.close(stream, builder, committed.position, stop, resets)
         if found.replaced:
-            raise Unavailable(f"another table is called {found.replaced[0]} now, and is to be read", where=where)
+            raise Unavailable(f"table {found.replaced[0]} is another one or lost rows, and is to be read", where=where)
         for name in statement.made:
             watching(self._source, stream, without)(name)
         return True

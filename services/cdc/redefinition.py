@@ -28,7 +28,7 @@ class Redefinition:
     Attributes:
         emptied: They have no rows any more.
         gone: They leave the stream.
-        replaced: There is another table of the name; it is to be read.
+        replaced: There is another table of the name, or rows are gone that are not told; it is to be read.
         defined: They have another definition.
     """
 
@@ -99,13 +99,15 @@ def _altered(
     found = alteration(statement.clauses)
     if found.unknown:
         raise _refusal(tables, f"{statement.name} TABLE … {found.unknown} … is not followed", where)
-    if not found.added:
+    if not (found.added or found.loses_rows):
         return Redefinition()
     (name,) = tables
     there = present().get(name)
     if there is None:
         # It was dropped or renamed since; until then nobody can tell the types of its columns.
         return Redefinition(gone=tables)
+    if found.loses_rows:
+        return Redefinition(replaced=tables)
     table = followed[name].table
     for added in found.added:
         table = _with_column(table, added, there, where)

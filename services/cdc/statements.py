@@ -76,7 +76,7 @@ _HARMLESS = re.compile(
     r"|(?:CREATE|DROP)(?:\s+OR\s+REPLACE)?\s+SPATIAL\s+REFERENCE\s+SYSTEM"
     r"|(?:UN)?INSTALL\s+(?:PLUGIN|SONAME|COMPONENT)|ALTER\s+INSTANCE"
     rf"|(?:CREATE|DROP|ALTER)(?:\s+OR\s+REPLACE)?(?:\s+AGGREGATE)?{_DEFINED}(?:AGGREGATE\s+)?"
-    r"(?:VIEW|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE|LIBRARY)"
+    r"(?:(?:JSON\s+(?:RELATIONAL\s+)?DUALITY\s+)?VIEW|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE|LIBRARY)"
     r"|CREATE(?:\s+OR\s+REPLACE)?\s+(?:UNIQUE\s+|FULLTEXT\s+|SPATIAL\s+|VECTOR\s+)?INDEX"
     r"|(?:CREATE|DROP)(?:\s+OR\s+REPLACE)?\s+TEMPORARY\s+TABLES?)\b",
     re.IGNORECASE,
@@ -113,6 +113,15 @@ _RESERVED = frozenset(
 )
 """Words that are no name of a table without quotation marks, on either server: whoever finds one has misread."""
 
+_SET = (
+    r"(?:ALTER_ALGORITHM|FOREIGN_KEY_CHECKS|INNODB_LOCK_WAIT_TIMEOUT|LOCK_WAIT_TIMEOUT|MAX_STATEMENT_TIME"
+    rf"|SORT_BUFFER_SIZE|UNIQUE_CHECKS)\s*=\s*(?:{QUOTED}|[-+]?[0-9A-Za-z_.]+)"
+)
+_FOR_ONE_STATEMENT = re.compile(
+    rf"^SET\s+STATEMENT\s+{_SET}(?:\s*,\s*{_SET})*\s+FOR\s+(?P<rest>.*)$", re.IGNORECASE | re.DOTALL
+)
+"""Variables of MariaDB that say how long or by what means a statement works, never what it does or how it is read."""
+
 HARMLESS, _UNKNOWN = Statement(Meaning.HARMLESS), Statement(Meaning.UNKNOWN)
 
 
@@ -144,6 +153,8 @@ def _both_ways(text: str, query: Query) -> Statement:
 def _meaning(text: str | None, schema: str) -> Statement:
     if text is None or _RENAMES_SCHEMA.match(text):
         return _UNKNOWN
+    if match := _FOR_ONE_STATEMENT.match(text):
+        return _UNKNOWN if _control(match["rest"]) else _meaning(match["rest"], schema)
     found = _control(text) or _dropped(text, schema)
     if found is not None:
         return found

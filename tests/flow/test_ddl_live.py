@@ -289,3 +289,33 @@ def test_a_table_that_the_settings_no_longer_name_leaves_and_comes_back(flow: An
     cdc.start()
     require_agreement(flow)
     assert list(lake_schema(flow, "notes")) == ["league_id", "note", "more"]
+
+
+PARTITIONED = (
+    "CREATE TABLE {0}.log (id INT, year INT, note VARCHAR(20), PRIMARY KEY (id, year)) PARTITION BY RANGE (year) "
+    "(PARTITION y1 VALUES LESS THAN (2001), PARTITION y2 VALUES LESS THAN (2002), PARTITION y3 VALUES LESS THAN (2003))"
+)
+
+
+def test_a_table_that_loses_partitions_of_the_source_is_read_again_by_itself(flow: Any) -> None:  # noqa: ANN401
+    """As those do who keep the last months: a partition is dropped every month, while rows are written."""
+    schema = flow.schema
+    flow.sql(PARTITIONED.format(schema))
+    for year in (2000, 2001, 2002):
+        values = ", ".join(f"({n}, {year}, 'first')" for n in range(20))
+        flow.sql(f"INSERT INTO {schema}.log VALUES {values}")
+    flow.match()
+    cdc = flow.service("cdc")
+    with writing(flow) as writer:
+        await_writes(writer)
+        flow.sql(f"UPDATE {schema}.log SET note = 'before' WHERE id = 1")
+        insist(flow, f"ALTER TABLE {schema}.log TRUNCATE PARTITION y1")
+        flow.sql(f"INSERT INTO {schema}.log VALUES (7, 2000, 'afterwards')")
+        strike(flow, "cdc")
+        cdc.await_saying("event=stream resumed")
+        await_writes(writer)
+        insist(flow, f"ALTER TABLE {schema}.log DROP PARTITION y1, y2")
+        flow.sql(f"INSERT INTO {schema}.log VALUES (28, 2002, 'afterwards')")
+        await_writes(writer)
+    require_agreement(flow)
+    assert flow.sql(f"SELECT COUNT(*) FROM {schema}.log")[0][0] == 21

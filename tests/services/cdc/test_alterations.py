@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.cdc.alterations import Added, alteration
+from services.cdc.alterations import Added, Alteration, alteration
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,9 @@ def test_a_column_that_is_null_in_every_row_is_known(clauses: str, added: list[t
         "ENGINE=MyISAM",
         "ENGINE='MyISAM'",
         "COMMENT='x' ENGINE=MyISAM",
-        "TRUNCATE PARTITION p",
-        "DROP PARTITION p",
+        "DROP PARTITION p, DROP COLUMN a",
+        "DROP `PARTITION` p",
+        "TRUNCATE PARTITION",
         "EXCHANGE PARTITION p WITH TABLE x",
         "CONVERT PARTITION p TO TABLE x",
         "IMPORT TABLESPACE",
@@ -100,3 +101,17 @@ def test_a_column_that_is_null_in_every_row_is_known(clauses: str, added: list[t
 )
 def test_whatever_may_change_a_row_or_the_key_is_not_known(clauses: str) -> None:
     assert alteration(clauses).unknown
+
+
+@pytest.mark.parametrize(
+    "clauses",
+    [
+        "TRUNCATE PARTITION p",
+        "truncate partition ALL",
+        "DROP PARTITION `p 0`, p1 , p2",
+        "DROP PARTITION IF EXISTS p",
+        "ALGORITHM=INPLACE, LOCK = NONE, DROP PARTITION p;",
+    ],
+)
+def test_rows_go_with_partitions_of_the_source(clauses: str) -> None:
+    assert alteration(clauses) == Alteration(loses_rows=True)

@@ -56,6 +56,13 @@ def test_a_renamed_table_is_gone_and_one_that_took_its_name_is_to_be_read() -> N
     assert come_to("ALTER TABLE a ADD z INT, RENAME TO c", B) == Redefinition(gone=("db.a",))
 
 
+def test_a_table_that_lost_partitions_is_to_be_read_if_it_is_still_there() -> None:
+    assert come_to("ALTER TABLE a DROP PARTITION p, q", A) == Redefinition(replaced=("db.a",))
+    assert come_to("ALTER TABLE a TRUNCATE PARTITION ALL", A, B) == Redefinition(replaced=("db.a",))
+    assert come_to("ALTER TABLE a TRUNCATE PARTITION p", B) == Redefinition(gone=("db.a",))
+    assert come_to("ALTER TABLE c TRUNCATE PARTITION p", A).is_nothing
+
+
 def test_a_name_that_was_taken_and_given_up_since_is_gone() -> None:
     assert come_to("RENAME TABLE a TO old, new TO a", B) == Redefinition(gone=("db.a",))
     assert come_to("ALTER TABLE a ADD z INT", B) == Redefinition(gone=("db.a",))

@@ -204,6 +204,54 @@ def test_harmless_statements_pass_and_rows_around_them_are_not_lost(
     assert rows["b"] == {1000: "by trigger"}
 
 
+@pytest.mark.only("mysql")
+def test_a_json_view_of_mysql_passes_and_rows_that_are_written_through_it_are_those_of_its_table(
+    session: pymysql.Connection, reader: BinlogSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    view = "JSON DUALITY VIEW seen AS SELECT JSON_DUALITY_OBJECT(WITH(INSERT, UPDATE, DELETE) '_id': id, 'v': v) FROM a"
+    execute(
+        session,
+        "INSERT INTO a VALUES (1, 'x')",
+        f"CREATE {view}",
+        """INSERT INTO seen VALUES ('{"_id": 2, "v": "through"}')""",
+        f"ALTER {view}",
+        """UPDATE seen SET data = '{"_id": 1, "v": "changed"}' WHERE data->'$._id' = 1""",
+        f"CREATE OR REPLACE {view.replace('JSON DUALITY', 'JSON RELATIONAL DUALITY')}",
+        "DROP VIEW seen",
+        "INSERT INTO b VALUES (3, 'y')",
+    )
+    assert held(reader, session, begun, tables) == {"a": {1: "changed", 2: "through"}, "b": {3: "y"}}
+
+
+@pytest.mark.only("mariadb")
+def test_a_statement_with_variables_of_its_own_means_what_stands_behind_them(
+    session: pymysql.Connection, reader: BinlogSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(
+        session,
+        "INSERT INTO a VALUES (1, 'x')",
+        "SET STATEMENT max_statement_time = 60 FOR CREATE INDEX by_v ON a (v)",
+        "SET STATEMENT lock_wait_timeout = 5, alter_algorithm = 'INPLACE' FOR ALTER TABLE free ADD n INT DEFAULT 5",
+        "SET STATEMENT max_statement_time = 60 FOR INSERT INTO a VALUES (2, 'y')",
+        "SET STATEMENT max_statement_time = 60, unique_checks = 0 FOR UPDATE a SET v = 'z' WHERE id = 1",
+        "SET STATEMENT max_statement_time = 60 FOR TRUNCATE TABLE b",
+        "INSERT INTO b VALUES (3, 'y')",
+    )
+    found = list(committed_between(reader, begun, position_of(session), [table.table for table in tables]))
+    told = [one.statement for one in found if one.statement]
+    assert [(one.name, one.tables) for one in told] == [("TRUNCATE", (tables[1].table,))]
+    assert [rows.table_map.name for one in found for rows in one.rows] == ["a", "a", "a", "b"]
+
+
+@pytest.mark.only("mariadb")
+def test_a_statement_that_is_logged_with_another_mode_than_it_was_read_in_stops_capture(
+    session: pymysql.Connection, reader: BinlogSource, begun: SourcePosition, tables: list[TableSchema]
+) -> None:
+    execute(session, "SET STATEMENT sql_mode = 'ANSI_QUOTES' FOR ALTER TABLE a COMMENT 'x'")
+    with pytest.raises(DecodeError, match=r"not known to leave the rows as they are \(SET STATEMENT"):
+        changes_between(reader, begun, position_of(session), tables)
+
+
 REFUSED = {
     "a statement that is not known": ["SET SESSION binlog_format = STATEMENT", "INSERT INTO a VALUES (1, 'x')"],
     r"a row image of \S+\.a lacks columns": [
