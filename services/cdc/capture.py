@@ -36,8 +36,8 @@ from services.cdc.transaction_rows import SpillLimit
 from services.cdc.transactions import Assembler, Committed
 from services.cdc.watch import come, gone, require_chosen, take_up_choice, watching
 
-REQUESTS_S = 0.5
-"""Seconds between two looks for requests."""
+LOOK_S = 0.5
+"""Seconds between two looks for what operators ask, and whether what is on its way to the broker has failed."""
 
 Clock = Callable[[], float]
 
@@ -291,6 +291,16 @@ class Capture:
         limits = EpochLimits(self._cdc.epoch_s, self._cdc.epoch_rows, self._cdc.heartbeat_s)
         return EpochBuilder(limits, stream.watched)
 
+    def _called(self, stream: Stream, *, is_heard: bool) -> tuple[list[Asked], bool]:
+        """What is asked for, and whether anything is: that, or another choice of tables; nothing where none is heard.
+
+        Raises:
+            DataFingerprintError: what is on its way to the broker could not be published.
+        """
+        self._publishing.require_well()
+        asked = self._requests.waiting(stream.next_request) if is_heard else []
+        return asked, is_heard and (bool(asked) or self._waiting() is not None)
+
     def _follow(
         self,
         stream: Stream,
@@ -316,9 +326,9 @@ class Capture:
             return []
         assembler = Assembler(stream.position, watching(self._source, stream, without), self._limit, self._left_out)
         builder = self._builder(stream)
-        closed_at = asked_at = self._clock()
+        closed_at = looked_at = self._clock()
         asked: list[Asked] = []
-        is_chosen_anew = False
+        is_called = False
         with (
             kept_at_a_cut(assembler, builder, lambda: self._outlet.close(stream, builder, assembler.position, stop)),
             contextlib.closing(self._source.events(stream.position)) as events,
@@ -332,15 +342,16 @@ class Capture:
                         return asked
                 elif committed:
                     builder.add(committed, now)
-                if until is None and ending is None and not asked and now - asked_at >= REQUESTS_S:
-                    asked, asked_at = self._requests.waiting(stream.next_request), now
-                    is_chosen_anew = self._waiting() is not None
+                if not is_called and now - looked_at >= LOOK_S:
+                    looked_at = now
+                    asked, is_called = self._called(stream, is_heard=until is None and ending is None)
                 is_there = bool(until and committed and has_reached(committed.position.gtid, until.gtid))
-                is_ending = bool(asked) or is_chosen_anew or stop.is_set() or (ending is not None and ending())
+                is_ending = is_called or stop.is_set() or (ending is not None and ending())
                 due = builder.is_due(now, closed_at) or (is_ending and not builder.is_empty)
                 # Also while a transaction is open: it is not in this epoch, and may go on for minutes.
                 if (is_there and not builder.is_empty) or due:
-                    if not self._outlet.close(stream, builder, assembler.position, stop):
+                    is_behind = not assembler.is_between_transactions
+                    if not self._outlet.close(stream, builder, assembler.position, stop, is_behind=is_behind):
                         return asked
                     closed_at = self._clock()
                 if is_there or (is_ending and builder.is_empty):

@@ -90,9 +90,14 @@ class Outlet:
         position: SourcePosition,
         stop: threading.Event,
         resets: Sequence[Changes] = (),
+        *,
+        is_behind: bool = False,
     ) -> bool:
-        """Publishes the open epoch; whether it was not told to stop before that was done."""
-        committed_at = builder.committed_at or self._clock()
+        """Publishes the open epoch; whether it was not told to stop before that was done.
+
+        One without transactions says that the source had no others at this moment, unless capture `is_behind`.
+        """
+        committed_at = builder.committed_at or (stream.committed_at if is_behind else self._clock())
         with self.hold:
             if not self.publish_ahead(stream, builder, stop):
                 return False

@@ -86,6 +86,16 @@ class Publishing(contextlib.AbstractContextManager["Publishing"]):
             self._on_its_way.result()
             self._on_its_way = None
 
+    def require_well(self) -> None:
+        """Raises what failed on its way, without waiting for what is still; any thread may ask.
+
+        Raises:
+            DataFingerprintError: what was handed over could not be published.
+        """
+        one = self._on_its_way
+        if one is not None and one.done():
+            one.result()
+
     def _hand_over(self, work: Callable[[], None]) -> None:
         self.settle()
         self._on_its_way = self._thread.submit(work)

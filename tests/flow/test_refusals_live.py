@@ -151,6 +151,21 @@ def test_the_second_of_a_kind_takes_over_and_the_first_stops(small_flow: Any, na
     assert second.end() == 0
 
 
+def test_a_capture_whose_epoch_cannot_be_published_stops_at_once_and_not_with_the_next_one(small_flow: Any) -> None:  # noqa: ANN401
+    first, second = small_flow.service("cdc"), small_flow.service("cdc", label="second")
+    first.start(DFP_CDC_HEARTBEAT_S="3600")
+    first.await_saying("event=snapshot complete")
+    # Under another number: of two replicas with the same one the source itself throws the first one out.
+    second.start(DFP_CDC_HEARTBEAT_S="3600", DFP_SOURCE_SERVER_ID="4243")
+    second.await_saying("event=stream resumed")
+    assert first.is_running
+    small_flow.sql(f"INSERT INTO {small_flow.schema}.notes VALUES (31, 'the only one')")
+    assert first.wait(WITHIN_S) == REFUSED
+    assert "another process has taken over" in refusing_line(first)
+    second.await_saying("event=epoch published")
+    assert second.end() == 0
+
+
 def test_a_capture_that_the_source_refuses_leaves_the_one_that_runs_alone(small_flow: Any) -> None:  # noqa: ANN401
     small_flow.start()
     small_flow.settle()

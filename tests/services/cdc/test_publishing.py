@@ -11,6 +11,7 @@ from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import DataFingerprintError, DecodeError, Unavailable, WireError
 from datafingerprint.ports import EpochDraft
 from datafingerprint.schema import TableSchema
+from deploy.embedded.waiting import await_condition
 from services.cdc.publishing import Publishing
 
 TAKEN_OVER = WireError("another capture has taken over")
@@ -60,6 +61,11 @@ def publish_and_raise(log: Log, error: DataFingerprintError) -> None:
         raise error
 
 
+def is_well(publishing: Publishing) -> bool:
+    publishing.require_well()
+    return True
+
+
 def test_the_next_epoch_is_put_together_while_one_is_on_its_way() -> None:
     log = Log()
     with Publishing(log) as publishing:
@@ -100,6 +106,23 @@ def test_nothing_is_published_behind_a_failure() -> None:
     with pytest.raises(WireError, match="taken over"):
         publish()
     assert log.published == ["epoch 1"]
+
+
+def test_a_failure_is_there_to_see_before_anything_else_is_handed_over() -> None:
+    log = failing(1)
+    log.let.clear()
+
+    def publish() -> None:
+        with Publishing(log) as publishing:
+            publishing.require_well()
+            publishing.publish(draft(1))
+            publishing.require_well()  # does not wait for the log
+            log.let.set()
+            with pytest.raises(WireError, match="taken over"):
+                await_condition(lambda: not is_well(publishing), timeout_s=10)
+
+    with pytest.raises(WireError, match="taken over"):
+        publish()
 
 
 def test_what_failed_on_its_way_is_not_lost_with_the_context() -> None:
