@@ -191,11 +191,22 @@ class EngineSettings(Section):
     )
     catalog: str = Field("", description="What it calls the lake; empty: `lake`, and `datafingerprint` on Spark.")
     database: str = Field("dev", description="Redshift's database.")
+    connect_timeout_s: Seconds = Field(
+        60.0, description="Seconds until an attempt to connect to Redshift, or the start of Spark, is given up."
+    )
     timeout_s: Seconds = Field(3_600.0, description="Seconds after which a scan's statement is ended.")
     scans_max: Count = Field(1, description="Scans that may run on it at once.")
     rows_max: Count = Field(
         1_000_000_000,
         description="Most rows that one scan may read: a table's, or a partition's where one is asked for.",
+    )
+    threads: int = Field(
+        2,
+        ge=0,
+        description="Threads that DuckDB takes of the process that scans; 0: one for each of the machine's cores.",
+    )
+    memory_mib: Count = Field(
+        2_048, description="MiB of memory that a scan by DuckDB takes at most; what is more goes to temporary files."
     )
 
 

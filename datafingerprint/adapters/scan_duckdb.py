@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -59,23 +60,30 @@ class DuckDBEngine:
 
 
 def _translated(error: Exception) -> DataFingerprintError | None:
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return ConfigError(f"duckdb came to its limit: {first_line(error)}", remedy="raise the engine's memory_mib")
     if isinstance(error, duckdb.IOException | duckdb.HTTPException):
         return Unavailable(f"the lake cannot be read ({first_line(error)})")
     return ConfigError(f"duckdb refused: {first_line(error)}") if isinstance(error, duckdb.Error) else None
 
 
 @contextlib.contextmanager
-def opened(s3: S3, settings: EngineSettings) -> Iterator[DuckDBEngine]:
-    """DuckDB with the store's keys, for the length of a block.
+def opened(s3: S3, settings: EngineSettings, scratch: str = "") -> Iterator[DuckDBEngine]:
+    """DuckDB with the store's keys and the settings' share of this process, for the length of a block.
+
+    Args:
+        s3: The store.
+        settings: What the scan may take.
+        scratch: Directory for what does not fit in memory; empty: the system's.
 
     Raises:
         ConfigError: httpfs is not installed, there are no keys, or DuckDB refuses what the settings say of the store.
     """
-    with duckdb.connect(":memory:") as connection:
+    with _directory(scratch) as directory, duckdb.connect(":memory:") as connection:
         _load_httpfs(connection)
         keys = _keys(s3)
         try:
-            for setting in SETTINGS:
+            for setting in (*SETTINGS, *_share(settings, directory)):
                 connection.execute(setting)
             if s3.ca_file:
                 connection.execute(f"SET ca_cert_file = {_quoted(s3.ca_file)}")
@@ -86,6 +94,28 @@ def opened(s3: S3, settings: EngineSettings) -> Iterator[DuckDBEngine]:
                 said = said.replace(hidden, "***") if hidden else said
             raise ConfigError(f"duckdb refused the settings of the store: {said}", remedy="check [s3]") from None
         yield DuckDBEngine(connection, settings)
+
+
+@contextlib.contextmanager
+def _directory(scratch: str) -> Iterator[str]:
+    """A directory of the scan's own for temporary files."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="dfp-scan-", dir=scratch or None, ignore_cleanup_errors=True)
+    except OSError as error:
+        where = scratch or tempfile.gettempdir()
+        raise ConfigError(
+            f"no temporary files can be made in {where} ({error.strerror})", remedy="check scratch.directory"
+        ) from error
+    with made as name:
+        yield name
+
+
+def _share(settings: EngineSettings, directory: str) -> Iterator[str]:
+    """What the scan may take of this process, which may be one that others wait for: the REST service."""
+    if settings.threads:
+        yield f"SET threads = {settings.threads}"
+    yield f"SET memory_limit = '{settings.memory_mib} MiB'"
+    yield f"SET temp_directory = {_quoted(directory)}"
 
 
 def _load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -38,12 +37,12 @@ def engine_opener(settings: Settings) -> Callable[[str, EngineSettings], Abstrac
     def opened(name: str, engine: EngineSettings) -> Iterator[ScanEngine]:
         kind = engine.kind or name
         if kind == "duckdb":
-            with scan_duckdb.opened(settings.s3, engine) as there:
+            with scan_duckdb.opened(settings.s3, engine, settings.scratch.directory) as there:
                 yield there
             return
         driver = _driver(kind)
         if kind == "spark":
-            yield SparkEngine(_spark_session(driver), engine)
+            yield SparkEngine(_spark_session(driver, name, engine.connect_timeout_s), engine)
             return
         server = Server(kind, name, driver, engine)
         with _closing(server.connect()) as connection:
@@ -133,7 +132,10 @@ class Server:
             database=self.settings.database,
             ssl=self.settings.tls,
             application_name=SOURCE,
+            timeout=self.settings.connect_timeout_s,
         )
+        # The driver would hold every statement to it as well.
+        connection._usock.settimeout(None)  # noqa: SLF001 - it gives no other way
         # Nothing is to be kept between statements; one that was ended would leave its transaction broken.
         connection.autocommit = True
         return connection
@@ -229,18 +231,33 @@ def _splits(stats: Any) -> str:  # noqa: ANN401 - a dictionary of the driver's
     return f"{percent} %, {stats.get('processedRows', 0)} rows"
 
 
-def _spark_session(driver: Any) -> Any:  # noqa: ANN401 - no types are published
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        return driver.SparkSession.builder.appName(SOURCE).getOrCreate()
-    except Exception as error:
+def _spark_session(driver: Any, name: str, within_s: float) -> Any:  # noqa: ANN401 - no types are published
+    """The session of this process; it starts in a thread of its own, for where Spark is to run may never answer.
+
+    There it also leaves Ctrl-C to the command: in the main thread it puts a handler of its own in its place.
+    """
+    found: list[Any] = []
+    failed: list[Exception] = []
+
+    def start() -> None:
+        try:
+            found.append(driver.SparkSession.builder.appName(SOURCE).getOrCreate())
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits
+            failed.append(error)
+
+    thread = threading.Thread(target=start, daemon=True)
+    thread.start()
+    thread.join(within_s)
+    if failed:
         raise ConfigError(
-            f"spark cannot be started: {first_line(error)}", remedy="check SPARK_CONF_DIR, and that there is a Java"
-        ) from error
-    finally:
-        # Spark puts a handler of its own in its place; Ctrl-C is the command's.
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
+            f"spark cannot be started: {first_line(failed[0])}", remedy="check SPARK_CONF_DIR, and that there is a Java"
+        ) from failed[0]
+    if not found:
+        raise Unavailable(
+            f"spark did not start within {within_s:g} s",
+            remedy=f"raise engines.{name}.connect_timeout_s, or look at what SPARK_CONF_DIR says where it runs",
+        )
+    return found[0]
 
 
 class SparkEngine:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -153,6 +154,32 @@ def test_a_statement_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatc
         pytest.raises(ConfigError, match=r"^the engine was not done after 0\.1 s: raise its timeout_s$"),
     ):
         engine.run((), LONG, threading.Event(), lambda _: None)
+
+
+def test_it_takes_no_more_of_the_process_than_the_settings_say(tmp_path: Path) -> None:
+    settings = load_settings({"scratch": {"directory": str(tmp_path)}}, {"DFP_S3_ACCESS_KEY": "key"})
+    asked = "SELECT " + ", ".join(
+        f"current_setting('{name}')" for name in ("threads", "memory_limit", "temp_directory")
+    )
+    with engine_opener(settings)("duckdb", EngineSettings.model_validate({"threads": 1, "memory_mib": 64})) as engine:
+        ((threads, memory, directory),) = engine.run((), asked, threading.Event(), lambda _: None)
+        assert (threads, memory) == (1, "64.0 MiB")
+        assert Path(directory).parent == tmp_path
+        more = "SELECT count(*) FROM (SELECT i, md5(i::VARCHAR) FROM range(3000000) t(i) ORDER BY 2)"
+        assert engine.run((), more, threading.Event(), lambda _: None) == [(3_000_000,)]
+        with pytest.raises(
+            ConfigError, match=r"^duckdb came to its limit: .*MiB used.*: raise the engine.s memory_mib$"
+        ):
+            engine.run((), "SELECT len(list(i)) FROM range(50000000) t(i)", threading.Event(), lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_takes_every_core_where_that_is_asked_for() -> None:
+    settings = load_settings({}, {"DFP_S3_ACCESS_KEY": "key"})
+    with engine_opener(settings)("duckdb", EngineSettings.model_validate({"threads": 0})) as engine:
+        (found,) = engine.run((), "SELECT current_setting('threads')", threading.Event(), lambda _: None)
+    with duckdb.connect() as plain:
+        assert tuple(found) == plain.execute("SELECT current_setting('threads')").fetchone()
 
 
 def test_without_any_key_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,7 @@ class Server:
     works: bool = False
     cancels: list[str] = field(default_factory=list)
     refuses_cancel: bool = False
+    limits: list[float | None] = field(default_factory=list)
     connections: list[dict[str, object]] = field(default_factory=list)
     begun: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
@@ -61,6 +62,11 @@ class Connection:
     """A connection, whose end is never a clean one."""
 
     server: Server
+
+    @property
+    def _usock(self) -> SimpleNamespace:
+        """The socket that Redshift's driver waits on."""
+        return SimpleNamespace(settimeout=self.server.limits.append)
 
     def cursor(self) -> Cursor:
         if self.server.failure is not None and isinstance(self.server.failure, ValueError):
@@ -168,6 +174,12 @@ def test_redshift_that_does_not_end_a_statement_may_work_on(server: Server, monk
         opened.run((), "SELECT 1", stop, lambda _: stop.set() if server.begun.is_set() else None)
 
 
+def test_redshift_may_take_its_time_for_a_statement_but_not_for_a_connection(server: Server) -> None:
+    assert ask("redshift", engine(connect_timeout_s=7)) == []
+    assert [one["timeout"] for one in server.connections] == [7]
+    assert server.limits == [None]
+
+
 def test_a_server_tells_how_far_it_is(server: Server) -> None:
     server.works = True
     told: list[str] = []
@@ -190,11 +202,14 @@ class Spark:
         self.groups: dict[int, str] = {}
         self.ended: dict[str, threading.Event] = {}
         self.failure: Exception | None = None
+        self.may_start = threading.Event()
+        self.may_start.set()
 
     def appName(self, _name: str) -> Spark:
         return self
 
     def getOrCreate(self) -> Spark:
+        assert self.may_start.wait(WITHIN_S)
         if self.failure:
             raise self.failure
         return self
@@ -237,6 +252,7 @@ def spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spark]:
     monkeypatch.setitem(sys.modules, "pyspark", ModuleType("pyspark"))
     monkeypatch.setitem(sys.modules, "pyspark.sql", module)
     yield made
+    made.may_start.set()
     for ended in made.ended.values():
         ended.set()
 
@@ -266,3 +282,11 @@ def test_a_spark_that_does_not_start_is_one_line(spark: Spark) -> None:
     spark.failure = RuntimeError("Java gateway process exited\nbefore sending its port number")
     with pytest.raises(ConfigError, match=r"^spark cannot be started: Java gateway process exited: check SPARK_CONF_D"):
         ask("spark", engine())
+
+
+def test_a_spark_that_is_still_starting_is_given_up_in_time(spark: Spark) -> None:
+    spark.may_start.clear()
+    with pytest.raises(
+        Unavailable, match=r"^spark did not start within 0\.05 s: raise engines\.mine\.connect_timeout_s"
+    ):
+        ask("mine", engine(kind="spark", connect_timeout_s=0.05))

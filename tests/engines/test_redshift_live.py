@@ -6,6 +6,7 @@ The stand-in is a PostgreSQL. That proves the driver's way and ordinary SQL; Red
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ import sqlglot
 
 from datafingerprint.adapters.scan_engines import engine_opener
 from datafingerprint.config import EngineSettings, Settings
-from datafingerprint.errors import ConfigError
+from datafingerprint.errors import ConfigError, Unavailable
 from datafingerprint.partitions import partitioning
 from datafingerprint.scanning import counted
 from datafingerprint.scans import Cancelled, ScanState
@@ -24,6 +25,7 @@ from datafingerprint.sql import lake
 from datafingerprint.sql.lake import Place
 from datafingerprint.sql.redshift import Redshift
 from datafingerprint.verdict import Outcome
+from deploy.embedded.part import HOST
 from services.scanner.__main__ import run
 from tests.datafingerprint.drawn import slow_sums
 from tests.engines import redshift_stand_in
@@ -98,6 +100,21 @@ def test_a_statement_that_is_cancelled_ends_in_the_stand_in(settings: Settings) 
             engine.run((), "SELECT pg_sleep(600)", stop, lambda _text: None)
         active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND state = 'active'"
         assert [tuple(row) for row in engine.run((), active, threading.Event(), lambda _text: None)] == [(0,)]
+
+
+def test_a_redshift_that_takes_connections_and_says_nothing_is_given_up_in_time(warehouse: Warehouse) -> None:
+    with socket.create_server((HOST, 0)) as silent:
+        given = {"kind": "redshift", "port": silent.getsockname()[1], "connect_timeout_s": 0.5}
+        opened = engine_opener(warehouse.settings)("silent", EngineSettings.model_validate(given))
+        with pytest.raises(Unavailable, match=r"^engine silent cannot be reached \(.*time"), opened:
+            pass
+
+
+def test_the_limit_of_connecting_is_none_of_a_statement(settings: Settings) -> None:
+    hasty = settings.engines["stand-in"].model_copy(update={"connect_timeout_s": 1.0})
+    with engine_opener(settings)("stand-in", hasty) as engine:
+        found = engine.run((), "SELECT 7 FROM pg_sleep(3)", threading.Event(), lambda _text: None)
+    assert [tuple(row) for row in found] == [(7,)]
 
 
 def test_every_statement_is_redshifts_sql(warehouse: Warehouse) -> None:
