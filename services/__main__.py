@@ -21,6 +21,7 @@ COMMANDS = {
     "capture": "services.cdc.__main__:main",
     "doctor": "services.doctor.__main__:main",
     "export-catalog": "services.exports.__main__:export_catalog",
+    "export-glue": "services.exports.__main__:export_glue",
     "export-manifest": "services.exports.__main__:export_manifest",
     "fingerprint": "services.fingerprinter.__main__:main",
     "generate": "services.generator.__main__:main",

@@ -1,4 +1,4 @@
-"""`datafingerprint export-manifest` and `export-catalog`: the lake for engines that do not read its catalog."""
+"""The commands that tell engines of the lake which do not read its catalog: a manifest, Presto's metastore, or Glue."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from datafingerprint.adapters.lake_connection import open_connection
+from datafingerprint.adapters.lake_connection import LakeConnection, open_connection
 from datafingerprint.adapters.lake_export import Exported, manifest, write_metastore
+from datafingerprint.adapters.lake_glue import GlueCopy
 from datafingerprint.adapters.lake_view import IcebergLakeView
 from datafingerprint.adapters.settings import read_settings
 from datafingerprint.adapters.state import SqlStateStore
@@ -54,6 +56,35 @@ def export_manifest(table: str, output: Path | None, snapshot: int | None, confi
 @click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
 def export_catalog(folder: Path, every_s: float, config: str | None, *, follow: bool) -> None:
     """Once, or until it is told to stop."""
+    _told(config, lambda connection, tables: write_metastore(connection, tables, folder), every_s, follow=follow)
+
+
+@click.command(help="Tells AWS Glue where the present metadata of the lake's tables is, for Redshift and Athena.")
+@click.option("--follow", is_flag=True, help="Go on, and tell of a table again after each of its commits.")
+@click.option("--every-s", type=click.FloatRange(0.1), default=1.0, help="Seconds between two looks with --follow.")
+@click.option("--endpoint", metavar="URL", default="", help="A server that speaks as Glue does; Amazon's by default.")
+@click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
+def export_glue(every_s: float, endpoint: str, config: str | None, *, follow: bool) -> None:
+    """Once, or until it is told to stop; Glue's databases have the names of the source's schemas."""
+    with contextlib.ExitStack() as opened:
+        copy: list[GlueCopy] = []
+
+        def tell(connection: LakeConnection, tables: list[TableSchema]) -> list[Exported]:
+            if not copy:
+                copy.append(opened.enter_context(contextlib.closing(GlueCopy(read_settings(config).s3, endpoint))))
+            return copy[0].tell(connection, tables)
+
+        _told(config, tell, every_s, follow=follow)
+
+
+def _told(
+    config: str | None,
+    tell: Callable[[LakeConnection, list[TableSchema]], list[Exported]],
+    every_s: float,
+    *,
+    follow: bool,
+) -> None:
+    """Tells of the tables as they are now, and prints which are new; with `follow` again and again, until a signal."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -64,7 +95,7 @@ def export_catalog(folder: Path, every_s: float, config: str | None, *, follow: 
         with contextlib.closing(open_connection(settings)) as connection:
             while not stop.is_set():
                 try:
-                    written = write_metastore(connection, list(watched(settings).values()), folder)
+                    written = tell(connection, list(watched(settings).values()))
                     is_away = False
                 except Unavailable as error:
                     if not follow:
