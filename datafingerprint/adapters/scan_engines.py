@@ -142,7 +142,7 @@ class Server:
 
     def away(self, error: Exception) -> Unavailable:
         """The error that the server cannot be reached."""
-        return Unavailable(f"engine {self.name} cannot be reached ({first_line(error)[:120]})", where=self.where)
+        return Unavailable(f"engine {self.name} cannot be reached ({_of_network(error)})", where=self.where)
 
     def translated(self, error: Exception) -> DataFingerprintError | None:
         """An error of the driver as one of ours; None for what is none of its."""
@@ -159,6 +159,17 @@ class Server:
             )
             return ConfigError(f"engine {self.name} refused the statement: {said}", remedy=remedy)
         return None
+
+
+def _of_network(error: BaseException) -> str:
+    """What the network said, where that is at the bottom of what clients have put round it; else the error itself."""
+    found = first_line(error)[:120]
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and below.strerror:
+            found = below.strerror
+        below = below.__cause__ or below.__context__
+    return found
 
 
 class ClientEngine:

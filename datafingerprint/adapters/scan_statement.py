@@ -102,7 +102,7 @@ def _ended(cancel: Callable[[], None], done: threading.Event) -> str:
             return f"the engine may work on{refused}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an engine says, as one line."""
     said = str(getattr(error, "message", "") or error).strip()
     return (said.splitlines() or [type(error).__name__])[0][:500]

@@ -150,6 +150,27 @@ def test_what_a_driver_raises_is_one_line_with_the_port_that_was_asked(
         ask("my", engine(kind=kind))
 
 
+def wrapped(cause: OSError) -> Exception:
+    """As the HTTP clients wrap what the network said: in words that are cut before they come to it."""
+    try:
+        try:
+            raise cause
+        except OSError as error:
+            raise ConnectionError("HTTPConnectionPool(...): Max retries exceeded with url: /v1/statement") from error
+    except OSError as error:
+        outer = DriverError("failed to execute")
+        outer.__context__ = error
+        return outer
+
+
+@pytest.mark.parametrize("kind", ["trino", "redshift"])
+def test_what_the_network_said_is_shown_and_not_what_the_clients_put_round_it(server: Server, kind: str) -> None:
+    server.failure = OSError("failed")
+    server.failure.__cause__ = wrapped(ConnectionRefusedError(111, "Connection refused"))
+    with pytest.raises(Unavailable, match=r"^engine my cannot be reached \(Connection refused\) at 127"):
+        ask("my", engine(kind=kind))
+
+
 @pytest.mark.parametrize(
     ("kind", "cancels"),
     [("trino", "cancel"), ("presto", "cancel"), ("redshift", "SELECT pg_cancel_backend(4711)")],
