@@ -32,6 +32,7 @@ REFUSED = 2
 @click.option(
     "--seed-dir",
     type=click.Path(path_type=Path),
+    metavar="DIR",
     help="Folder of an export's .sql files, to load instead of the made-up league.",
 )
 @click.option(
@@ -53,7 +54,12 @@ def main(
     *,
     seed_only: bool,
 ) -> None:
-    """Plays a simulated baseball league into the warehouse, game by game."""
+    """Plays a simulated baseball league into the warehouse, game by game.
+
+    Loads the league, or an export, first, unless it is there. SIGTERM and Ctrl-C end it after the open transaction, a
+    second Ctrl-C at once; the next start goes on from there. Status 0: done, or ended so; 2: refused, with one line
+    that says why.
+    """
     try:
         settings = read_settings(config)
         configure_logging(settings.log, "generator")
@@ -73,9 +79,15 @@ def main(
 
 def _run(settings: Settings, orders: Orders, seed_dir: Path | None, scale: int, *, seed_only: bool) -> None:
     stopping = Pulse(settings.health.file)
-    for number in (signal.SIGTERM, signal.SIGINT):
+
+    def stop(number: int, _: object) -> None:
         # From a thread of its own: the handler runs inside the main one, which may hold the event's lock.
-        signal.signal(number, lambda *_: threading.Thread(target=stopping.set, daemon=True).start())
+        threading.Thread(target=stopping.set, daemon=True).start()
+        if number == signal.SIGINT:  # the second one ends the process, and the server rolls back what is open
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     warehouse = MysqlWarehouse(settings.source, settings.generator.schema_name)
     log = structlog.get_logger(service="generator")
     loop = Loop(warehouse, orders, stopping, log, seed_dir, only_load=seed_only, copies=scale)

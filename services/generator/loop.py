@@ -143,8 +143,13 @@ class Loop:
             self.log.info("stopped before everything was loaded; the next start goes on from there")
             return
         self._numbers = ensure_copies(
-            self.warehouse, self.copies, lambda table, rows: self.log.info("copied", table=table, rows=rows)
+            self.warehouse,
+            self.copies,
+            lambda table, rows: self.log.info("copied", table=table, rows=rows),
+            self.stopping.is_set,
         )
+        if self.stopping.is_set():
+            return
         for table in ensure_indexes(self.warehouse):
             self.log.info("index made", table=table)
         if not self.only_load:

@@ -73,7 +73,9 @@ def numbered_tables(columns: Sequence[tuple[str, str, str, int]], numbers: Numbe
     return found
 
 
-def ensure_copies(warehouse: Warehouse, copies: int, progress: Progress) -> Numbers:
+def ensure_copies(
+    warehouse: Warehouse, copies: int, progress: Progress, is_stopping: Callable[[], bool] = lambda: False
+) -> Numbers:
     """Makes copies of the league until there are as many as asked for; finishes what was interrupted.
 
     Answers how the games of the league and its copies are numbered.
@@ -82,6 +84,7 @@ def ensure_copies(warehouse: Warehouse, copies: int, progress: Progress) -> Numb
         warehouse: Where the league is.
         copies: How many there shall be, the original included; fewer than there are changes nothing.
         progress: Told the table and the rows that came.
+        is_stopping: Asked between two transactions whether to stop; the next call goes on from there.
 
     Raises:
         SourceError: the original has numbers that a copy would have, or there are none left for so many copies.
@@ -112,11 +115,13 @@ def ensure_copies(warehouse: Warehouse, copies: int, progress: Progress) -> Numb
         step = f"{SCALE} of {table.name}"
         if step not in known:
             warehouse.transact([begin(step)])
-        rows = _copy(warehouse, table, known.get(step, (0, False))[0], asked)
+        rows = _copy(warehouse, table, known.get(step, (0, False))[0], asked, is_stopping)
+        if is_stopping():
+            return numbers
         progress(table.name, rows)
     warehouse.transact([note(SCALE, max(asked, 1), complete=True)])
     if copies > asked:
-        ensure_copies(warehouse, copies, progress)
+        ensure_copies(warehouse, copies, progress, is_stopping)
     return numbers
 
 
@@ -127,14 +132,16 @@ def _numbers(known: Mapping[str, tuple[int, bool]], copies: int) -> Numbers:
     return Numbers(SPACINGS[-1]) if SCALE in known else numbers_for(copies)
 
 
-def _copy(warehouse: Warehouse, table: Numbered, done: int, copies: int) -> int:
-    """Makes the copies of one table from number `done` + 1 on; answers how many rows came."""
+def _copy(warehouse: Warehouse, table: Numbered, done: int, copies: int, is_stopping: Callable[[], bool]) -> int:
+    """Makes the copies of one table from number `done` + 1 on, or some; answers how many rows came."""
     ((originals,),) = warehouse.query(
         Statement(f"SELECT COUNT(*) FROM {quoted(table.name)} o WHERE {_original(table)}")
     )
     at_once = max(ROWS_OF_A_TRANSACTION // max(originals, 1), 1)
     rows = 0
     for first in range(done + 1, copies, at_once):
+        if is_stopping():
+            break
         last = min(first + at_once, copies) - 1
         told = note(f"{SCALE} of {table.name}", last, complete=last == copies - 1)
         rows += warehouse.transact([copying(table, range(first, last + 1)), told]) - 1

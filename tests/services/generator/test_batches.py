@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.generator.batches import Updates, batched
@@ -53,6 +53,7 @@ def left_by(changes: Iterable[Change]) -> list[str]:
     return sorted(map(repr, store.rows(TABLE)))
 
 
+@settings(max_examples=400)
 @given(st.lists(CHANGE, max_size=8))
 def test_what_was_put_together_leaves_the_same_rows(changes: list[Change]) -> None:
     assert left_by(one_by_one(batched(changes))) == left_by(changes)
@@ -78,6 +79,15 @@ def test_a_row_that_just_came_is_updated_after_it_came() -> None:
         Update(TABLE, {"score": Plus(1)}, {"game_id": 1}),
         Insert(TABLE, ((2, 0, 1, 0),)),
         Update(TABLE, {"score": Plus(1)}, {"game_id": 2}),
+    ]
+    assert list(batched(changes)) == changes
+
+
+def test_a_row_that_another_update_moves_into_a_match_is_updated_after_it_moved() -> None:
+    changes = [
+        Update(TABLE, {"score": Plus(1)}, {"inning": 2}),
+        Update(TABLE, {"inning": 1}, {"inning": 0}),
+        Update(TABLE, {"score": Plus(1)}, {"inning": 1}),
     ]
     assert list(batched(changes)) == changes
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pymysql
 import pytest
 import structlog
 
-from datafingerprint.adapters.warehouse import MysqlWarehouse
-from datafingerprint.config import Settings
+from datafingerprint.adapters.warehouse import MysqlWarehouse, Sql
+from datafingerprint.config import Settings, Source
+from deploy.embedded.waiting import await_condition
 from services.generator import scaling
 from services.generator.indexes import INDEXES
 from services.generator.loop import Loop, Orders
@@ -283,6 +285,65 @@ def test_more_copies_than_there_are_numbers_for_are_refused_and_nothing_is_writt
     status, said = run(warehouse_settings, schema, "--scale", "22", "--seed-only")
     assert (status, said.count("there is room for 21 copies of this league, not for 22")) == (2, 1)
     assert ask(warehouse_settings, schema, "SELECT COUNT(*) FROM leagues") == [(4,)]
+
+
+class StoppingWarehouse(MysqlWarehouse):
+    """Tells the generator to stop once it has run so many transactions."""
+
+    def __init__(self, source: Source, schema: str, after: int, stopping: threading.Event) -> None:
+        super().__init__(source, schema)
+        self._left, self._stopping = after, stopping
+
+    def transact(self, statements: Iterable[Sql]) -> int:
+        self._left -= 1
+        if self._left == 0:
+            self._stopping.set()
+        return super().transact(statements)
+
+
+def test_copying_stops_when_it_is_told_to_and_the_next_start_goes_on(
+    warehouse_settings: Settings, schemas: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = schemas[0]
+    assert run(warehouse_settings, schema, "--seed-only")[0] == 0
+    monkeypatch.setattr(scaling, "ROWS_OF_A_TRANSACTION", 1)
+    stopping = threading.Event()
+    warehouse = StoppingWarehouse(warehouse_settings.source, schema, 6, stopping)
+    orders = Orders(games=0, rate=0, seed=1)
+    Loop(warehouse, orders, stopping, structlog.get_logger(), only_load=True, copies=5).prepare()
+    warehouse.close()
+    done = f"SELECT done, complete FROM {PROGRESS} WHERE step = %s"
+    with connected(warehouse_settings, schema) as connection, connection.cursor() as cursor:
+        cursor.execute(done, (scaling.SCALE,))
+        assert cursor.fetchone() == (5, 0)
+        cursor.execute("SELECT COUNT(*) FROM divisions")
+        assert 6 < cursor.fetchone()[0] < 5 * 6
+    assert run(warehouse_settings, schema, "--seed-only", "--scale", "5")[0] == 0
+    for table in ("divisions", "games", "players", "trade_history"):
+        total = len(seed_rows()[table])
+        assert ask(warehouse_settings, schema, f"SELECT COUNT(*) FROM {table}") == [(5 * total,)]
+
+
+def test_a_second_ctrl_c_ends_a_generator_that_waits_for_a_lock(
+    warehouse_settings: Settings, schemas: tuple[str, str]
+) -> None:
+    schema = schemas[0]
+    assert run(warehouse_settings, schema, "--games", "1", "--rate", "0")[0] == 0
+    waiting = "SELECT 1 FROM information_schema.processlist WHERE db = %s AND info LIKE 'UPDATE `leagues`%%'"
+    with connected(warehouse_settings, schema) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT * FROM leagues FOR UPDATE")
+        with start(warehouse_settings, schema, "--rate", "0") as process:
+            await_condition(lambda: bool(cursor.execute(waiting, (schema,))), timeout_s=30)
+
+            def ends() -> bool:
+                process.send_signal(signal.SIGINT)
+                return process.poll() is not None
+
+            await_condition(ends, timeout_s=20)
+            assert process.returncode == -signal.SIGINT
+    assert unplayed(warehouse_settings, schema) == SCHEDULED - 1
+    assert run(warehouse_settings, schema, "--games", "1", "--rate", "0")[0] == 0
 
 
 def test_copying_interrupted_at_any_time_is_finished_by_the_next_start(
