@@ -77,10 +77,10 @@ def freshness(flow: Flow, seconds: float) -> float:
     with flow.store() as store:
 
         def is_through() -> bool:
-            moment = judged_moment(store) - first_moment
-            if not seen or moment > seen[-1][1]:
-                seen.append((time.time(), moment))
-            return writer.has_ended and judged_moment(store) >= flow.moment()
+            judged = judged_moment(store)
+            if not seen or judged - first_moment > seen[-1][1]:
+                seen.append((time.time(), judged - first_moment))
+            return writer.has_ended and judged >= flow.moment()
 
         flow.await_that(is_through)
     told = writer.told()

@@ -150,6 +150,12 @@ class Flow:
             stored = store.epoch(store.progress().lake_epoch)
             return stored.epoch.position.gtid if stored else ""
 
+    def is_read(self) -> bool:
+        """Whether no table is being read at the last judged lake commit: those epochs all stand at one position."""
+        with self.state() as store:
+            stored = store.epoch(store.progress().lake_epoch)
+            return stored is not None and all(one.complete for one in stored.epoch.snapshots.values())
+
     def verdicts(self) -> dict[tuple[str, str], StoredVerdict]:
         with self.state() as store:
             return {(one.table, one.partition): one for one in store.verdicts()}
@@ -177,9 +183,9 @@ class Flow:
         }
 
     def settle(self) -> None:
-        """Waits until the lake has been judged at the source's present position."""
+        """Waits until the lake has been judged at the source's present position, all tables read to their ends."""
         gtid = self.source_gtid
-        self.await_that(f"judged at {gtid}", lambda: self.judged_gtid() == gtid)
+        self.await_that(f"judged at {gtid}", lambda: self.judged_gtid() == gtid and self.is_read())
 
     def match(self) -> None:
         """Waits until all partitions match there; a table that is read again has several epochs at one position."""

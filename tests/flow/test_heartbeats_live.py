@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Generator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
 from datafingerprint.adapters.kafka_requests import KafkaRequests
 from datafingerprint.adapters.mysql_source import BinlogSource
 from datafingerprint.epochs import Epoch, SourcePosition
+from datafingerprint.events import Events
 from datafingerprint.ports import EpochDraft
 from deploy.embedded.waiting import await_condition
 from services.cdc.binlog import EventType, parse_event
@@ -32,16 +34,16 @@ class SlowSource(BinlogSource):
         self.is_slow = threading.Event()
         self.go_on = threading.Event()
 
-    def events(self, position: SourcePosition) -> Generator[bytes, None, None]:
+    def events(self, position: SourcePosition) -> Generator[Events, None, None]:
         heartbeat = b""
-        for octets in super().events(position):
+        for octets in chain.from_iterable(super().events(position)):
             kind = parse_event(octets, "the test").type
             heartbeat = octets if kind in HEARTBEATS else heartbeat
-            yield octets
+            yield Events.of(octets)
             while kind is EventType.TABLE_MAP and heartbeat and not self.go_on.wait(0.05):
                 self.is_slow.set()
                 # Anything that makes capture look at its clock; it stands in no transaction's place.
-                yield heartbeat
+                yield Events.of(heartbeat)
 
 
 class KeepingLog(KafkaEpochLog):
