@@ -149,8 +149,10 @@ class MysqlWarehouse:
             return changed
 
     def _require_values_kept(self, cursor: Cursor) -> None:
+        count = cursor.warning_count
         cursor.execute("SHOW WARNINGS")
-        for level, code, _ in cursor.fetchall():
+        told = cursor.fetchall()
+        for level, code, _ in told:
             if level != "Note" and code in _ALTERED:
                 cursor.execute("ROLLBACK")
                 raise SourceError(
@@ -158,6 +160,13 @@ class MysqlWarehouse:
                     where=self._where,
                     remedy="correct the value, or widen the column",
                 )
+        if len(told) < count:
+            cursor.execute("ROLLBACK")
+            raise SourceError(
+                f"the server has {count} warnings and tells {len(told)}: whether it stores every value cannot be told",
+                where=self._where,
+                remedy="SET GLOBAL max_error_count = 65535, and start again",
+            )
 
     def close(self) -> None:
         """Ends the connection; the server rolls back what is open and frees the lock."""

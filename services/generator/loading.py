@@ -24,7 +24,9 @@ from services.generator.statements import Statement
 TRANSACTION_OCTETS = 4_000_000  # of text; about 40,000 rows of a box score
 _AT_ONCE = 1_000  # statements between two looks at whether to stop
 _OTHER_QUOTES = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES")
-_OF_THE_SERVER = ("sql_mode", "time_zone", "foreign_key_checks", "max_error_count")
+_OF_THE_SERVER = ("sql_mode", "time_zone", "foreign_key_checks")
+_ALL_WARNINGS = "SET SESSION max_error_count = 65535"
+_USUAL_WARNINGS = "SET SESSION max_error_count = @@GLOBAL.max_error_count"
 
 
 @dataclass
@@ -162,19 +164,25 @@ class FileLoad:
     def _set_session(self) -> None:
         """The session that the file begins with, and what the file has set so far.
 
-        That is the server's own, but for what would read quotes otherwise than the file was cut by; and the server
-        tells every warning.
+        That is the server's own, but for what would read quotes otherwise than the file was cut by.
         """
         ((modes,),) = self.warehouse.query(Statement("SELECT @@GLOBAL.sql_mode"))
         usual = ",".join(mode for mode in str(modes).split(",") if mode not in _OTHER_QUOTES)
-        first = Statement("SET SESSION sql_mode = %s, max_error_count = 65535", (usual,))
-        self.warehouse.transact([first, *(Statement(part.sql) for part in self._settings)])
+        first = Statement("SET SESSION sql_mode = %s", (usual,))
+        settings = (Statement(part.sql) for part in self._settings)
+        self.warehouse.transact([first, *_warnings(self.warehouse, _ALL_WARNINGS), *settings])
 
 
 def leave_session(warehouse: Warehouse) -> None:
     """Puts the session back to what the server gives to everybody."""
     values = ", ".join(f"SESSION {name} = @@GLOBAL.{name}" for name in _OF_THE_SERVER)
-    warehouse.transact([Statement(f"SET {values}")])
+    warehouse.transact([Statement(f"SET {values}"), *_warnings(warehouse, _USUAL_WARNINGS)])
+
+
+def _warnings(warehouse: Warehouse, sql: str) -> list[Statement]:
+    """What sets how many warnings the server tells; MySQL wants a privilege for it, and tells 1,024."""
+    ((version,),) = warehouse.query(Statement("SELECT VERSION()"))
+    return [Statement(sql)] if "mariadb" in str(version).lower() else []
 
 
 def _told(part: Part) -> Statement:
