@@ -386,6 +386,6 @@ def test_more_warnings_than_the_server_tells_are_no_proof_that_every_value_is_ke
         warehouse.transact([Statement("CREATE TABLE notes (price DECIMAL(3,1))")])
         insert = Statement(f"INSERT INTO notes VALUES {rounded}", keeps_values=True)
         assert warehouse.transact([insert]) == 9
-        with pytest.raises(SourceError, match="9 warnings and tells 5: .*SET GLOBAL max_error_count"):
+        with pytest.raises(SourceError, match=r"9 warnings and tells 5: .*SET GLOBAL max_error_count"):
             warehouse.transact([Statement("SET SESSION max_error_count = 5"), insert])
         assert warehouse.query(Statement("SELECT COUNT(*) FROM notes")) == ((9,),)
