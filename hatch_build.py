@@ -1,4 +1,4 @@
-"""Builds the native library into the wheel, or beside its sources for an editable installation.
+"""Builds the native library into the wheel, or beside its sources for an editable installation; adds the seed.
 
 Without a C compiler the project is installed all the same, as a wheel for every machine; it digests by DuckDB then,
 and reads binlogs in Python and numpy.
@@ -17,9 +17,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-KERNEL = Path("datafingerprint/kernel")
-SOURCES = (KERNEL / "digest.c", KERNEL / "binlog.c")
+KERNEL = Path("datafingerprint/native")
+SOURCES = (KERNEL / "digest.c", KERNEL / "binlog.c", KERNEL / "sketch.c")
 LIBRARY = KERNEL / "_native.so"
+SEED, SEED_IN_WHEEL = "sql/mysql/seed", "services/generator/seed"
+"""The league that `datafingerprint generate` loads; a checkout reads it where it lies."""
+
 FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=default")
 
 
@@ -28,8 +31,9 @@ class NativeKernel(BuildHookInterface):  # type: ignore[type-arg]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compiles before files are gathered; `version` says whether the installation is editable."""
-        del version
         root = Path(self.root)
+        if version != "editable":
+            build_data["force_include"][str(root / SEED)] = SEED_IN_WHEEL
         compiler = _compiler()
         # One from an earlier version would be refused at load, but none must get into a wheel.
         (root / LIBRARY).unlink(missing_ok=True)

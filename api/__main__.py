@@ -1,37 +1,85 @@
-"""`python -m api`: serves REST, metrics and dashboard."""
+"""`python -m api`: serves REST, metrics and the dashboard."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import threading
+from collections.abc import Callable
 
 import click
 import structlog
 
 from api.application import create_app
+from api.guard import Hosts
 from api.server import require_token, serve
-from datafingerprint.adapters.lag import KafkaLagReader
-from datafingerprint.adapters.process import run_service
-from datafingerprint.adapters.scan_runner import ScanRunner
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.engines.runner import ScanRunner
+from datafingerprint.adapters.iceberg.connection import open_connection
+from datafingerprint.adapters.iceberg.rows import LakeRowReader
+from datafingerprint.adapters.kafka.lag import KafkaLagReader
+from datafingerprint.adapters.kafka.request_log import KafkaRequestLog
+from datafingerprint.adapters.kafka.services import KafkaServices
+from datafingerprint.adapters.mysql.source_rows import SourceRowReader
+from datafingerprint.adapters.runtime.process import run_service
+from datafingerprint.adapters.state.incidents import SqlIncidentStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.config import Settings
+from datafingerprint.differences import PartitionDiff
+from datafingerprint.errors import Unavailable
+from datafingerprint.row_differ import RowDiffer
+
+TURN_S = 5.0
+"""Seconds that a request for differing rows waits for another one."""
 
 
-def body(settings: Settings, log: structlog.stdlib.BoundLogger, _stop: threading.Event) -> None:
-    """One run; uvicorn hears the signals itself, and hands them on when it has ended."""
+def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
+    """One run. Uvicorn handles the signals and raises them again when it has ended."""
     require_token(settings.api)
     with (
-        contextlib.closing(SqlStateStore(settings.state.url.get_secret_value())) as store,
+        contextlib.closing(SqlStateStore(settings.state.database.get_secret_value())) as store,
+        contextlib.closing(SqlIncidentStore(settings.state.database.get_secret_value())) as incidents,
         contextlib.closing(KafkaLagReader(settings.kafka)) as lag_reader,
         contextlib.closing(ScanRunner(settings, store, log)) as scans,
+        contextlib.closing(KafkaServices(settings.kafka)) as services,
     ):
+        services.start()
         token = settings.api.token.get_secret_value()
-        app = create_app(store, lag_reader, token=token, scans=scans, heartbeat_s=settings.cdc.heartbeat_s)
-        serve(app, settings.api, log)
+        hosts = Hosts(settings.api.host, settings.api.allowed_hosts)
+        app = create_app(
+            store,
+            lag_reader,
+            token=token,
+            hosts=hosts,
+            scans=scans,
+            incident_reader=incidents,
+            services=services,
+            resync_requests=KafkaRequestLog(settings.kafka),
+            heartbeat_s=settings.cdc.heartbeat_s,
+            metrics_tables_max=settings.api.metrics_tables_max,
+            diff=row_differ(settings, store),
+        )
+        serve(app, settings.api, log, stop.is_set)
 
 
-@click.command(help="Serves REST, metrics and the dashboard over what the fingerprinter stored, until it is stopped.")
+def row_differ(settings: Settings, store: SqlStateStore) -> Callable[[str, str | None, int], list[PartitionDiff]]:
+    """What names differing rows: one request at a time, which limits the load on both stores."""
+    turn = threading.Lock()
+
+    def diff(table: str, partition: str | None, limit: int) -> list[PartitionDiff]:
+        if not turn.acquire(timeout=TURN_S):
+            raise Unavailable("other differing rows are being read")
+        try:
+            with contextlib.closing(open_connection(settings, make_tables=False)) as lake:
+                source = SourceRowReader(settings)
+                differ = RowDiffer(store.reading, LakeRowReader(lake).find, source.find, settings.redacted)
+                return differ.diff(table, partition, limit)
+        finally:
+            turn.release()
+
+    return diff
+
+
+@click.command(help="Serves REST, metrics and the dashboard from the state store, until it is stopped.")
 @click.option("--config", metavar="FILE", help="Settings file; datafingerprint.toml by default.")
 def main(config: str | None) -> None:
     """Runs the service and exits with its status."""

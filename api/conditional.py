@@ -1,4 +1,4 @@
-"""Answers that a caller need not be sent again: an ETag of the very bytes, and 304 to whoever has them."""
+"""Conditional answers: an ETag of the exact bytes, and 304 for a caller that has them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ NOT_MODIFIED = 304
 _DIGITS = 32
 
 
-def answered(request: Request, answer: Answer) -> Response:
-    """The answer as JSON with its ETag; nothing but that when `If-None-Match` names it."""
+def conditional_response(request: Request, answer: Answer) -> Response:
+    """The answer as JSON with its ETag, or an empty 304 when the caller has it already."""
     body = answer.model_dump_json().encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:_DIGITS]}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
@@ -24,6 +24,6 @@ def answered(request: Request, answer: Answer) -> Response:
 
 
 def is_named(etag: str, given: str) -> bool:
-    """Whether an `If-None-Match` names an ETag, weakly compared as RFC 9110 wants it there."""
+    """Whether an `If-None-Match` names an ETag, by the weak comparison of RFC 9110."""
     names = {name.strip().removeprefix("W/") for name in given.split(",")}
     return "*" in names or etag in names

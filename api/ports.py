@@ -1,104 +1,126 @@
-"""What the API reads from: the stored state, and Kafka's offsets for the lag."""
+"""Sources of the API: the stored state, Kafka's offsets, the services' reports, and scans."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from datafingerprint.adapters.state_values import Backlog, FileCounts, JudgedTable, Recorded
-from datafingerprint.audit import Finding
-from datafingerprint.audits import AuditState, LastFinding, Origin, Scope, StoredAudit
-from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.ledger import LakeTableState, Progress, StoredEpoch, StoredVerdict
-from datafingerprint.schema import TableSchema
+from datafingerprint.audits import Origin, Scope
+from datafingerprint.differences import PartitionDiff
+from datafingerprint.liveness import Services
+from datafingerprint.ports.state import AuditReader, StateReader
+from datafingerprint.resync import PendingRequest, ResyncRequest
+from datafingerprint.scans import Scan
 
 
-class StateView(Protocol):
+class StateView(StateReader, AuditReader, Protocol):
     """The stored state at one moment."""
-
-    def progress(self) -> Progress:
-        """How far the fingerprinter has come."""
-
-    def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
-        """Tables under watch by name, with the number of the definition in force."""
-
-    def verdicts(self, table: str | None = None) -> Sequence[StoredVerdict]:
-        """The present verdicts, ordered by table and partition."""
-
-    def judged_tables(self) -> Mapping[str, JudgedTable]:
-        """Every table that was ever judged."""
-
-    def epoch(self, number: int) -> StoredEpoch | None:
-        """One epoch."""
-
-    def epochs(self, *, limit: int, before: int | None = None) -> Sequence[StoredEpoch]:
-        """The last epochs, newest first."""
-
-    def transaction_counts(self, numbers: Sequence[int]) -> Mapping[int, int]:
-        """How many source transactions these epochs had."""
-
-    def recorded_since(self, moment: float) -> Recorded:
-        """The epochs whose sums were stored since a Unix time in seconds."""
-
-    def backlog(self, epoch: int) -> Backlog:
-        """What the stored epochs after this one hold."""
-
-    def source_rows(self) -> Mapping[str, int]:
-        """Rows of every table at the last epoch stored."""
-
-    def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
-        """A table's sums by partition at an epoch."""
-
-    def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
-        """A lake table's sums by partition over all its files."""
-
-    def lake_tables(self) -> Mapping[str, LakeTableState]:
-        """What is counted of every lake table."""
-
-    def file_counts(self) -> Mapping[str, FileCounts]:
-        """How many files every lake table has, and their bytes."""
-
-    def audit(self, number: int) -> StoredAudit | None:
-        """One audit."""
-
-    def audits(self, *, limit: int, before: int | None = None) -> Sequence[StoredAudit]:
-        """Audits, newest first."""
-
-    def audit_counts(self) -> Mapping[AuditState, int]:
-        """How many audits are in each state."""
-
-    def findings(self, number: int) -> Sequence[Finding]:
-        """What an audit has found so far."""
-
-    def last_findings(self, table: str | None = None) -> Sequence[LastFinding]:
-        """What the last audit of every partition found."""
 
 
 class Store(Protocol):
-    """The state store, as the API reads it; the only thing that it writes are audits asked for, and taken back."""
+    """The state store. The API writes only requests for audits and their cancellation."""
 
     def queue_audit(self, scope: Scope, origin: Origin, now: float) -> int:
-        """Asks for an audit; one of the same scope that waits already stands for it. Returns its id."""
+        """Requests an audit, unless one of the same scope is queued already.
+
+        Returns:
+            The id of the queued audit.
+        """
 
     def cancel_audit(self, number: int, now: float) -> bool:
-        """Ends one that is not over; False when there is none."""
+        """Ends an audit that is not over.
+
+        Returns:
+            False when there is no such audit.
+        """
 
     def reading(self) -> AbstractContextManager[StateView]:
-        """A view of one moment, good inside the block.
+        """A view of one moment, valid inside the block.
 
         Raises:
-            Unavailable: the store is away.
-            StateError: it is damaged, forbidden, or of another version.
+            Unavailable: The store is away.
+            StateError: The store is damaged, forbidden, or of another version.
         """
 
 
 class LagReader(Protocol):
-    """Kafka, as the API reads it."""
+    """Kafka's offsets."""
 
     def messages(self) -> Mapping[str, Mapping[str, int]]:
-        """Messages that each group has not read yet: group to topic to their number; at most a second old.
+        """Unread messages by group and topic, at most a second old.
+
+        Raises:
+            Unavailable: The broker is away.
+        """
+
+
+class ServicesReader(Protocol):
+    """The reports that every service publishes about itself."""
+
+    def services(self) -> Services:
+        """The services now, from memory. A broker that is away is a part of the answer."""
+
+
+class NoServices:
+    """Implements `ServicesReader` where no reports are read."""
+
+    def services(self) -> Services:
+        """See `ServicesReader.services`."""
+        return Services()
+
+
+class Scans(Protocol):
+    """Runs scans and keeps their results."""
+
+    def ask(self, engine: str, table: str, partition: str | None) -> Scan:
+        """Begins a scan and returns at once.
+
+        Raises:
+            ConfigError: The scan cannot be run, or not now.
+            Unavailable: The state store or the lake is away.
+        """
+
+    def cancel(self, number: int) -> None:
+        """Requests the end of a scan, which may run in any process."""
+
+    def scan(self, number: int) -> Scan | None:
+        """One scan."""
+
+    def scans(self, *, limit: int) -> list[Scan]:
+        """The last scans, newest first."""
+
+    def last_of(self, table: str) -> list[Scan]:
+        """For each engine: the last scan of a table, and the last one of the whole table."""
+
+
+class ResyncRequests(Protocol):
+    """The requests topic: what operators request of capture, in the order of their offsets."""
+
+    def ask(self, request: ResyncRequest) -> int:
+        """Publishes a request. Returns: its offset.
+
+        Raises:
+            Unavailable: the broker is away. The request may have been published all the same.
+        """
+
+    def request(self, offset: int) -> ResyncRequest | None:
+        """Returns: the request at an offset; None when there is no readable one.
 
         Raises:
             Unavailable: the broker is away.
         """
+
+    def last(self, limit: int) -> Sequence[PendingRequest]:
+        """Returns: the last readable requests, newest first.
+
+        Raises:
+            Unavailable: the broker is away.
+        """
+
+
+Diff = Callable[[str, str | None, int], Sequence[PartitionDiff]]
+"""Names differing rows: of a table, in a partition or in all that do not match, so many at most.
+
+Raises `ConfigError` for unknown names, `Unavailable` while a store is away or other rows are being read.
+"""

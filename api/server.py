@@ -1,9 +1,10 @@
-"""Runs the application in uvicorn; beyond this machine only with a token."""
+"""Runs the application in uvicorn. An address other than loopback requires a token."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
+from collections.abc import Callable
 
 import structlog
 import uvicorn
@@ -18,10 +19,10 @@ _SHUTDOWN_S = 5
 
 
 def require_token(settings: Api) -> None:
-    """Demands a token, or an address that other machines cannot reach: without one, whoever reaches it reads it.
+    """Requires a token on every address that other machines can reach.
 
     Raises:
-        ConfigError: there is none, or a short one, on another address.
+        ConfigError: The token is missing or short on such an address.
     """
     if not _is_loopback(settings.host) and len(settings.token.get_secret_value()) < TOKEN_LENGTH_MIN:
         raise ConfigError(
@@ -37,14 +38,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(app: FastAPI, settings: Api, log: structlog.stdlib.BoundLogger) -> None:
-    """Serves until SIGTERM or SIGINT.
+def serve(
+    app: FastAPI,
+    settings: Api,
+    log: structlog.stdlib.BoundLogger,
+    heartbeat: Callable[[], object] = lambda: None,
+) -> None:
+    """Serves until SIGTERM or SIGINT. Calls `heartbeat` ten times a second.
 
     Raises:
-        ConfigError: the address can be reached by other machines, and there is no token.
+        ConfigError: Other machines can reach the address, and no token is set.
     """
     require_token(settings)
-    _send_to(log)
+    _log_to(log)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -54,11 +60,30 @@ def serve(app: FastAPI, settings: Api, log: structlog.stdlib.BoundLogger) -> Non
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     log.info("serving", host=settings.host, port=settings.port)
-    uvicorn.Server(config).run()
+    server = _Server(config, heartbeat)
+    app.state.is_ending = lambda: server.should_exit  # streams have no other end
+    server.run()
 
 
-def _send_to(log: structlog.stdlib.BoundLogger) -> None:
-    """Lets uvicorn speak through our log, from warnings on."""
+class _Server(uvicorn.Server):
+    """A server whose loop calls a heartbeat."""
+
+    def __init__(self, config: uvicorn.Config, heartbeat: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._heartbeat = heartbeat
+
+    async def on_tick(self, counter: int) -> bool:
+        """Runs ten times a second.
+
+        Returns:
+            Whether to end.
+        """
+        self._heartbeat()
+        return await super().on_tick(counter)
+
+
+def _log_to(log: structlog.stdlib.BoundLogger) -> None:
+    """Sends uvicorn's warnings and errors to our log."""
     logger = logging.getLogger("uvicorn")
     logger.handlers = [_Forward(log)]
     logger.propagate = False
@@ -76,5 +101,5 @@ class _Forward(logging.Handler):
         """Writes the record."""
         traceback = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
         fields = {"traceback": traceback} if traceback else {}
-        say = self._log.error if record.levelno >= logging.ERROR else self._log.warning
-        say("server", what=record.getMessage(), **fields)
+        write = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        write("server", what=record.getMessage(), **fields)

@@ -38,7 +38,7 @@ class Backlog:
         return f"{SCHEMA}.{self.name}"
 
     def prepare(self, warehouse: Warehouse) -> None:
-        """Makes the table, with the rows that are updated later; nothing of them is in the binlog."""
+        """Creates the table with the rows to update; the binlog has none of them."""
         columns = "".join(f", {name} {kind}" for name, (kind, _) in self.columns.items())
         statements = [f"DROP TABLE IF EXISTS {self.table}", f"CREATE TABLE {self.table} (id INT PRIMARY KEY{columns})"]
         if self.updated:
@@ -46,7 +46,7 @@ class Backlog:
         _run(warehouse, statements)
 
     def fill(self, warehouse: Warehouse) -> None:
-        """Makes the backlog; acknowledged commits need not reach the disk meanwhile."""
+        """Creates the backlog, without waiting for the disk at each commit."""
         with Relaxed(warehouse):
             if self.per_transaction == 1:
                 self._fill_one_by_one(warehouse)
@@ -70,7 +70,7 @@ class Backlog:
         return f"INSERT INTO {self.table} SELECT {values} FROM {NUMBERS} WHERE n BETWEEN {first} AND {last}"
 
     def _fill_one_by_one(self, warehouse: Warehouse) -> None:
-        """The server itself commits row after row: a round trip for each would take minutes."""
+        """Lets the server commit row after row: round trips would take minutes."""
         values = ", ".join(["n", *(expression for _, expression in self.columns.values())])
         loop = f"""
             CREATE PROCEDURE {SCHEMA}.one_by_one(last INT) BEGIN
@@ -87,7 +87,7 @@ class Backlog:
 
 
 class Relaxed:
-    """While it is entered, the server does not wait for the disk at every commit."""
+    """In its block the server does not wait for the disk at every commit."""
 
     SETTINGS = ("sync_binlog", "innodb_flush_log_at_trx_commit")
 
@@ -102,7 +102,10 @@ class Relaxed:
 
 
 def make_numbers(warehouse: Warehouse, last: int) -> None:
-    """The table `numbers` with 1 to at least `last`, which no binlog holds; and the account may read everything."""
+    """Creates the table `numbers` with 1 to at least `last`, not in the binlog.
+
+    It also grants the account read access to everything.
+    """
     most = -(-last // THOUSAND)
     units, values = f"{SCHEMA}.units", ", ".join(f"({number})" for number in range(THOUSAND))
     _run(
@@ -120,7 +123,7 @@ def make_numbers(warehouse: Warehouse, last: int) -> None:
 
 
 def _run(warehouse: Warehouse, statements: list[str]) -> None:
-    """Each statement as a transaction of its own."""
+    """Runs each statement as its own transaction."""
     with warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
         connection.autocommit(True)  # noqa: FBT003 - the library's own
         for statement in statements:
@@ -163,7 +166,7 @@ def wide(rows: int) -> Backlog:
 
 
 def updates(rows: int) -> Backlog:
-    """Updates of rows that are there, each again and again; 11 columns."""
+    """Repeated updates of existing rows; 11 columns."""
     return Backlog("updates", rows + rows // 5, rows // 5, _NARROW, updated=4 * PER_TRANSACTION)
 
 

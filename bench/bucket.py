@@ -1,9 +1,9 @@
-"""Many small commits to the lake, and how large bucket and state store are meanwhile: both should stay level.
+"""Many small commits to the lake: bucket and state store should stay level in size.
 
 `./run bench bucket [--commits N] [--every N] [--grace-s S]`
 
-The parts are real and private to the run. Rows come and go, so that there are always as many; what grows is what
-nobody takes away.
+The parts are real and private to the run. Rows are added and deleted, so their number stays level. What grows is what
+no cleanup removes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from bench.processes import Service
 from datafingerprint import wire
-from datafingerprint.adapters.lake_connection import s3_client
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.iceberg.connection import s3_client
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.config import Settings, load_settings
 from datafingerprint.verdict import Outcome
 from deploy.embedded.stack import EmbeddedStack
@@ -31,11 +31,11 @@ ROWS = 300
 PARTITIONS = 3
 WITHIN_S = 60.0
 COMMITTED = "lake committed"
-"""What the lake writer says of each commit that had rows."""
+"""The lake writer's log line for each commit with rows."""
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(prog="./run bench bucket", description=__doc__.splitlines()[0])
     parser.add_argument("--commits", type=int, default=500, help="commits to make")
     parser.add_argument("--every", type=int, default=50, help="commits between two lines")
@@ -53,11 +53,11 @@ class Rounds:
 
     @property
     def settings(self) -> Settings:
-        """What the services are given."""
+        """The services' variables."""
         return load_settings({"tables": {TABLE: {"partition": ["league"]}}}, self.variables)
 
     def prepare(self) -> dict[str, Service]:
-        """Makes the table and starts the services."""
+        """Creates the table and starts the services."""
         config = f'[tables."{TABLE}"]\npartition = ["league"]\n'
         (self.directory / "datafingerprint.toml").write_text(config, encoding="utf-8")
         self.execute(
@@ -71,7 +71,7 @@ class Rounds:
         return services
 
     def execute(self, *statements: str) -> None:
-        """All statements in one transaction."""
+        """Runs all statements in one transaction."""
         warehouse = self.stack.blueprint.warehouse
         with contextlib.closing(warehouse.connect_as_administrator()) as connection, connection.cursor() as cursor:
             for statement in statements:
@@ -79,7 +79,7 @@ class Rounds:
             connection.commit()
 
     def commit(self, number: int, writer: Service) -> None:
-        """A row comes, one changes, one goes; waits until the lake has it."""
+        """Inserts, updates and deletes a row, and waits until the lake has it."""
         before = writer.log.read_text(encoding="utf-8").count(COMMITTED)
         self.execute(
             f"INSERT INTO {TABLE} VALUES {_row(ROWS + number)}",
@@ -94,37 +94,41 @@ class Rounds:
             time.sleep(0.01)
 
     def objects(self) -> dict[str, tuple[int, int]]:
-        """By kind of object below the table: how many, and their octets."""
+        """Number and size in bytes of the objects below the table, by kind."""
         numbers: Counter[str] = Counter()
-        octets: Counter[str] = Counter()
+        size_bytes: Counter[str] = Counter()
         with contextlib.closing(s3_client(self.settings.s3)) as client:
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.settings.s3.bucket):
                 for item in page.get("Contents", []):
                     kind = _kind(item["Key"])
                     numbers[kind] += 1
-                    octets[kind] += item["Size"]
-        return {kind: (numbers[kind], octets[kind]) for kind in sorted(numbers)}
+                    size_bytes[kind] += item["Size"]
+        return {kind: (numbers[kind], size_bytes[kind]) for kind in sorted(numbers)}
 
     def stored(self) -> tuple[int, dict[str, int]]:
-        """Octets of the state store, and the rows of each of its tables that has any."""
+        """Size in bytes of the state store, and the rows of each of its tables."""
         with contextlib.closing(sqlite3.connect(self.directory / "state.db")) as connection:
             names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             rows = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in sorted(names)}
-            (pages,), (size,) = (connection.execute(f"PRAGMA {one}").fetchone() for one in ("page_count", "page_size"))
+            (pages,), (size,) = (
+                connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
+            )
         return pages * size, {name: number for name, number in rows.items() if number}
 
     def show(self, commits: int, seconds: float) -> None:
-        """Prints a line each about bucket and store."""
+        """Prints a line about the bucket and one about the store."""
         objects = self.objects()
-        total, octets = (sum(one[place] for one in objects.values()) for place in (0, 1))
+        total, size_bytes = (sum(counts[index] for counts in objects.values()) for index in (0, 1))
         kinds = ", ".join(f"{kind} {number}" for kind, (number, _) in objects.items())
-        print(f"{commits:4} commits, {seconds:4.0f} s  bucket: {total:4} objects, {octets / 1024:6.0f} KiB ({kinds})")
+        print(
+            f"{commits:4} commits, {seconds:4.0f} s  bucket: {total:4} objects, {size_bytes / 1024:6.0f} KiB ({kinds})"
+        )
         size, rows = self.stored()
         tables = ", ".join(f"{name} {number}" for name, number in rows.items())
         print(f"{'':20}  state:  {size / 1024:6.0f} KiB ({tables})", flush=True)
 
     def await_match(self) -> None:
-        """Waits until the lake was judged at the source's present position, and demands that all of it matches."""
+        """Waits for verdicts at the source's present position, which must all match."""
         wanted = self.stack.blueprint.warehouse.gtid()
         deadline = time.monotonic() + WITHIN_S
         with contextlib.closing(SqlStateStore(self.settings.state.url.get_secret_value())) as store:
@@ -135,7 +139,7 @@ class Rounds:
                 if time.monotonic() > deadline:
                     raise SystemExit("the lake was not judged")
                 time.sleep(0.1)
-            wrong = [one for one in store.verdicts() if one.verdict.outcome is not Outcome.MATCH]
+            wrong = [verdict for verdict in store.verdicts() if verdict.verdict.outcome is not Outcome.MATCH]
         if wrong:
             raise SystemExit(f"not all of it matches: {wrong}")
 
@@ -153,8 +157,8 @@ def _kind(key: str) -> str:
 
 
 def main() -> None:
-    """Makes the commits, and prints how large everything is every so many of them."""
-    asked = arguments()
+    """Makes the commits, and prints the sizes at intervals."""
+    options = arguments()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, EmbeddedStack(Path(name)) as stack:
         variables = {
             **stack.environment(),
@@ -164,19 +168,19 @@ def main() -> None:
             "DFP_CDC_EPOCH_S": "0.05",
             "DFP_LAKE_FLUSH_S": "0.05",
             "DFP_LAKE_SWEEP_S": "1",
-            "DFP_LAKE_GRACE_S": str(asked.grace_s),
+            "DFP_LAKE_GRACE_S": str(options.grace_s),
         }
         rounds = Rounds(stack, Path(name), variables)
         services = rounds.prepare()
         rounds.await_match()
         began = time.monotonic()
-        for number in range(asked.commits):
-            if number % asked.every == 0:
+        for number in range(options.commits):
+            if number % options.every == 0:
                 rounds.show(number, time.monotonic() - began)
             rounds.commit(number, services["lake_writer"])
         rounds.await_match()
-        time.sleep(asked.grace_s + 1)
-        rounds.show(asked.commits, time.monotonic() - began)
+        time.sleep(options.grace_s + 1)
+        rounds.show(options.commits, time.monotonic() - began)
         topics = wire.Topics(rounds.settings.kafka.prefix)
         print(f"the topics {topics.epochs} and {topics.lake_commits} keep a record of each epoch and commit, for ever")
         for service in reversed(services.values()):

@@ -1,4 +1,4 @@
-"""Our side of `bench.cdc`: the real service, on a stream that stands before the backlog."""
+"""Our side of `bench.cdc`: the real service, on a stream that ends before the backlog."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.backlogs import Backlog
 from bench.processes import Service, cpu_s
 from bench.progress import Point, Run
-from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
+from datafingerprint.adapters.kafka.epoch_reader import KafkaEpochReader
 from datafingerprint.config import load_settings
 
 _LOOK_S = 0.05
@@ -33,14 +33,14 @@ class CaptureSide:
     directory: Path
 
     def prepare(self, backlog: Backlog, runs: int) -> None:
-        """Begins as many streams, each complete at the position before the backlog."""
+        """Creates streams that are complete at the position before the backlog."""
         for number in range(runs):
             service = self._service(backlog, number)
             service.start("--once")
             service.wait()
 
     def run(self, backlog: Backlog, number: int) -> Run:
-        """Follows the backlog to its end, as the service does, into Kafka; demands that every row is there."""
+        """Captures the whole backlog into Kafka as the service does, and checks the rows."""
         service = self._service(backlog, number)
         before = service.log.stat().st_size
         began = time.time()
@@ -49,22 +49,22 @@ class CaptureSide:
             points = tuple(_points(service, before, backlog.rows))
         finally:
             service.stop()
-        found = self.rows_in_kafka(backlog, number) - backlog.updated
-        if not points[-1].rows == found == backlog.rows:
-            raise RuntimeError(f"{found} rows are in Kafka, the backlog has {backlog.rows}")
+        published = self.rows_in_kafka(backlog, number) - backlog.updated
+        if not points[-1].rows == published == backlog.rows:
+            raise RuntimeError(f"{published} rows are in Kafka, the backlog has {backlog.rows}")
         return Run(began, points, backlog.warm)
 
     def rows_in_kafka(self, backlog: Backlog, number: int) -> int:
-        """How many changed rows a reader of the stream finds in it, every message decoded."""
+        """The number of changed rows in the stream, with every message decoded."""
         settings = load_settings({"tables": {}}, self._service(backlog, number).variables)
         rows = 0
         with contextlib.closing(KafkaEpochReader(settings.kafka, "bench")) as reader:
             reader.seek(0, None)
             while True:
-                found = reader.read(2.0)
-                if found is None:
+                epoch_rows = reader.read(2.0)
+                if epoch_rows is None:
                     return rows
-                for _, changes in found.changes:
+                for _, changes in epoch_rows.changes:
                     rows += max(changes.after.num_rows, changes.before.num_rows)
 
     def _service(self, backlog: Backlog, number: int) -> Service:
@@ -80,7 +80,7 @@ class CaptureSide:
 
 
 def _points(service: Service, offset: int, wanted: int) -> Iterator[Point]:
-    """A point for each epoch that the service says it has published."""
+    """A point for each epoch that the service logs as published."""
     rows = 0
     deadline = time.monotonic() + _PATIENCE_S
     with service.log.open("rb") as file:
@@ -93,8 +93,8 @@ def _points(service: Service, offset: int, wanted: int) -> Iterator[Point]:
             rest += file.read()
             *lines, rest = rest.split(b"\n")
             for line in lines:
-                said = json.loads(line)
-                if said["event"] == "epoch published":
-                    rows += said["rows"]
-                    yield Point(dt.datetime.fromisoformat(said["timestamp"]).timestamp(), rows, cpu)
+                entry = json.loads(line)
+                if entry["event"] == "epoch published":
+                    rows += entry["rows"]
+                    yield Point(dt.datetime.fromisoformat(entry["timestamp"]).timestamp(), rows, cpu)
             time.sleep(_LOOK_S)

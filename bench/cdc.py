@@ -1,4 +1,4 @@
-"""From the server's binlog into Kafka: rows a second of capture, against the Debezium engine on the same backlogs.
+"""Rows per second from the binlog into Kafka: capture against the Debezium engine.
 
 `./run bench cdc [--rows N] [--rounds N] [--cases narrow,wide,updates,singles] [--source mysql|mariadb] [--alone]`
 
@@ -23,24 +23,24 @@ from deploy.embedded.stack import EmbeddedStack
 
 _MAKERS = {"narrow": narrow, "wide": wide, "updates": updates, "singles": singles}
 _SHARES = {"narrow": 1.0, "wide": 0.3, "updates": 0.4, "singles": 0.1}
-"""Rows of a case, as a share of those of the first."""
+"""The rows of a case as a share of the first case's."""
 
 Pair = tuple[Run, Run | None]
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(prog="./run bench cdc", description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=500_000, help="rows of the narrow case, beside its warm-up")
-    parser.add_argument("--rounds", type=int, default=3, help="how often both sides read a backlog")
-    parser.add_argument("--cases", default=",".join(_MAKERS), help="which, separated by commas")
+    parser.add_argument("--rows", type=int, default=500_000, help="rows of the narrow case, besides its warm-up")
+    parser.add_argument("--rounds", type=int, default=3, help="number of runs of each side")
+    parser.add_argument("--cases", default=",".join(_MAKERS), help="cases, separated by commas")
     parser.add_argument("--source", choices=["mysql", "mariadb"], default="mysql", help="the server")
     parser.add_argument("--alone", action="store_true", help="capture alone, without Debezium")
     return parser.parse_args()
 
 
 def compared(stack: EmbeddedStack, directory: Path, backlog: Backlog, rounds: int, *, alone: bool) -> Iterator[Pair]:
-    """Both sides' runs over one backlog, in turn; the one that begins changes."""
+    """The runs of both sides over one backlog, in turn; each begins alternately."""
     warehouse = stack.blueprint.warehouse
     ours = CaptureSide(stack.environment(), directory)
     theirs = None if alone else DebeziumSide(warehouse, directory)
@@ -59,8 +59,13 @@ def compared(stack: EmbeddedStack, directory: Path, backlog: Backlog, rounds: in
 
 
 def report(backlog: Backlog, pairs: list[Pair]) -> float | None:
-    """Prints a case's figures; the median of its rounds' ratios."""
-    for side, runs in (("capture", [one for one, _ in pairs]), ("debezium", [one for _, one in pairs if one])):
+    """Prints the figures of a case.
+
+    Returns:
+        The median of its rounds' ratios.
+    """
+    debezium_runs = [run for _, run in pairs if run]
+    for side, runs in (("capture", [run for run, _ in pairs]), ("debezium", debezium_runs)):
         for run in runs:
             print(
                 f"{backlog.name:8} {side:8} {run.rate:10,.0f} rows/s  "
@@ -76,18 +81,18 @@ def report(backlog: Backlog, pairs: list[Pair]) -> float | None:
 
 
 def main() -> None:
-    """Prints each case's figures, and last the ratio of the first one."""
-    asked = arguments()
-    alone = asked.alone or asked.source == "mariadb"
+    """Prints the figures of each case, and at the end the ratio of the first."""
+    options = arguments()
+    alone = options.alone or options.source == "mariadb"
     if not alone and not ENVIRONMENT.exists():
         raise SystemExit("the Debezium engine is not installed: start this by ./run bench cdc")
-    names = asked.cases.split(",")
-    backlogs = [_MAKERS[name](max(20_000, int(asked.rows * _SHARES[name]))) for name in names]
+    names = options.cases.split(",")
+    backlogs = [_MAKERS[name](max(20_000, int(options.rows * _SHARES[name]))) for name in names]
     first = None
-    with tempfile.TemporaryDirectory() as place, EmbeddedStack(Path(place), asked.source) as stack:
-        make_numbers(stack.blueprint.warehouse, max(one.rows for one in backlogs))
+    with tempfile.TemporaryDirectory() as place, EmbeddedStack(Path(place), options.source) as stack:
+        make_numbers(stack.blueprint.warehouse, max(backlog.rows for backlog in backlogs))
         for backlog in backlogs:
-            ratio = report(backlog, list(compared(stack, Path(place), backlog, asked.rounds, alone=alone)))
+            ratio = report(backlog, list(compared(stack, Path(place), backlog, options.rounds, alone=alone)))
             first = first or ratio
     if first is not None:
         print(f"debezium ratio: {first:.2f}x")

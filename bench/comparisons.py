@@ -1,4 +1,4 @@
-"""Other people's comparisons of the same table: reladiff and pt-table-checksum, each as it is meant to be run."""
+"""Comparisons of the same table by reladiff and pt-table-checksum, in their intended use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.processes import environment
 from bench.scan_engines import Table
-from datafingerprint.adapters.scan_engines import engine_opener
+from datafingerprint.adapters.engines.drivers import engine_opener
 from datafingerprint.config import EngineSettings
 from datafingerprint.sql.duckdb_files import DuckDB
 from deploy.embedded.process import end_with_parent
@@ -22,19 +22,19 @@ from deploy.embedded.warehouse import Warehouse
 
 RELADIFF = Path(__file__).resolve().parents[1] / ".local" / "reladiff" / "bin" / "reladiff"
 READ = ("Innodb_rows_read", "Rows_read")
-"""Rows read of tables: as MySQL counts those of its storage engine, and MariaDB those that are not temporary."""
+"""Counters of rows read: MySQL's storage engine, MariaDB's non-temporary tables."""
 _PATIENCE_S = 1800
 
 
 class NotRunError(Exception):
-    """It cannot be had here; the text says why."""
+    """The tool cannot run here; the text is the reason."""
 
 
 @dataclass
 class Reading:
     """Rows that the source's storage engine read while a block was entered.
 
-    The server's own counter; nobody else may read meanwhile.
+    It uses the server's own counter, so no other client may read at that time.
     """
 
     warehouse: Warehouse
@@ -42,7 +42,7 @@ class Reading:
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[Reading]:
-        """Counts what is read in the block."""
+        """Counts the rows read in the block."""
         before = self._now()
         yield self
         self.rows = self._now() - before
@@ -63,7 +63,7 @@ class Compared:
 
 
 def by_reladiff(table: Table, directory: Path) -> Compared:
-    """Runs reladiff between the warehouse and a copy of the lake's rows in DuckDB, by checksums of segments.
+    """Runs reladiff between warehouse and a DuckDB copy of the lake, by segment checksums.
 
     Raises:
         NotRunError: it is not installed, or has no key to go by.
@@ -76,16 +76,16 @@ def by_reladiff(table: Table, directory: Path) -> Compared:
     _copy(table, copy)
     at = f"mysql://{warehouse.user}:{warehouse.password}@127.0.0.1:{warehouse.port}/{table.definition.schema}"
     keys = [word for column in key for word in ("-k", column)]
-    others = [word for one in table.definition.columns if one.name not in key for word in ("-c", one.name)]
+    others = [word for column in table.definition.columns if column.name not in key for word in ("-c", column.name)]
     command = [str(RELADIFF), at, name, f"duckdb://{copy}", name, *keys, *others, "--algorithm", "hashdiff", "--stats"]
     ran = _timed(warehouse, command)
-    if not re.search(r"0\.00% difference|^0 rows? updated", ran.said, re.MULTILINE):
-        raise RuntimeError(f"reladiff found a difference, or none of its own words:\n{ran.said[-2000:]}")
+    if not re.search(r"0\.00% difference|^0 rows? updated", ran.output, re.MULTILINE):
+        raise RuntimeError(f"reladiff reports a difference, or has an unknown report:\n{ran.output[-2000:]}")
     return ran.compared
 
 
 def by_pt_table_checksum(table: Table) -> Compared:
-    """Runs pt-table-checksum on the source; every replica, of which there is none here, would read the same rows again.
+    """Runs pt-table-checksum on the source; each replica would read the same rows again.
 
     Raises:
         NotRunError: it is not installed, does not know this server, or has no key to go by.
@@ -98,13 +98,15 @@ def by_pt_table_checksum(table: Table) -> Compared:
     place = f"h=127.0.0.1,P={warehouse.port},u={warehouse.user},p={warehouse.password}"
     command = [program, place, "--tables", table.definition.table, "--no-check-binlog-format", "--no-version-check"]
     ran = _timed(warehouse, command)
-    found = re.search(rf"^\S+\s+(\d+)\s+\d+\s+(\d+)\s.*{re.escape(table.definition.table)}$", ran.said, re.MULTILINE)
-    if found is None:
-        lines = ran.said.strip().splitlines() or ["nothing"]
-        said = next((line for line in lines if re.search(r"error|fail|syntax|cannot", line, re.IGNORECASE)), lines[-1])
-        raise NotRunError(f"pt-table-checksum says: {said[:300]}")
-    if found.group(1) != "0" or abs(int(found.group(2)) - table.rows) > 0:
-        raise RuntimeError(f"pt-table-checksum did not read the table as it is:\n{ran.said[-2000:]}")
+    match = re.search(rf"^\S+\s+(\d+)\s+\d+\s+(\d+)\s.*{re.escape(table.definition.table)}$", ran.output, re.MULTILINE)
+    if match is None:
+        lines = ran.output.strip().splitlines() or ["nothing"]
+        message = next(
+            (line for line in lines if re.search(r"error|fail|syntax|cannot", line, re.IGNORECASE)), lines[-1]
+        )
+        raise NotRunError(f"pt-table-checksum failed: {message[:300]}")
+    if match.group(1) != "0" or abs(int(match.group(2)) - table.rows) > 0:
+        raise RuntimeError(f"pt-table-checksum did not read the table as it is:\n{ran.output[-2000:]}")
     return ran.compared
 
 
@@ -115,11 +117,11 @@ def _key(table: Table) -> tuple[str, ...]:
 
 
 def _copy(table: Table, file: Path) -> None:
-    """The lake's rows in a database of DuckDB's own: reladiff reads no Iceberg table."""
+    """Copies the lake's rows to DuckDB: reladiff reads no Iceberg tables."""
     settings = table.flow.settings
     with engine_opener(settings)("duckdb", EngineSettings.model_validate({})) as engine:
         source = DuckDB().relation(table.definition, table.place)
-        names = ", ".join(f'"{one.name}"' for one in table.definition.columns)
+        names = ", ".join(f'"{column.name}"' for column in table.definition.columns)
         attached = f"ATTACH '{file}' AS kept"
         made = f'CREATE TABLE kept.main."{table.definition.name}" AS SELECT {names} FROM {source}'
         engine.run((attached,), made, threading.Event(), lambda _text: None)
@@ -127,7 +129,7 @@ def _copy(table: Table, file: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    said: str
+    output: str
     compared: Compared
 
 
@@ -148,7 +150,7 @@ def _timed(warehouse: Warehouse, command: list[str]) -> _Ran:
 
 
 def read_by(warehouse: Warehouse, work: Callable[[], object]) -> int:
-    """How many rows of the source some work reads."""
+    """The number of source rows that some work reads."""
     with Reading(warehouse).counted() as reading:
         work()
     return reading.rows

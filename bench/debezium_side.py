@@ -1,4 +1,4 @@
-"""The other side of `bench.cdc`: the Debezium engine in an environment of its own, to JSON that a handler counts.
+"""The other side of `bench.cdc`: the Debezium engine, to JSON that a handler counts.
 
 Its connector for MySQL is the one that the Python package brings along; it has none for MariaDB. What it is spared:
 the rows go nowhere, records are not looked at, and only the last one of a batch is marked as processed (the package
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.backlogs import SCHEMA, Backlog
 from bench.processes import cpu_s
@@ -45,7 +46,7 @@ class DebeziumSide:
     probes_left: dict[str, int] = field(default_factory=dict)
 
     def prepare(self, backlog: Backlog) -> None:
-        """Lets the engine store an offset before the backlog: it is given rows of a probe table until it saw one."""
+        """Stores an offset before the backlog, by rows of a probe table."""
         place = self._place(backlog, "offset")
         child, points = self._start(backlog, place, 1)
         with self.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
@@ -57,23 +58,23 @@ class DebeziumSide:
                 cursor.execute(f"INSERT INTO {PROBE} VALUES ({number})")
                 connection.commit()
                 time.sleep(_PROBE_EVERY_S)
-        said = [json.loads(line) for line in points.read_text(encoding="utf-8").splitlines()]
-        seen = json.loads(said[-1]["last"])["after"]["id"]
+        entries = [json.loads(line) for line in points.read_text(encoding="utf-8").splitlines()]
+        seen = json.loads(entries[-1]["last"])["after"]["id"]
         self.probes_left[backlog.name] = number - seen
         points.unlink()
 
     def run(self, backlog: Backlog, number: int) -> Run:
-        """Runs to the end of the backlog; demands that the handler was given every row, and the last one last."""
+        """Runs to the end of the backlog, and checks that the handler got every row in order."""
         place = self._place(backlog, str(number))
         shutil.copytree(self._place(backlog, "offset"), place, dirs_exist_ok=True)
         probes = self.probes_left[backlog.name]
         began = time.time()
         child, file = self._start(backlog, place, backlog.rows + probes)
-        points = []
+        points: list[Point] = []
         try:
-            for said in _said(child, file):
-                if "rows" in said:
-                    points.append(Point(said["at"], said["rows"] - probes, cpu_s(child.pid)))
+            for entry in _entries(child, file):
+                if "rows" in entry:
+                    points.append(Point(entry["at"], entry["rows"] - probes, cpu_s(child.pid)))
                 else:
                     break
         finally:
@@ -91,13 +92,13 @@ class DebeziumSide:
     def _start(self, backlog: Backlog, place: Path, rows: int) -> tuple[subprocess.Popen[bytes], Path]:
         points = place / "points"
         command = [*end_with_parent("KILL"), str(ENVIRONMENT / "bin" / "python"), str(PROGRAM), str(points)]
-        asked = {"properties": self._properties(backlog, place), "rows": rows, "every_record": False}
+        options = {"properties": self._properties(backlog, place), "rows": rows, "every_record": False}
         with (place / "log").open("ab") as log:
             # There, because the package makes a folder of logs where it runs.
             child = subprocess.Popen(command, cwd=place, stdin=subprocess.PIPE, stdout=log, stderr=log)
         if child.stdin is None:
             raise RuntimeError("no pipe to the engine")
-        child.stdin.write(json.dumps(asked).encode())
+        child.stdin.write(json.dumps(options).encode())
         child.stdin.close()
         return child, points
 
@@ -128,8 +129,8 @@ class DebeziumSide:
         }
 
 
-def _said(child: subprocess.Popen[bytes], file: Path) -> Iterator[dict[str, object]]:
-    """The lines of the engine's program as they come, until it ends."""
+def _entries(child: subprocess.Popen[bytes], file: Path) -> Iterator[dict[str, Any]]:
+    """The lines of the engine's program until it ends."""
     deadline = time.monotonic() + _PATIENCE_S
     offset = 0
     while True:

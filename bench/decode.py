@@ -1,4 +1,4 @@
-"""Decodes one backlog of inserted rows from the binlog twice: by column into Arrow, and by the common library.
+"""Decodes one backlog twice: by column into Arrow, and by the common Python library.
 
 Both read the same events from the same MariaDB over the network, in turn, after a warm-up each. The figure is the
 ratio. `./run bench decode [ROWS]`.
@@ -16,14 +16,14 @@ from pathlib import Path
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import WriteRowsEvent
 
-from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.adapters.mysql.source import BinlogSource
+from datafingerprint.binlog.events import parse_event
+from datafingerprint.binlog.transactions import Assembler
 from datafingerprint.config import Settings, load_settings
 from datafingerprint.epochs import SourcePosition
 from deploy.embedded.stack import EmbeddedStack
 from deploy.embedded.warehouse import Warehouse
-from services.cdc.binlog import parse_event
-from services.cdc.epoch_builder import EpochBuilder, EpochLimits, WatchedTable
-from services.cdc.transactions import Assembler
+from services.cdc.epoch_builder import CapturedTable, EpochBuilder, EpochLimits
 
 ROWS_PER_TRANSACTION = 10_000
 RUNS = 3
@@ -44,7 +44,11 @@ FILL = """
 
 
 def fill(mariadb: Warehouse, rows: int) -> SourcePosition:
-    """Makes the backlog; returns the position before it."""
+    """Creates the backlog.
+
+    Returns:
+        The position before it.
+    """
     with mariadb.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE IF NOT EXISTS ootp")
         connection.select_db("ootp")
@@ -58,32 +62,32 @@ def fill(mariadb: Warehouse, rows: int) -> SourcePosition:
 
 
 def by_column(settings: Settings, position: SourcePosition, rows: int) -> float:
-    """Seconds to have all rows as Arrow columns, in epochs."""
+    """Seconds until all rows are Arrow columns, in epochs."""
     source = BinlogSource(settings)
-    watched = {table.table: WatchedTable(table, 1) for table in source.tables()}
+    watched = {table.table: CapturedTable(table, 1) for table in source.tables()}
     assembler = Assembler(position, lambda table: table in watched)
     builder = EpochBuilder(EpochLimits(3600.0, 50_000, 3600.0), watched)
     decoded = 0
     began = time.perf_counter()
-    for octets in chain.from_iterable(source.events(position)):
-        committed = assembler.feed(parse_event(octets, "bench"))
+    for event in chain.from_iterable(source.events(position)):
+        committed = assembler.feed(parse_event(event, "bench"))
         if committed:
             builder.add(committed, 0.0)
         if builder.is_due(0.0, 0.0) or decoded_with(builder, decoded, rows):
             _, changes, _ = builder.take(assembler.position)
-            decoded += sum(one.rows.num_rows for one in changes)
+            decoded += sum(change.rows.num_rows for change in changes)
         if decoded >= rows:
             return time.perf_counter() - began
     raise RuntimeError("the binlog ended")
 
 
 def decoded_with(builder: EpochBuilder, decoded: int, rows: int) -> bool:
-    """Whether what is pending may be the rest."""
+    """Whether the pending rows may be the rest."""
     return not builder.is_empty and rows - decoded <= 2 * 50_000
 
 
 def by_library(settings: Settings, position: SourcePosition, rows: int) -> float:
-    """Seconds to have all rows as the library's dictionaries."""
+    """Seconds until all rows are the library's dictionaries."""
     source = settings.source
     reader = BinLogStreamReader(
         {
@@ -92,7 +96,7 @@ def by_library(settings: Settings, position: SourcePosition, rows: int) -> float
             "user": source.user,
             "passwd": source.password.get_secret_value(),
         },
-        server_id=source.server_id + 1,
+        server_id=(source.server_id or 4242) + 1,
         is_mariadb=True,
         auto_position=position.gtid,
         blocking=True,

@@ -1,4 +1,4 @@
-"""The three services over one table and the real parts, and where their verdicts stand."""
+"""The three services over one table and the real parts, and their verdicts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from bench.processes import Service, cpu_s, environment, peak_mib
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.config import Settings, load_settings
 from datafingerprint.verdict import Outcome
 from deploy.embedded.process import end_with_parent
-from deploy.embedded.stack import EmbeddedStack
+from deploy.embedded.stack import EmbeddedStack, PartName
 from deploy.embedded.warehouse import Warehouse
 
 SERVICES = ("cdc", "lake_writer", "fingerprinter")
@@ -28,7 +28,7 @@ _PATIENCE_S = 900.0
 
 
 class Written(Protocol):
-    """A table, and what is written to it."""
+    """A table, and the rows that are written to it."""
 
     @property
     def table(self) -> str:
@@ -36,10 +36,10 @@ class Written(Protocol):
 
     @property
     def rows(self) -> int:
-        """How many rows are written."""
+        """The number of rows."""
 
     def prepare(self, warehouse: Warehouse) -> None:
-        """Makes the table."""
+        """Creates the table."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Flow:
 
     @property
     def settings(self) -> Settings:
-        """What the services are given."""
+        """The services' variables."""
         return load_settings({"tables": {self.backlog.table: {"partition": [self.partition]}}}, self._variables)
 
     @property
@@ -74,7 +74,7 @@ class Flow:
         }
 
     def prepare(self) -> None:
-        """Makes the table, and begins the stream before it has rows."""
+        """Creates the table, and starts the stream before it has rows."""
         config = f'[tables."{self.backlog.table}"]\npartition = ["{self.partition}"]\n'
         (self.directory / "datafingerprint.toml").write_text(config, encoding="utf-8")
         self.services = {name: Service(name, self._variables, self.directory) for name in SERVICES}
@@ -88,7 +88,7 @@ class Flow:
             service.start()
 
     def stop(self) -> None:
-        """Stops them, the last one first."""
+        """Stops the services, the last one first."""
         for service in reversed(self.services.values()):
             service.stop()
 
@@ -99,7 +99,7 @@ class Flow:
             yield store
 
     def await_that(self, holds: Callable[[], bool]) -> None:
-        """Looks again and again, as long as all services run.
+        """Polls while all services run.
 
         Raises:
             RuntimeError: a service ended, or it took too long.
@@ -112,80 +112,80 @@ class Flow:
             time.sleep(_LOOK_S)
 
     def require_matches(self) -> None:
-        """Demands that every verdict is a match.
+        """Checks that every verdict is a match.
 
         Raises:
-            RuntimeError: one is not.
+            RuntimeError: a verdict is not a match.
         """
         with self.store() as store:
-            wrong = [one for one in store.verdicts() if one.verdict.outcome is not Outcome.MATCH]
+            wrong = [verdict for verdict in store.verdicts() if verdict.verdict.outcome is not Outcome.MATCH]
         if wrong:
             raise RuntimeError(f"not everything matches: {wrong}")
 
     def usage(self) -> dict[str, tuple[float, float]]:
-        """By process: CPU seconds so far, and the most memory in MiB; demands that the services run."""
+        """CPU seconds and peak memory in MiB of each process; all services must run."""
         for service in self.services.values():
             _ = service.pid
         return {name: (cpu_s(pid), peak_mib(pid)) for name, pid in self.pids().items()}
 
     def pids(self) -> dict[str, int]:
-        """The processes that run, by name."""
+        """The running processes, by name."""
         running = {name: service.pid for name, service in self.services.items() if service.child is not None}
-        parts = {"(server)": "source", "(kafka)": "kafka", "(s3)": "s3"}
+        parts: dict[str, PartName] = {"(server)": "source", "(kafka)": "kafka", "(s3)": "s3"}
         return running | {name: self.stack.pid(part) for name, part in parts.items()}
 
     def moment(self) -> int:
-        """How many transactions the source has committed in its life."""
+        """The number of transactions that the source has ever committed."""
         return moment_of(self.stack.blueprint.warehouse.gtid())
 
     def writer(self, *, seconds: float, rows_per_s: int, first: int) -> Writer:
-        """Starts the program that writes."""
+        """Starts the writing program."""
         warehouse = self.stack.blueprint.warehouse
-        asked: dict[str, Any] = {"host": "127.0.0.1", "port": warehouse.port, "user": warehouse.user}
-        asked |= {"password": warehouse.password, "table": self.backlog.table, "seconds": seconds}
-        asked |= {"rows_per_s": rows_per_s, "first": first}
-        return Writer.start(asked)
+        options: dict[str, Any] = {"host": "127.0.0.1", "port": warehouse.port, "user": warehouse.user}
+        options |= {"password": warehouse.password, "table": self.backlog.table, "seconds": seconds}
+        options |= {"rows_per_s": rows_per_s, "first": first}
+        return Writer.start(options)
 
 
 @dataclass(frozen=True)
 class Writer:
     """The program that writes to the source.
 
-    What it says goes to a file: a pipe that nobody reads before the end holds no more than 64 KiB of it.
+    Its output goes to a file: a pipe that no one reads before the end holds no more than 64 KiB of it.
     """
 
     process: subprocess.Popen[str]
-    said: IO[str]
+    output: IO[str]
 
     @classmethod
-    def start(cls, asked: dict[str, Any]) -> Writer:
-        """Starts it; `asked` is what `bench.writer` reads."""
-        said = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - `told` closes it
+    def start(cls, options: dict[str, Any]) -> Writer:
+        """Starts the program; `options` is the input of `bench.writer`."""
+        output = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - `report` closes it
         command = [*end_with_parent("KILL"), sys.executable, "-m", "bench.writer"]
-        child = subprocess.Popen(command, env=environment({}), stdin=subprocess.PIPE, stdout=said, text=True)
+        child = subprocess.Popen(command, env=environment({}), stdin=subprocess.PIPE, stdout=output, text=True)
         if child.stdin is None:
             raise RuntimeError("no pipe to the writer")
-        child.stdin.write(json.dumps(asked))
+        child.stdin.write(json.dumps(options))
         child.stdin.close()
-        return cls(child, said)
+        return cls(child, output)
 
     @property
     def has_ended(self) -> bool:
-        """Whether everything is written."""
+        """Whether all rows are written."""
         return self.process.poll() is not None
 
-    def told(self) -> dict[str, Any]:
-        """What it says at its end, which is awaited.
+    def report(self) -> dict[str, Any]:
+        """Waits for its end, and returns its report.
 
         Raises:
             RuntimeError: it failed.
         """
         if self.process.wait():
             raise RuntimeError("the program that writes failed")
-        with self.said:
-            self.said.seek(0)
-            told: dict[str, Any] = json.load(self.said)
-        return told
+        with self.output:
+            self.output.seek(0)
+            report: dict[str, Any] = json.load(self.output)
+        return report
 
 
 def moment_of(gtid: str) -> int:
@@ -195,12 +195,12 @@ def moment_of(gtid: str) -> int:
 
 
 def judged_moment(store: SqlStateStore) -> int:
-    """How many of the source's transactions the last verdicts include."""
+    """The number of source transactions in the last verdicts."""
     with store.reading() as view:
         stored = view.epoch(view.progress().lake_epoch)
     return moment_of(stored.epoch.position.gtid) if stored else 0
 
 
 def judged_rows(store: SqlStateStore) -> int:
-    """Rows of the source at the last lake commit that was judged."""
-    return sum(one.verdict.source.rows for one in store.verdicts() if one.verdict.source)
+    """Rows of the source at the last compared lake commit."""
+    return sum(verdict.verdict.source.rows for verdict in store.verdicts() if verdict.verdict.source)

@@ -1,4 +1,4 @@
-"""A table of the simulated league with many rows, copied by the server as `datafingerprint generate --scale` does."""
+"""A league table with many rows, copied by the server as `generate --scale` does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = (
 
 
 def seed(stack: EmbeddedStack, directory: Path) -> None:
-    """Loads the league as it stands on the first day."""
+    """Loads the league of the first day."""
     warehouse = stack.blueprint.warehouse
     with warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute(f"GRANT ALL ON *.* TO '{warehouse.user}'@'127.0.0.1'")
@@ -49,10 +49,13 @@ class LeagueTable:
         return f"{SCHEMA}.{self.name}"
 
     def prepare(self, warehouse: Warehouse) -> None:
-        """Nothing: the seed's rows are there."""
+        """Does nothing: the seed has the rows."""
 
     def fill(self, warehouse: Warehouse) -> int:
-        """Makes copies until there are enough; answers how many rows there are.
+        """Makes copies until there are enough rows.
+
+        Returns:
+            The number of rows.
 
         Raises:
             SystemExit: the league cannot be copied so often.
@@ -78,7 +81,7 @@ class LeagueTable:
     def _numbered(self, cursor: Cursor, numbers: Numbers) -> Numbered:
         cursor.execute(_COLUMNS)
         described = [(str(a), str(b), str(c), int(d)) for a, b, c, d in cursor.fetchall()]
-        found = {table.name: table for table in numbered_tables(described, numbers)}
-        if self.name not in found:
-            raise SystemExit(f"{self.name} is no table that belongs to a league; there are: {', '.join(found)}")
-        return found[self.name]
+        tables = {table.name: table for table in numbered_tables(described, numbers)}
+        if self.name not in tables:
+            raise SystemExit(f"{self.name} is not a table of a league: choose one of {', '.join(tables)}")
+        return tables[self.name]

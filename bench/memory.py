@@ -1,4 +1,4 @@
-"""Passes many rows through capture, lake writer and fingerprinter, and says what each of them took.
+"""Passes many rows through the services, and prints the memory and CPU time of each.
 
 `./run bench memory [ROWS] [--backlog]`
 
@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.processes import Service, cpu_s, forget_peak, peak_mib
-from datafingerprint.adapters.kafka_epoch_records import end_of_stream
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.kafka.epoch_records import end_of_stream
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.config import Settings, load_settings
 from datafingerprint.verdict import Outcome
 from deploy.embedded.stack import EmbeddedStack
@@ -48,7 +48,7 @@ FILL = """
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(prog="./run bench memory", description=__doc__.splitlines()[0])
     parser.add_argument("rows", type=int, nargs="?", default=5_000_000, help="rows of each statement")
     parser.add_argument("--backlog", action="store_true", help="short transactions that wait when services start")
@@ -57,7 +57,7 @@ def arguments() -> argparse.Namespace:
 
 @dataclass
 class Run:
-    """The parts, the services over them, and what the services had used when a measurement began."""
+    """Parts, services, and their use of resources at the start of a measurement."""
 
     stack: EmbeddedStack
     directory: Path
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def settings(self) -> Settings:
-        """What the services are given."""
+        """The services' variables."""
         return load_settings({}, self.variables)
 
     def start(self, *names: str) -> None:
@@ -78,18 +78,18 @@ class Run:
             self.services[name].start()
 
     def stop(self, *names: str) -> None:
-        """Asks services to end, and waits until they have."""
+        """Stops services."""
         for name in names:
             self.services.pop(name).stop()
 
     def begin(self) -> None:
-        """Forgets what the services have taken so far."""
+        """Starts a new measurement."""
         for name, service in self.services.items():
             forget_peak(service.pid)
             self.used_before[name] = cpu_s(service.pid)
 
     def report(self, what: str) -> None:
-        """Prints what each service has taken since the beginning of the measurement, or its own."""
+        """Prints the use of each service since the start of the measurement, or its own."""
         for name, service in self.services.items():
             used = (cpu_s(service.pid) - self.used_before.get(name, 0.0)) / (self.rows / 1e6)
             peak = peak_mib(service.pid)
@@ -97,7 +97,10 @@ class Run:
         sys.stdout.flush()
 
     def execute(self, statements: Iterable[str]) -> None:
-        """Each statement as a transaction of its own. MariaDB's sequences want a database to be chosen."""
+        """Runs each statement as its own transaction.
+
+        MariaDB's sequences need a chosen database.
+        """
         with (
             contextlib.closing(self.stack.blueprint.warehouse.connect_as_administrator()) as connection,
             connection.cursor() as cursor,
@@ -109,7 +112,7 @@ class Run:
                 connection.commit()
 
     def await_that(self, holds: Callable[[], bool]) -> float:
-        """Looks again and again, as long as the services run; says how many seconds it took."""
+        """Polls while the services run, and returns the seconds."""
         began = time.monotonic()
         while not holds():
             for service in self.services.values():
@@ -120,7 +123,7 @@ class Run:
         return time.monotonic() - began
 
     def await_match(self) -> float:
-        """Waits until the lake has been judged at the source's present position, and demands that all of it matches."""
+        """Waits for verdicts at the source's present position, which must all match."""
         wanted = self.stack.blueprint.warehouse.gtid()
         with contextlib.closing(SqlStateStore(self.settings.state.url.get_secret_value())) as store:
 
@@ -129,13 +132,13 @@ class Run:
                 return stored is not None and stored.epoch.position.gtid == wanted
 
             took = self.await_that(is_judged)
-            wrong = [one for one in store.verdicts() if one.verdict.outcome is not Outcome.MATCH]
+            wrong = [verdict for verdict in store.verdicts() if verdict.verdict.outcome is not Outcome.MATCH]
         if wrong:
             raise SystemExit(f"not all of it matches: {wrong}")
         return took
 
     def await_published(self) -> float:
-        """Waits until an epoch in Kafka stands at the source's present position."""
+        """Waits until an epoch in Kafka reaches the source's present position."""
         wanted = self.stack.blueprint.warehouse.gtid()
 
         def is_published() -> bool:
@@ -146,7 +149,7 @@ class Run:
 
 
 def transactions(run: Run) -> None:
-    """One large transaction after another through services that run."""
+    """Runs one large transaction after another through the services."""
     for verb, statement in (
         ("insert", FILL.format(first=1, last=run.rows)),
         ("update", f"UPDATE bench.wide SET a = a + 1, name = CONCAT(name, '!') WHERE id <= {run.rows}"),
@@ -162,7 +165,7 @@ def transactions(run: Run) -> None:
 
 
 def backlog(run: Run) -> None:
-    """Many epochs that wait: in the binlog for capture, then in Kafka for the others."""
+    """Runs a backlog: in the binlog for capture, then in Kafka for the others."""
     run.stop(*SERVICES)
     run.used_before.clear()
     run.execute(_short_transactions(run.rows))
@@ -182,23 +185,23 @@ def _short_transactions(rows: int) -> Iterator[str]:
 
 def main() -> None:
     """Runs the transactions or the backlog, and prints a line per service for each."""
-    asked = arguments()
+    options = arguments()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, EmbeddedStack(Path(name)) as stack:
         variables = {
             **stack.environment(),
             "DFP_SOURCE_TABLES": "bench.*",
             "DFP_LAKE_CATALOG": f"sqlite:///{name}/catalog.db",
             "DFP_STATE_URL": f"sqlite:///{name}/state.db",
-            **({"DFP_CDC_EPOCH_ROWS": str(BACKLOG_ROWS)} if asked.backlog else {}),
+            **({"DFP_CDC_EPOCH_ROWS": str(BACKLOG_ROWS)} if options.backlog else {}),
         }
-        run = Run(stack, Path(name), asked.rows, variables)
-        run.execute([TABLE, FILL.format(first=asked.rows + 1, last=asked.rows + 1000)])
+        run = Run(stack, Path(name), options.rows, variables)
+        run.execute([TABLE, FILL.format(first=options.rows + 1, last=options.rows + 1000)])
         run.start(*SERVICES)
         run.await_match()
         for service in run.services.values():
             sys.stdout.write(f"idle     {service.name:<14} peak {peak_mib(service.pid):6.0f} MiB\n")
         sys.stdout.flush()
-        (backlog if asked.backlog else transactions)(run)
+        (backlog if options.backlog else transactions)(run)
         run.stop(*reversed(SERVICES))
 
 

@@ -1,4 +1,4 @@
-"""The whole way on one machine: a backlog to its verdicts, how fresh verdicts are, and what watching costs the source.
+"""The whole flow on one machine: a backlog, freshness of verdicts, cost for the source.
 
 `./run bench pipeline [--rows N] [--fresh-s S] [--rounds N] [--source mysql]`
 
@@ -24,13 +24,13 @@ from deploy.embedded.stack import EmbeddedStack
 FRESH_ROWS_PER_S = 2_000
 _LOAD_S = 5.0
 _BEHIND = 19
-"""As far behind other processes as the system lets one stand: a stand-in for capture on a machine of its own."""
+"""The lowest priority: it stands for a capture on another machine."""
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(prog="./run bench pipeline", description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=500_000, help="rows of the backlog, beside its warm-up")
+    parser.add_argument("--rows", type=int, default=500_000, help="rows of the backlog, besides its warm-up")
     parser.add_argument("--fresh-s", type=float, default=60.0, help="seconds of steady writing, for the freshness")
     parser.add_argument("--rounds", type=int, default=5, help="rounds with and without capture, for what it costs")
     parser.add_argument("--source", choices=["mysql", "mariadb"], default="mariadb", help="the server")
@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
 
 
 def throughput(flow: Flow) -> float:
-    """Prints how fast a backlog went through everything; rows a second behind the warm-up."""
+    """Prints the rate of a backlog through everything, in rows per second after the warm-up."""
     backlog, before = flow.backlog, _parts(flow)
     began = time.time()
     flow.start()
@@ -64,13 +64,17 @@ def throughput(flow: Flow) -> float:
 
 
 def _parts(flow: Flow) -> dict[str, float]:
-    """CPU seconds that the parts have used before the services run."""
+    """CPU seconds of the parts before the services run."""
     idle = Flow(flow.stack, flow.directory, flow.backlog)
     return {name: cpu for name, (cpu, _) in idle.usage().items()}
 
 
 def freshness(flow: Flow, seconds: float) -> float:
-    """Prints how long after its commit a transaction is part of a verdict; the 99th percentile in seconds."""
+    """Prints the delay from a commit to its verdict.
+
+    Returns:
+        The 99th percentile in seconds.
+    """
     first_moment = flow.moment()
     writer = flow.writer(seconds=seconds, rows_per_s=FRESH_ROWS_PER_S, first=10**7)
     seen: list[tuple[float, int]] = []
@@ -83,10 +87,10 @@ def freshness(flow: Flow, seconds: float) -> float:
             return writer.has_ended and judged >= flow.moment()
 
         flow.await_that(is_through)
-    told = writer.told()
+    report = writer.report()
     flow.require_matches()
     ages, at = [], 0
-    for number, committed in enumerate(told["commits"], start=1):
+    for number, committed in enumerate(report["commits"], start=1):
         while seen[at][1] < number:
             at += 1
         ages.append(seen[at][0] - committed)
@@ -94,31 +98,32 @@ def freshness(flow: Flow, seconds: float) -> float:
     p50, p99 = ages[len(ages) // 2], ages[int(len(ages) * 0.99)]
     flush_s = flow.settings.lake.flush_s
     print(
-        f"freshness: {told['rows'] / told['seconds']:,.0f} rows/s written for {told['seconds']:.0f} s, flush interval "
-        f"{flush_s:.0f} s: from commit to verdict p50 {p50:.2f} s, p99 {p99:.2f} s (interval + {p99 - flush_s:.2f} s)"
+        f"freshness: {report['rows'] / report['seconds']:,.0f} rows/s written for {report['seconds']:.0f} s, "
+        f"flush interval {flush_s:.0f} s: from commit to verdict p50 {p50:.2f} s, p99 {p99:.2f} s "
+        f"(interval + {p99 - flush_s:.2f} s)"
     )
-    return p99
+    return float(p99)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a writer at full speed did: rows a second, and CPU seconds of processes for a million rows."""
+    """A writer at full speed: rows per second, and CPU seconds per million rows."""
 
     rate: float
     cpu_s: dict[str, float]
 
 
 def load(flow: Flow, first: int) -> Load:
-    """Writes as fast as it goes for some seconds."""
+    """Writes at full speed for some seconds."""
     pids = {name: pid for name, pid in flow.pids().items() if name != "(s3)"}
     before = {name: cpu_s(pid) for name, pid in pids.items()}
-    told = flow.writer(seconds=_LOAD_S, rows_per_s=0, first=first).told()
-    used = {name: (cpu_s(pid) - before[name]) * 1e6 / told["rows"] for name, pid in pids.items()}
-    return Load(told["rows"] / told["seconds"], used)
+    report = flow.writer(seconds=_LOAD_S, rows_per_s=0, first=first).report()
+    used = {name: (cpu_s(pid) - before[name]) * 1e6 / report["rows"] for name, pid in pids.items()}
+    return Load(report["rows"] / report["seconds"], used)
 
 
 def cost(flow: Flow, rounds: int, *, nice: int) -> float:
-    """Prints what a writer at full speed loses while capture follows it; the median loss of a round, in percent.
+    """Prints the loss of a writer at full speed by capture: the median, in percent.
 
     A round writes four times: alone, twice beside capture, and alone again, so that what drifts meanwhile is as much
     on either side; the two times alone also say how much such rates differ by themselves.
@@ -140,46 +145,46 @@ def cost(flow: Flow, rounds: int, *, nice: int) -> float:
             while watched and _is_behind(flow):
                 _ = capture.pid
                 time.sleep(0.1)
-        rates = {watched: [one.rate for one in these] for watched, these in this.items()}
+        rates = {captured: [load.rate for load in loads] for captured, loads in this.items()}
         losses.append(100 * (1 - sum(rates[True]) / sum(rates[False])))
         noise.append(100 * abs(1 - rates[False][1] / rates[False][0]))
         for watched, these in this.items():
             loads[watched] += these
     loss = statistics.median(losses)
-    shown = ", ".join(f"{one:.1f}" for one in sorted(losses))
+    shown = ", ".join(f"{loss:.1f}" for loss in sorted(losses))
     print(
         f"cost: {loss:.1f} % of the rows/s of a writer at full speed, capture at nice {nice} (rounds: {shown}; two "
         f"times alone differ by {statistics.median(noise):.1f} %; {INSERTED} inserts, {UPDATED} updates a transaction)"
     )
     for watched, these in loads.items():
-        used = {name: statistics.median(one.cpu_s[name] for one in these) for name in these[0].cpu_s}
-        told = ", ".join(f"{name} {seconds:.1f}" for name, seconds in used.items())
-        rate = statistics.median(one.rate for one in these)
-        print(f"cost: {'watched' if watched else 'alone'}: {rate:,.0f} rows/s; CPU s per million rows: {told}")
+        used = {name: statistics.median(load.cpu_s[name] for load in these) for name in these[0].cpu_s}
+        cpu_text = ", ".join(f"{name} {seconds:.1f}" for name, seconds in used.items())
+        rate = statistics.median(load.rate for load in these)
+        print(f"cost: {'captured' if watched else 'alone'}: {rate:,.0f} rows/s; CPU s per million rows: {cpu_text}")
     return loss
 
 
 def _start_following(flow: Flow) -> None:
-    """Starts capture, and waits until it has followed the source to where it stands."""
+    """Starts capture, and waits until it has reached the source's position."""
     capture = flow.services["cdc"]
-    said = capture.log.read_text().count("stream resumed")
+    resumed_before = capture.log.read_text().count("stream resumed")
     capture.start()
-    while capture.log.read_text().count("stream resumed") == said or _is_behind(flow):
+    while capture.log.read_text().count("stream resumed") == resumed_before or _is_behind(flow):
         _ = capture.pid
         time.sleep(0.1)
 
 
 def _is_behind(flow: Flow) -> bool:
-    """Whether capture's last published epoch is not yet at the source's position."""
+    """Whether capture's last published epoch is before the source's position."""
     lines = [line for line in flow.services["cdc"].log.read_text().splitlines() if "epoch published" in line]
     return not lines or flow.stack.blueprint.warehouse.gtid() not in lines[-1]
 
 
 def main() -> None:
     """Prints all figures."""
-    asked = arguments()
-    backlog = narrow(asked.rows)
-    with tempfile.TemporaryDirectory() as place, EmbeddedStack(Path(place), asked.source) as stack:
+    options = arguments()
+    backlog = narrow(options.rows)
+    with tempfile.TemporaryDirectory() as place, EmbeddedStack(Path(place), options.source) as stack:
         make_numbers(stack.blueprint.warehouse, backlog.rows)
         services = Path(place) / "services"
         services.mkdir()
@@ -188,9 +193,9 @@ def main() -> None:
         backlog.fill(stack.blueprint.warehouse)
         try:
             rate = throughput(flow)
-            p99 = freshness(flow, asked.fresh_s)
+            p99 = freshness(flow, options.fresh_s)
             flow.stop()
-            shared, behind = cost(flow, asked.rounds, nice=0), cost(flow, asked.rounds, nice=_BEHIND)
+            shared, behind = cost(flow, options.rounds, nice=0), cost(flow, options.rounds, nice=_BEHIND)
         finally:
             flow.stop()
     print(

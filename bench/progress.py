@@ -1,4 +1,4 @@
-"""How far a side had come at which moment, and the rate that follows."""
+"""The progress of a side over time, and its rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """So many rows were through at a moment (Unix time), for so many CPU seconds."""
+    """Rows and CPU seconds at a moment (Unix time)."""
 
     at: float
     rows: int
@@ -30,18 +30,18 @@ class Run:
 
     @property
     def measured(self) -> tuple[Point, Point]:
-        """The first point behind the warm-up, and the last one."""
+        """The first point after the warm-up, and the last one."""
         return next(point for point in self.points if point.rows >= self.warm), self.points[-1]
 
     @property
     def rate(self) -> float:
-        """Rows a second between the two."""
+        """Rows per second between the two points."""
         first, last = self.measured
         return (last.rows - first.rows) / (last.at - first.at)
 
     @property
     def cpu_s_per_million(self) -> float:
-        """CPU seconds of the process for a million rows between the two."""
+        """CPU seconds per million rows between the two points."""
         first, last = self.measured
         return (last.cpu_s - first.cpu_s) * 1e6 / (last.rows - first.rows)
 

@@ -1,4 +1,4 @@
-"""Counting a whole table of the league anew: by each engine, and by other people's comparisons.
+"""Counts a whole league table: by each engine, and by other people's comparisons.
 
 `./run bench scan [--rows N] [--table NAME] [--engines source,duckdb,trino,presto,spark] [--source mysql|mariadb]`
 
@@ -30,33 +30,33 @@ SAID_EVERY_S = 15.0
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(prog="./run bench scan", description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=5_000_000, help="rows of the table, or some more")
+    parser.add_argument("--rows", type=int, default=5_000_000, help="rows of the table, at least")
     parser.add_argument(
         "--table", choices=list(PARTITIONS), default="games_score", help="the league's table that is copied"
     )
-    parser.add_argument("--engines", default=",".join([SOURCE, *LAKE]), help="which, separated by commas")
+    parser.add_argument("--engines", default=",".join([SOURCE, *LAKE]), help="engines, separated by commas")
     parser.add_argument("--source", choices=["mysql", "mariadb"], default="mariadb", help="the server")
     return parser.parse_args()
 
 
 def carried(flow: Flow, backlog: LeagueTable) -> Table:
-    """The table in the lake, all of it matching, and the services at rest."""
+    """Brings the table into the lake, with all partitions matching and services stopped."""
     began = time.monotonic()
     flow.start()
     rows = backlog.fill(flow.stack.blueprint.warehouse)
     _say(f"{rows:,} rows of {backlog.table} written after {time.monotonic() - began:.0f} s")
-    said = time.monotonic()
+    reported_at = time.monotonic()
     with flow.store() as store:
 
         def is_through() -> bool:
-            nonlocal said
-            found = judged_rows(store)
-            if time.monotonic() - said > SAID_EVERY_S:
-                said = time.monotonic()
-                _say(f"{found:,} of them are in the lake")
-            return found == rows and judged_moment(store) == flow.moment()
+            nonlocal reported_at
+            compared = judged_rows(store)
+            if time.monotonic() - reported_at > SAID_EVERY_S:
+                reported_at = time.monotonic()
+                _say(f"{compared:,} of them are in the lake")
+            return compared == rows and judged_moment(store) == flow.moment()
 
         flow.await_that(is_through)
     flow.require_matches()
@@ -65,15 +65,15 @@ def carried(flow: Flow, backlog: LeagueTable) -> Table:
     return Table.of(flow)
 
 
-def engines(table: Table, asked: argparse.Namespace, directory: Path) -> None:
+def engines(table: Table, options: argparse.Namespace, directory: Path) -> None:
     """Prints the figures of every engine."""
-    warehouse, server = table.flow.stack.blueprint.warehouse, Dialect(asked.source)
-    for name in asked.engines.split(","):
+    warehouse, server = table.flow.stack.blueprint.warehouse, Dialect(options.source)
+    for name in options.engines.split(","):
         try:
             if name == SOURCE:
                 timed: list[Timed] = []
                 read = read_by(warehouse, lambda: timed.append(at_the_source(table, server)))  # noqa: B023 - called here
-                _report(table, asked.source, timed[0], f", {read:,} rows of the source read by both")
+                _report(table, options.source, timed[0], f", {read:,} rows of the source read by both")
             else:
                 _report(table, name, in_the_lake(table, name, directory))
         except (PartError, DataFingerprintError) as error:
@@ -95,13 +95,13 @@ def comparisons(table: Table, directory: Path) -> None:
     }
     for name, way in ways.items():
         try:
-            found = way()
+            result = way()
         except NotRunError as error:
             _say(f"NOT RUN: {name}: {error}")
         else:
             _say(
-                f"{name:18} {found.seconds:6.1f} s, {found.read:,} rows of the source read "
-                f"({found.read / table.rows:.2f} times the table)"
+                f"{name:18} {result.seconds:6.1f} s, {result.read:,} rows of the source read "
+                f"({result.read / table.rows:.2f} times the table)"
             )
 
 
@@ -111,22 +111,22 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Prints all figures."""
-    asked = arguments()
-    unknown = set(asked.engines.split(",")) - {SOURCE, *LAKE}
+    options = arguments()
+    unknown = set(options.engines.split(",")) - {SOURCE, *LAKE}
     if unknown:
         raise SystemExit(f"no such engine: {', '.join(sorted(unknown))}; there are: {', '.join([SOURCE, *LAKE])}")
-    backlog = LeagueTable(asked.table, asked.rows)
-    with tempfile.TemporaryDirectory() as place, EmbeddedStack(Path(place) / "stack", asked.source) as stack:
+    backlog = LeagueTable(options.table, options.rows)
+    with tempfile.TemporaryDirectory() as place, EmbeddedStack(Path(place) / "stack", options.source) as stack:
         directory = Path(place) / "services"
         directory.mkdir()
         seed(stack, directory)
-        flow = Flow(stack, directory, backlog, PARTITIONS[asked.table])
+        flow = Flow(stack, directory, backlog, PARTITIONS[options.table])
         flow.prepare()
         try:
             table = carried(flow, backlog)
         finally:
             flow.stop()
-        engines(table, asked, directory)
+        engines(table, options, directory)
         comparisons(table, directory)
         _say("the running sums read no row of the source: they follow its binlog")
 

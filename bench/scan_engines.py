@@ -1,4 +1,4 @@
-"""Each engine's own count of one table: how long the fingerprint's statement takes there, and how long `count(*)`."""
+"""Each engine's count of one table: time of the fingerprint's statement and `count(*)`."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.flow import Flow
-from datafingerprint.adapters.lake_connection import open_connection
-from datafingerprint.adapters.lake_export import write_metastore
-from datafingerprint.adapters.lake_view import IcebergLakeView
-from datafingerprint.adapters.scan_engines import engine_opener
+from datafingerprint.adapters.engines.drivers import engine_opener
+from datafingerprint.adapters.iceberg.connection import open_connection
+from datafingerprint.adapters.iceberg.export import write_metastore
+from datafingerprint.adapters.iceberg.view import IcebergLakeView
 from datafingerprint.config import EngineSettings
 from datafingerprint.fingerprint import Fingerprint, of_words
 from datafingerprint.partitions import partitioning
-from datafingerprint.scanning import counted
+from datafingerprint.scanner import parse_sums
 from datafingerprint.scans import ScanEngine
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql import lake, mysql
 from datafingerprint.sql.engines import LAKE_ENGINES
-from datafingerprint.sql.lake import LakeDialect, Place
+from datafingerprint.sql.lake import LakeDialect, TableLocation
 from deploy.embedded.part import Part, PartError, describe_failure
 from deploy.embedded.ports import free_ports
 from deploy.embedded.process import Process
@@ -47,7 +48,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Table:
-    """The table as it lies in the lake, all services at rest.
+    """The table in the lake, with all services stopped.
 
     Attributes:
         flow: Where everything is.
@@ -58,7 +59,7 @@ class Table:
 
     flow: Flow
     definition: TableSchema
-    place: Place
+    place: TableLocation
     sums: dict[str, Fingerprint]
 
     @property
@@ -68,20 +69,21 @@ class Table:
 
     @staticmethod
     def of(flow: Flow) -> Table:
-        """What the stores say."""
+        """Reads the stores."""
         with flow.store() as store:
             _, definition = store.definitions()[flow.backlog.table]
             sums = store.source_sums(definition.table, store.progress().lake_epoch)
         with contextlib.closing(IcebergLakeView(flow.settings)) as view:
-            found = view.current(definition)
-        if found is None:
+            snapshot = view.current(definition)
+        if snapshot is None:
             raise RuntimeError(f"the lake has no table {definition.table}")
-        place = Place(snapshot_id=found.snapshot_id, files=tuple(sorted(file.path for file in found.files)))
+        files = tuple(sorted(file.path for file in snapshot.files))
+        place = TableLocation(snapshot_id=snapshot.snapshot_id, files=files)
         return Table(flow, definition, place, {name: part for name, part in sums.items() if part.rows})
 
 
 def at_the_source(table: Table, server: mysql.Dialect) -> Timed:
-    """The statement that an audit hands to the warehouse."""
+    """The audit's statement for the warehouse."""
     text = mysql.sums_by_partition(table.definition, partitioning(table.definition), server)
     with table.flow.stack.blueprint.warehouse.connect() as connection, connection.cursor() as cursor:
         for line in mysql.SESSION:
@@ -90,16 +92,16 @@ def at_the_source(table: Table, server: mysql.Dialect) -> Timed:
         cursor.execute(f"SELECT count(*) FROM {mysql.table_name(table.definition)}")
         between = time.monotonic()
         cursor.execute(text)
-        found = {
+        sums = {
             str(name): of_words(int(rows), [int(word) for word in words]) for name, rows, *words, _ in cursor.fetchall()
         }
         done = time.monotonic()
-    _demand(table, found, server.value)
+    _demand(table, sums, server.value)
     return Timed(done - between, between - began)
 
 
 def in_the_lake(table: Table, name: str, directory: Path) -> Timed:
-    """One engine over the lake, as `datafingerprint scan` asks it.
+    """One engine over the lake, as `datafingerprint scan` uses it.
 
     Raises:
         PartError: the engine is not installed, or does not start.
@@ -107,7 +109,7 @@ def in_the_lake(table: Table, name: str, directory: Path) -> Timed:
     """
     with _engine(table, name, directory) as engine:
         dialect = LAKE_ENGINES[name]
-        place = table.place if dialect.needs_files else Place(snapshot_id=table.place.snapshot_id)
+        place = table.place if dialect.needs_files else TableLocation(snapshot_id=table.place.snapshot_id)
         fields = partitioning(table.definition)
         # What is compiled on the way is not measured.
         _ask(engine, dialect, lake.sums_by_partition(dialect, table.definition, fields, place, min(table.sums)))
@@ -116,17 +118,17 @@ def in_the_lake(table: Table, name: str, directory: Path) -> Timed:
         between = time.monotonic()
         rows = _ask(engine, dialect, lake.sums_by_partition(dialect, table.definition, fields, place))
         done = time.monotonic()
-    _demand(table, counted(dialect, rows), name)
+    _demand(table, parse_sums(dialect, rows), name)
     return Timed(done - between, between - began)
 
 
-def _ask(engine: ScanEngine, dialect: LakeDialect, text: str) -> list[object]:
+def _ask(engine: ScanEngine, dialect: LakeDialect, text: str) -> list[Sequence[Any]]:
     return list(engine.run(dialect.session, text, threading.Event(), lambda _text: None))
 
 
-def _demand(table: Table, found: dict[str, Fingerprint], name: str) -> None:
-    if found != table.sums:
-        raise RuntimeError(f"{name} came to other sums than the stream has: {found} and {table.sums}")
+def _demand(table: Table, sums: dict[str, Fingerprint], name: str) -> None:
+    if sums != table.sums:
+        raise RuntimeError(f"{name} has other sums than the stream: {sums} and {table.sums}")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A program that writes to the source at a rate, or as fast as it can, and says when each transaction was committed.
+"""Writes to the source at a rate or at full speed, and reports the times of the commits.
 
 It reads one JSON object from standard input: `host`, `port`, `user`, `password`, `table`, `seconds`, `rows_per_s` (0:
 no limit), `first` (the first new id). Each transaction inserts sixteen rows and updates four of those just before. It
@@ -16,7 +16,7 @@ import pymysql
 
 INSERTED, UPDATED = 16, 4
 RECENT = 2_000
-"""How far back the rows lie that are updated."""
+"""Distance of the updated rows from the newest ones."""
 
 
 def statements(table: str, first: int, number: int) -> tuple[str, str]:
@@ -28,23 +28,27 @@ def statements(table: str, first: int, number: int) -> tuple[str, str]:
         for n in ids
     )
     back = [first - 1 - (number * 37 + step * 491) % RECENT for step in range(UPDATED)]
-    chosen = ", ".join(str(one) for one in back)
+    chosen = ", ".join(str(row_id) for row_id in back)
     return f"INSERT INTO {table} VALUES {rows}", f"UPDATE {table} SET runs = runs + 1 WHERE id IN ({chosen})"
 
 
-def write(connection: pymysql.Connection, asked: dict[str, Any]) -> tuple[list[float], float]:
-    """The times of the commits, and how long it took."""
+def write(connection: pymysql.Connection, options: dict[str, Any]) -> tuple[list[float], float]:
+    """Writes.
+
+    Returns:
+        The times of the commits, and the seconds of all.
+    """
     commits: list[float] = []
     per_transaction = INSERTED + UPDATED
     began = time.time()
     with connection.cursor() as cursor:
-        while time.time() - began < asked["seconds"]:
+        while time.time() - began < options["seconds"]:
             number = len(commits)
-            if asked["rows_per_s"]:
-                wait = began + number * per_transaction / asked["rows_per_s"] - time.time()
+            if options["rows_per_s"]:
+                wait = began + number * per_transaction / options["rows_per_s"] - time.time()
                 if wait > 0:
                     time.sleep(wait)
-            for statement in statements(asked["table"], asked["first"] + number * INSERTED, number):
+            for statement in statements(options["table"], options["first"] + number * INSERTED, number):
                 cursor.execute(statement)
             connection.commit()
             commits.append(time.time())
@@ -52,11 +56,11 @@ def write(connection: pymysql.Connection, asked: dict[str, Any]) -> tuple[list[f
 
 
 def main() -> None:
-    """Writes, and says what it wrote."""
-    asked = json.load(sys.stdin)
-    login = {name: asked[name] for name in ("host", "port", "user", "password")}
+    """Writes, and prints the report."""
+    options = json.load(sys.stdin)
+    login = {name: options[name] for name in ("host", "port", "user", "password")}
     connection = pymysql.connect(**login, charset="utf8mb4")
-    commits, seconds = write(connection, asked)
+    commits, seconds = write(connection, options)
     connection.close()
     json.dump({"commits": commits, "rows": len(commits) * (INSERTED + UPDATED), "seconds": seconds}, sys.stdout)
 

@@ -1,1 +1,1 @@
-"""What DataFingerprint knows: rows, epochs, partitions and their sums, apart from any server."""
+"""Compares a live MySQL or MariaDB warehouse with its lake copy by sums of row digests."""

@@ -1,4 +1,4 @@
-"""An audit as it is kept: what it is of, how far it has come, who runs it, and the store that keeps it."""
+"""Stored audits: scope, progress, owner, and the store that keeps them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from datafingerprint.audit import Finding
 from datafingerprint.verdict import Outcome
 
 LEASE_S = 10.0
-"""Without a sign of life for so long, whoever runs an audit is taken for dead, and another may go on with it."""
+"""Seconds without a heartbeat after which the owner of an audit counts as dead; then another process may continue."""
 
 HEARTBEAT_S = 2.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats of an audit's owner."""
 
 
 class AuditState(StrEnum):
-    """Where an audit stands."""
+    """The state of an audit."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -29,21 +29,22 @@ class AuditState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether the audit has ended."""
         return self in (AuditState.DONE, AuditState.FAILED, AuditState.CANCELLED)
 
 
 class Origin(StrEnum):
-    """Who asked for it: a command, a caller of the REST service, or the schedule."""
+    """Who requested an audit. `SUSPICION`: rows may have changed without a binlog event."""
 
     COMMAND = "command"
     REQUEST = "request"
     SCHEDULE = "schedule"
+    SUSPICION = "suspicion"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is audited: every table under watch, one table, or one partition of it."""
+    """What is audited: all captured tables, one table, or one partition of a table."""
 
     table: str | None = None
     partition: str | None = None
@@ -54,7 +55,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class AuditProgress:
-    """How far an audit has come: partitions that have a finding, of how many, and rows that the source summed up."""
+    """Progress: partitions with a finding, all partitions, and rows that the source summed up."""
 
     partitions_done: int = 0
     partitions: int = 0
@@ -67,16 +68,16 @@ class StoredAudit:
 
     Attributes:
         number: Its id.
-        scope: What it is of.
-        origin: Who asked for it.
-        state: Where it stands.
+        scope: What is audited.
+        origin: Who requested it.
+        state: Its state.
         reason: Why it is paused, failed or cancelled; empty otherwise.
-        owner: Which process runs it, or ran it last; empty while it is queued.
-        asked_at: When it was asked for; this and all other times are Unix time in seconds.
-        started_at: When it was begun; None while it is queued.
-        seen_at: The last sign of life of its owner; None while it is queued.
-        ended_at: When it was over; None before.
-        progress: How far it has come.
+        owner: The process that runs it or ran it last; empty while it is queued.
+        asked_at: When it was requested. This and all other times are Unix time in seconds.
+        started_at: When it started; None while it is queued.
+        seen_at: The last heartbeat of its owner; None while it is queued.
+        ended_at: When it ended; None before.
+        progress: Its progress.
         outcome: The worst of its findings so far; None before the first.
     """
 
@@ -96,33 +97,41 @@ class StoredAudit:
 
 @dataclass(frozen=True, slots=True)
 class LastFinding:
-    """What the last audit of a partition found, and its id."""
+    """The finding of the last audit of a partition, and the audit's id."""
 
     audit: int
     finding: Finding
 
 
 class AuditStore(Protocol):
-    """Where audits are kept, and handed from those who ask to those who run them.
+    """Stores audits, and passes them from those who request them to those who run them.
 
-    Every method that changes something is one transaction, and durable when it returns. Only the owner of an audit
-    that is running or paused may change it: `ConflictError` says that it was cancelled or taken over.
+    Every method that changes something is one transaction, and durable when it returns. Only the owner of a running or
+    paused audit may change it. Any other process gets a `ConflictError`: the audit was cancelled or taken over.
     """
 
     def queue_audit(self, scope: Scope, origin: Origin, now: float) -> int:
-        """Asks for an audit; one of the same scope that waits already stands for it. Returns its id."""
+        """Requests an audit.
+
+        Returns:
+            Its id, or the id of a queued audit of the same scope.
+        """
 
     def begin_audit(self, scope: Scope, origin: Origin, owner: str, now: float) -> StoredAudit:
-        """Begins an audit that is the owner's from the first moment on."""
+        """Creates an audit that this owner runs at once."""
 
     def take_audit(self, owner: str, now: float, number: int | None = None) -> StoredAudit | None:
-        """Makes an audit that nobody runs the owner's: the oldest that waits or was left unfinished, or that one."""
+        """Gives the owner an audit that no process runs: the one of this number, else the oldest.
+
+        That is a queued audit or an unfinished one. An audit is unfinished if its owner sent no heartbeat for `LEASE_S`
+        or is known to have ended.
+        """
 
     def hold_audit(self, number: int, owner: str, now: float) -> None:
-        """A sign of life.
+        """Sends a heartbeat.
 
         Raises:
-            ConflictError: it is no longer the owner's.
+            ConflictError: another process owns it, or it was cancelled.
         """
 
     def advance_audit(
@@ -134,36 +143,40 @@ class AuditStore(Protocol):
         findings: Sequence[Finding] = (),
         paused: str = "",
     ) -> None:
-        """Stores how far it has come, and findings; `paused` says why it waits, if it does.
+        """Stores progress and findings; `paused` is the reason of a pause, or empty.
 
         Raises:
-            ConflictError: it is no longer the owner's.
+            ConflictError: another process owns it, or it was cancelled.
         """
 
     def end_audit(self, number: int, owner: str, now: float, state: AuditState, reason: str = "") -> None:
-        """Closes it. Partitions that a whole audit of a table no longer found are forgotten.
+        """Ends it. Forgets partitions that an audit of the whole table did not find any more.
 
         Raises:
-            ConflictError: it is no longer the owner's.
+            ConflictError: another process owns it, or it was cancelled.
         """
 
     def release_audit(self, number: int, owner: str) -> None:
-        """Lets go of it unfinished, so that the next one who asks goes on with it at once."""
+        """Releases an unfinished audit, so that the next process can continue it at once."""
 
     def cancel_audit(self, number: int, now: float) -> bool:
-        """Ends one that is not over; False when there is none."""
+        """Cancels an audit.
+
+        Returns:
+            False if there is no such audit, or it has ended.
+        """
 
     def audit(self, number: int) -> StoredAudit | None:
-        """One audit."""
+        """The audit of this number."""
 
     def audits(self, *, limit: int, before: int | None = None) -> Sequence[StoredAudit]:
-        """Audits, newest first, those with a lower id than `before` when it is given."""
+        """Lists audits, newest first; with `before` only those with a lower id."""
 
     def findings(self, number: int) -> Sequence[Finding]:
-        """What an audit has found so far, by table and partition."""
+        """The findings of an audit so far, by table and partition."""
 
     def last_findings(self, table: str | None = None) -> Sequence[LastFinding]:
-        """What the last audit of every partition found, by table and partition."""
+        """The last finding of every partition, by table and partition."""
 
     def last_ended(self) -> Mapping[str, StoredAudit]:
-        """By table the last audit of all of it, alone, that is over."""
+        """The last ended audit of each table alone and as a whole."""

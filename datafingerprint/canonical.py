@@ -1,9 +1,9 @@
-"""The canonical row: the one definition of which bytes a row is digested as (format version 1).
+"""The canonical row: the bytes of a row that are digested (format version 1).
 
-Fields stand in the order of their lower-cased names (by UTF-8 bytes), NULL fields are left out, a field is
-`name=value`, and fields are joined by `|`. Only length-prefixed values can hold a `|`, so no two rows share a
-canonical form. This module says the rule for one value in plain Python; the engines' SQL in
-`datafingerprint.sql` must agree with it, and tests hold them to it.
+Fields are in the order of their lower-cased names (by UTF-8 bytes). NULL fields are left out, a field is `name=value`,
+and `|` joins fields. Only length-prefixed values can contain a `|`, so no two rows have the same canonical row. This
+module defines the text of one value in plain Python. The engines' SQL in `datafingerprint.sql` must agree with it, and
+tests check that.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _RESERVED = {"%": "%25", "=": "%3D", "|": "%7C"}
 
 
 def field_name(column_name: str) -> str:
-    """A column's name as it stands in the canonical row: lower-cased, with `%`, `=` and `|` encoded."""
+    """A column's name in the canonical row: lower-cased, with `%`, `=` and `|` encoded."""
     return "".join(_RESERVED.get(character, character) for character in column_name.lower())
 
 
 def field_order(columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """The columns in the order of their fields, which is not the table's."""
+    """The columns in the order of the canonical row, which is not the table's."""
     return tuple(sorted(columns, key=lambda column: column.name.lower().encode()))
 
 
 def _double_bits(value: float) -> str:
-    # Adding zero turns -0.0 into 0.0: servers print both alike, so they must count alike.
+    # Adding zero turns -0.0 into 0.0. Servers print both alike, so both must have the same digest.
     return str(struct.unpack(">q", struct.pack(">d", float(value) + 0.0))[0])
 
 
@@ -48,7 +48,7 @@ def _text(value: str) -> str:
 
 
 def _decimal(value: Decimal | str) -> str:
-    # One of more digits than a Parquet decimal has is carried as its text, which is this form already.
+    # A decimal with more digits than Parquet allows is carried as text, which already has this form.
     return value if isinstance(value, str) else format(value or abs(value), "f")
 
 
@@ -70,7 +70,7 @@ _RENDERERS: dict[Kind, Callable[[Any], str]] = {
 
 
 def canonical(row: Mapping[str, Any], columns: tuple[Column, ...]) -> bytes:
-    """The canonical form of one row, given as Python values by column name."""
+    """The canonical row of one row, given as Python values by column name."""
     return "|".join(
         f"{field_name(column.name)}={_RENDERERS[column.kind](row[column.name])}"
         for column in field_order(columns)
@@ -79,5 +79,5 @@ def canonical(row: Mapping[str, Any], columns: tuple[Column, ...]) -> bytes:
 
 
 def digest(row: Mapping[str, Any], columns: tuple[Column, ...]) -> bytes:
-    """The 16 bytes that a row counts as."""
+    """The MD5 of the canonical row, 16 bytes."""
     return hashlib.md5(canonical(row, columns), usedforsecurity=False).digest()

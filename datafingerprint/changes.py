@@ -1,4 +1,4 @@
-"""Changes of one table in columns: what happened to each row, in which transaction, before and after."""
+"""Changes of one table in columns: operation, transaction, and the row before and after."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datafingerprint.errors import WireError
-from datafingerprint.remedies import reading_again
+from datafingerprint.recovery import resnapshot_command
 from datafingerprint.schema import TableSchema
 
 
 class Op(StrEnum):
-    """What a change is. The letters are those that Debezium users know; `t` starts a table or partition anew."""
+    """The kind of a change, by Debezium's letters; `t` starts a table or partition empty."""
 
     CREATED = "c"
     UPDATED = "u"
@@ -30,15 +30,15 @@ HAS_AFTER = frozenset({Op.CREATED, Op.UPDATED, Op.READ})
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Consecutive changes of one table, as they lie in one Kafka partition.
+    """Consecutive changes of one table in one Kafka partition.
 
     Attributes:
         table: The definition that the columns follow.
-        version: That definition's number in the stream.
+        version: The number of this definition in the stream.
         rows: Columns `op` (text), `tx` (ordinal of the source transaction in its epoch), and the structs
-            `before` and `after`; a struct is null where the operation has no such side.
-        partition: Only for changes that are nothing but a `t`: name of the one partition of the table that starts
-            from nothing; None when it is the whole table.
+            `before` and `after`. A struct is null where the operation has no such side.
+        partition: The one partition of the table that a single `t` starts from nothing; None in all other changes, also
+            for a `t` of the whole table.
     """
 
     table: TableSchema
@@ -48,17 +48,17 @@ class Changes:
 
     @property
     def before(self) -> pa.Table:
-        """The images that were taken away, in order."""
+        """The removed rows, in order."""
         return _side(self.rows, "before", HAS_BEFORE)
 
     @property
     def after(self) -> pa.Table:
-        """The images that were put in place, in order."""
+        """The added rows, in order."""
         return _side(self.rows, "after", HAS_AFTER)
 
 
 def envelope(table: TableSchema) -> pa.Schema:
-    """The Arrow schema of a message about this table."""
+    """The Arrow schema of a message of this table."""
     row = pa.struct(list(table.arrow))
     return pa.schema(
         [
@@ -71,12 +71,12 @@ def envelope(table: TableSchema) -> pa.Schema:
 
 
 def has_op(rows: pa.Table, ops: frozenset[Op]) -> pa.ChunkedArray:
-    """Which rows carry one of these operations."""
+    """Marks the rows that have one of these operations."""
     return pc.is_in(rows.column("op"), value_set=pa.array([op.value for op in ops], pa.string()))
 
 
 def images(rows: pa.Table, side: str) -> pa.Table:
-    """One struct column of an envelope as a table of rows."""
+    """Converts a struct column of an envelope to a table of rows."""
     struct = rows.column(side).combine_chunks()
     fields = list(struct.type)
     return pa.table(struct.flatten(), schema=pa.schema(fields))
@@ -96,9 +96,19 @@ def changes(
     after: pa.Table | None = None,
     count: int | None = None,
 ) -> Changes:
-    """Changes of one kind; `tx` is one ordinal for all or one for each, `count` is for those with no image."""
-    given = before if before is not None else after
-    number = given.num_rows if given is not None else (count or 0)
+    """Builds changes of one kind.
+
+    Args:
+        table: The definition of their columns.
+        version: The number of the definition.
+        op: The kind.
+        tx: One ordinal for all changes, or one for each.
+        before: The rows before; None if the kind has none.
+        after: The rows after; None if the kind has none.
+        count: The number of changes, if there are no rows.
+    """
+    images_given = before if before is not None else after
+    number = images_given.num_rows if images_given is not None else (count or 0)
     ordinals = np.full(number, tx, dtype=np.int32) if isinstance(tx, int) else tx
     arrays = [
         pa.repeat(pa.scalar(op.value), number),
@@ -117,44 +127,44 @@ def _struct(table: TableSchema, rows: pa.Table | None, number: int) -> pa.Array:
 
 
 def joined(parts: list[Changes]) -> Changes:
-    """Consecutive changes of one definition as one; a `t` that is about one partition is joined with nothing."""
+    """Concatenates consecutive changes of one definition. A `t` of one partition must be alone."""
     if len(parts) == 1:
         return parts[0]
     return Changes(parts[0].table, parts[0].version, pa.concat_tables([part.rows for part in parts]))
 
 
 def reset(table: TableSchema, version: int, tx: int = 0, *, partition: str | None = None) -> Changes:
-    """The `t` that starts a table, or one partition of it, from nothing."""
-    found = changes(table, version, Op.TRUNCATED, tx, count=1)
-    return Changes(table, version, found.rows, partition)
+    """The `t` that starts a table or one partition from nothing."""
+    rows = changes(table, version, Op.TRUNCATED, tx, count=1).rows
+    return Changes(table, version, rows, partition)
 
 
 NO_TRUNCATION = -1
-"""What `last_truncation` says of changes without a `t`."""
+"""The result of `last_truncation` for changes without a `t`."""
 
 
 def last_truncation(changed: Changes) -> int:
-    """Index of the last `t`, or `NO_TRUNCATION` when there is none."""
-    found = np.flatnonzero(has_op(changed.rows, frozenset({Op.TRUNCATED})).to_numpy())
-    return int(found[-1]) if len(found) else NO_TRUNCATION
+    """The index of the last `t`, or `NO_TRUNCATION`."""
+    indices = np.flatnonzero(has_op(changed.rows, frozenset({Op.TRUNCATED})).to_numpy())
+    return int(indices[-1]) if len(indices) else NO_TRUNCATION
 
 
-def conformed(changed: Changes, table: TableSchema) -> Changes:
-    """Changes as if their rows had the columns of a newer definition; those that they lack are null in them.
+def conform_to(changed: Changes, table: TableSchema) -> Changes:
+    """Converts changes to the columns of a newer definition. Columns that they lack become null.
 
     Raises:
-        WireError: a column was of another type, or is not there any more.
+        WireError: a column has another type, or was dropped.
     """
     if changed.table.columns == table.columns:
         return changed
     if not changed.rows.num_rows:
         return Changes(table, changed.version, envelope(table).empty_table())
-    lost = [column for column in changed.table.columns if column not in table.columns]
-    if lost:
+    missing = [column for column in changed.table.columns if column not in table.columns]
+    if missing:
         raise WireError(
-            f"column {lost[0].name} of {table.table} is another one now, and no `t` stands between",
+            f"column {missing[0].name} of {table.table} has changed, and no `t` precedes its new definition",
             where=f"definition {changed.version}",
-            remedy=f"read the table again: {reading_again(table.table)}",
+            remedy=f"re-snapshot the table: {resnapshot_command(table.table)}",
         )
     columns = {name: changed.rows.column(name) for name in ("op", "tx")}
     columns |= {side: _widened(changed.rows.column(side).combine_chunks(), table) for side in ("before", "after")}

@@ -1,7 +1,7 @@
-"""The columns that a server's data dictionary describes: from COLUMN_TYPE's text to a `Column`.
+"""Columns as a server's data dictionary describes them: from COLUMN_TYPE to a `Column`.
 
-What a type becomes on every way is laid down in `docs/types.md`. A type that cannot be carried exactly is refused
-here, when its table is put under watch, and not when its first row arrives.
+`docs/types.md` specifies how each type is carried. A type that cannot be carried exactly is refused when its table is
+captured, and not when its first row arrives.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datafingerprint.charsets import KNOWN
 from datafingerprint.errors import SourceError
 from datafingerprint.schema import Column, Kind
 
-_INTEGER_OCTETS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
+_INTEGER_BYTES = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
 _GEOMETRIES = (
     "geometry",
     "point",
@@ -49,7 +49,7 @@ _KINDS: dict[str, Kind] = {
             Kind.VECTOR,
         )
     },
-    **dict.fromkeys(_INTEGER_OCTETS, Kind.INTEGER),
+    **dict.fromkeys(_INTEGER_BYTES, Kind.INTEGER),
     **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"), Kind.TEXT),
     **dict.fromkeys(("varbinary", "tinyblob", "blob", "mediumblob", "longblob"), Kind.BYTES),
     **dict.fromkeys(_GEOMETRIES, Kind.GEOMETRY),
@@ -66,7 +66,7 @@ _MEASURED: dict[Kind, Callable[[Column, str], Column]] = {
     Kind.BINARY: lambda plain, args: replace(plain, length=int(args or 1)),
     **dict.fromkeys((Kind.DATETIME, Kind.TIMESTAMP, Kind.TIME), _with_fraction),
 }
-"""What the number in brackets is, and its value when there is none."""
+"""What the number in brackets means, and its value if there is none."""
 
 _TYPE = re.compile(r"^(?P<base>[a-z0-9]+)(?:\((?P<args>.*)\))?(?P<rest>[^()]*)$", re.DOTALL)
 
@@ -79,46 +79,46 @@ class _Parsed:
 
 
 def column(name: str, type_text: str, *, nullable: bool, charset: str | None, as_bytes: bool = False) -> Column:
-    """The column that `information_schema.COLUMNS` describes by COLUMN_TYPE and CHARACTER_SET_NAME.
+    """Builds a column from COLUMN_TYPE and CHARACTER_SET_NAME of `information_schema.COLUMNS`.
 
     Args:
         name: COLUMN_NAME.
         type_text: COLUMN_TYPE.
-        nullable: Whether IS_NULLABLE says YES.
+        nullable: Whether IS_NULLABLE is YES.
         charset: CHARACTER_SET_NAME, None where the type has none.
-        as_bytes: Whether a text is to be carried as the octets that the server stores, whatever they mean.
+        as_bytes: Whether a text is carried as the bytes that the server stores.
 
     Raises:
-        SourceError: values of this type cannot be carried exactly, or have no octets to be carried as.
+        SourceError: values of this type cannot be carried exactly, or not as bytes.
     """
     match = _TYPE.match(type_text.lower())
     parsed = _Parsed(match["base"], match["args"] or "", match["rest"]) if match else _Parsed("", "", "")
     kind = _KINDS.get(parsed.base)
-    # Old temporals (`/* mariadb-5.3 */`) are logged in forms of their own.
+    # Temporal types from before MariaDB 5.3 are logged in forms of their own.
     if kind is None or "mariadb-5.3" in parsed.rest:
         raise SourceError(f"type {type_text} of column {name} cannot be carried exactly")
     if as_bytes:
-        return _octets(name, type_text, kind, nullable=nullable)
+        return _as_bytes_column(name, type_text, kind, nullable=nullable)
     if kind in _IN_CHARSET and charset not in KNOWN:
         raise SourceError(f"type {type_text} in {charset} of column {name} cannot be carried exactly")
     return _described(Column(name, type_text, kind, nullable=nullable), parsed, charset or "")
 
 
-def _octets(name: str, type_text: str, kind: Kind, *, nullable: bool) -> Column:
+def _as_bytes_column(name: str, type_text: str, kind: Kind, *, nullable: bool) -> Column:
     if kind is not Kind.TEXT:
-        raise SourceError(f"column {name} is a {type_text}, and only texts can be watched as bytes")
+        raise SourceError(f"column {name} is a {type_text}; only texts can be carried as bytes")
     return Column(name, type_text, Kind.BYTES, nullable=nullable)
 
 
 def _described(plain: Column, parsed: _Parsed, charset: str) -> Column:
     kind = plain.kind
     if kind is Kind.INTEGER:
-        return replace(plain, octets=_INTEGER_OCTETS[parsed.base], unsigned="unsigned" in parsed.rest)
+        return replace(plain, width_bytes=_INTEGER_BYTES[parsed.base], unsigned="unsigned" in parsed.rest)
     if kind is Kind.DECIMAL:
         precision, scale = (int(part) for part in parsed.args.split(","))
         return replace(plain, precision=precision, scale=scale)
     if kind in _IN_CHARSET:
         return replace(plain, charset=charset)
-    # One number in brackets: bits, octets or digits of a second's fraction.
+    # One number in brackets: bits, bytes, or digits of a second's fraction.
     measure = _MEASURED.get(kind)
     return measure(plain, parsed.args) if measure else plain

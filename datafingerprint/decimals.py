@@ -9,9 +9,9 @@ from datafingerprint.schema import Column
 
 
 def from_texts(texts: pa.Array, column: Column) -> pa.Array:
-    """A DECIMAL column from digits that may have zeros in front, as ZEROFILL prints them and packed groups have.
+    """Parses digits as a DECIMAL column, without leading zeros of ZEROFILL or packed groups.
 
-    Up to 38 digits they become Arrow's decimals; longer ones stay texts in the canonical form.
+    Values of up to 38 digits become Arrow decimals. Longer ones stay texts in their canonical form.
     """
     if not column.is_long_decimal:
         return texts.cast(column.arrow)

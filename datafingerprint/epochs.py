@@ -1,4 +1,4 @@
-"""The epoch: a run of whole source transactions, and the one clock by which both sides are compared."""
+"""The epoch: a run of whole source transactions, by whose number both sides are compared."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datafingerprint.errors import WireError
-from datafingerprint.remedies import OTHER_LAKE
-from datafingerprint.requests import Answers
+from datafingerprint.recovery import OTHER_LAKE, START_OVER
+from datafingerprint.resync import RequestStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,10 @@ class SourcePosition:
     """A point of the source's history.
 
     Attributes:
-        gtid: GTID set (MySQL) or GTID position (MariaDB): everything up to it is included.
-        file: Binlog file on the server that was read, for people, and for that server to be known by; no order.
-        pos: Offset in that file, likewise.
-        server_id: That server's number among those that replicate; 0 where it is not known.
+        gtid: GTID set (MySQL) or GTID position (MariaDB): every transaction up to it is included.
+        file: Binlog file on the server that was read. It identifies the server and helps people; it gives no order.
+        pos: Offset in this file.
+        server_id: The server's replication id; 0 if unknown.
     """
 
     gtid: str
@@ -28,7 +28,7 @@ class SourcePosition:
     server_id: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """As records and answers hold it."""
+        """Renders it for records and answers."""
         server = {"server_id": self.server_id} if self.server_id else {}
         return {"gtid": self.gtid, "file": self.file, "pos": self.pos, **server}
 
@@ -40,7 +40,7 @@ class SourcePosition:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A source transaction inside an epoch, known there by its ordinal."""
+    """A source transaction in an epoch; `ordinal` is its number there."""
 
     ordinal: int
     gtid: str
@@ -50,9 +50,9 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """The part of a topic-partition that belongs to an epoch: offsets [start, end), and what lies there.
+    """The offsets [start, end) of a topic-partition that belong to an epoch.
 
-    Transaction markers and void rows take offsets as well, so `messages` may be less than `end - start`.
+    Transaction markers and void rows have offsets too, so `messages` may be less than `end - start`.
     """
 
     start: int
@@ -61,13 +61,13 @@ class OffsetRange:
     rows: int
 
     def followed_by(self, later: OffsetRange) -> OffsetRange:
-        """This range and a later one of the same topic-partition, when nothing else lies between them."""
+        """Joins this range with the next one of the same topic-partition."""
         return OffsetRange(self.start, later.end, self.messages + later.messages, self.rows + later.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotCursor:
-    """How far the first reading of a table has come: rows published, the server's estimate, whether it is whole."""
+    """The progress of a table's snapshot: published rows, the server's estimate, completeness."""
 
     rows: int
     rows_estimated: int
@@ -75,10 +75,18 @@ class SnapshotCursor:
 
     @property
     def percent(self) -> int:
-        """Progress, 0 to 99 until it is complete; an estimate."""
+        """An estimate of the progress: 0 to 99, and 100 when complete."""
         if self.complete:
             return 100
         return min(99, 100 * self.rows // max(1, self.rows_estimated))
+
+
+READ_AGAIN = " (it is being read again)"
+"""Follows the reason of a table that is set aside while it is re-snapshotted."""
+
+
+SNAPSHOT_NOT_BEGUN = "its snapshot has not begun"
+"""Why nothing can be said of a table that the source has and the stream does not have yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +94,21 @@ class Epoch:
     """One record of the epochs topic.
 
     Attributes:
-        stream_id: Which capture this is part of; a new one begins with epoch 1.
+        stream_id: The stream. A new stream begins with epoch 1.
         number: 1, 2, 3, … without gaps.
-        position: Where the source stood at its end.
-        committed_at: Unix time in seconds of its last source transaction (of the heartbeat, when it has none).
-        ranges: Table to Kafka partition to the offsets that belong to it.
-        transactions: Its source transactions in their order.
+        position: The source's position at its end.
+        committed_at: Unix time in seconds of its last source transaction, or of the heartbeat if it has none.
+        ranges: Table to Kafka partition to the offsets of the epoch.
+        transactions: Its source transactions in order.
         snapshots: Table to its snapshot cursor.
-        versions: Table to the number of the definition in force at its end; the tables under watch.
-        answers: How far capture has come with what operators asked of it.
+        versions: Captured table to the number of its definition at the end of the epoch.
+        answers: The state of operators' requests.
+        suspects: Tables that a cascade of this epoch may have changed without a binlog event, and what happened to the
+            parent.
+        holes: Table to the reason why its rows are incomplete for the reader that lost some; never published.
+        set_aside: Table to the reason why capture leaves its rows out; some never had a definition. `READ_AGAIN`
+            follows the reason while the table is re-snapshotted.
+        awaiting_snapshot: Captured tables that the source has, and whose first snapshot has not begun.
     """
 
     stream_id: str
@@ -105,20 +119,35 @@ class Epoch:
     transactions: tuple[Transaction, ...] = ()
     snapshots: Mapping[str, SnapshotCursor] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
-    answers: Answers = field(default_factory=Answers)
+    answers: RequestStatus = field(default_factory=RequestStatus)
+    suspects: Mapping[str, str] = field(default_factory=dict)
+    holes: Mapping[str, str] = field(default_factory=dict)
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    awaiting_snapshot: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
-        """Changed rows in it."""
+        """The number of changed rows."""
         return sum(part.rows for parts in self.ranges.values() for part in parts.values())
 
     @property
     def messages(self) -> int:
-        """Messages in it, its own record not counted."""
+        """The number of messages, without the epoch's own record."""
         return sum(part.messages for parts in self.ranges.values() for part in parts.values())
 
+    def doubt(self, table: str) -> str:
+        """Why a table is inconclusive at this epoch; empty if it is captured without gaps."""
+        if table in self.set_aside:
+            return self.set_aside[table]
+        if table in self.holes:
+            return self.holes[table]
+        if table in self.awaiting_snapshot:
+            return SNAPSHOT_NOT_BEGUN
+        cursor = self.snapshots.get(table)
+        return "" if cursor is None or cursor.complete else f"snapshot at {cursor.percent} %"
+
     def to_json(self) -> dict[str, Any]:
-        """As the epochs topic holds it."""
+        """Renders it for the epochs topic."""
         return {
             "stream_id": self.stream_id,
             "epoch": self.number,
@@ -131,12 +160,16 @@ class Epoch:
                 }
                 for table, parts in self.ranges.items()
             },
-            "transactions": [[one.ordinal, one.gtid, one.file, one.pos] for one in self.transactions],
+            "transactions": [[item.ordinal, item.gtid, item.file, item.pos] for item in self.transactions],
             "snapshots": {
                 table: [cursor.rows, cursor.rows_estimated, cursor.complete] for table, cursor in self.snapshots.items()
             },
             "versions": dict(self.versions),
             "answers": self.answers.to_json(),
+            **({"suspects": dict(self.suspects)} if self.suspects else {}),
+            **({"holes": dict(self.holes)} if self.holes else {}),
+            **({"set_aside": dict(self.set_aside)} if self.set_aside else {}),
+            **({"awaiting_snapshot": list(self.awaiting_snapshot)} if self.awaiting_snapshot else {}),
         }
 
     @staticmethod
@@ -151,18 +184,22 @@ class Epoch:
                 table: {int(partition): OffsetRange(*part) for partition, part in parts.items()}
                 for table, parts in document["ranges"].items()
             },
-            transactions=tuple(Transaction(*one) for one in document["transactions"]),
+            transactions=tuple(Transaction(*item) for item in document["transactions"]),
             snapshots={table: SnapshotCursor(*cursor) for table, cursor in document["snapshots"].items()},
             versions=document["versions"],
-            answers=Answers.from_json(document.get("answers")),
+            answers=RequestStatus.from_json(document.get("answers")),
+            suspects=dict(document.get("suspects", {})),
+            holes=dict(document.get("holes", {})),
+            set_aside=dict(document.get("set_aside", {})),
+            awaiting_snapshot=tuple(document.get("awaiting_snapshot", ())),
         )
 
 
 def require_successor(previous: Epoch | tuple[str, int] | None, following: Epoch) -> None:
-    """Demands that one epoch follows the other without a gap, in the same stream.
+    """Refuses an epoch that is not the next one of the same stream.
 
     Raises:
-        WireError: it does not: records were lost, doubled, or belong to another capture.
+        WireError: records were lost or doubled, or belong to another stream.
     """
     if previous is None:
         stream_id, number = following.stream_id, 0
@@ -178,7 +215,7 @@ def require_successor(previous: Epoch | tuple[str, int] | None, following: Epoch
         )
     if following.number != number + 1:
         raise WireError(
-            f"epoch {number + 1} is missing, {following.number} came instead",
+            f"epoch {number + 1} is missing; epoch {following.number} came instead",
             where="the epochs topic",
-            remedy="records were removed; epochs must have unlimited retention (retention.ms=-1)",
+            remedy=f"records were deleted: keep all of this topic (retention.ms=-1), then {START_OVER}",
         )

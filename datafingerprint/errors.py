@@ -1,34 +1,39 @@
-"""The exceptions of this project, and what a service does with each.
+"""The exceptions of this project, and the reaction of a service to each.
 
 ::
 
-    DataFingerprintError
-    ├── Unavailable          retried with backoff: a broker, database or bucket that is away may come back
-    │   ├── CutShortError    the source's log breaks off where it crashed; what is whole before it is kept
-    │   └── ConflictError    retried after reading anew: somebody else changed it meanwhile
-    └── Stop                 never retried: the service ends with one line (what, where, what to do)
-        ├── ConfigError      a setting is missing, unknown or wrong
-        ├── SourceError      the source cannot be read exactly
-        │   ├── DeniedError  it refuses the account, or what the account wants to do
-        │   └── UnmeasuredError  one sum cannot be told: an audit calls it inconclusive and goes on
-        ├── DecodeError      an event or message cannot be understood
-        ├── WireError        Kafka holds something other than whole, consecutive epochs of one stream
-        ├── LakeError        the lake is not what the writer left or may write
-        │   ├── FileDamageError  one of its files is gone or unreadable: its rows count as missing, and all goes on
-        │   └── TableDamageError  a table's metadata is: no engine can read the table, and all others go on
-        └── StateError       the state store is another one's, or of another version
+    DataFingerprintError.
+    ├── Unavailable          retried with backoff: a broker, database or bucket may come back.
+    │   ├── CutShortError    the source's log is truncated by a crash; whole events before are kept.
+    │   ├── TableChangedError  a table was altered, dropped or locked: it is checked again.
+    │   ├── ConflictError    another writer was first: retried with the new state.
+    │   └── RunAgain         no failure: the run ends, and the next one applies the news.
+    └── Stop                 never retried: the service ends with one line (what, where, how to recover).
+        ├── ConfigError      a setting is missing, unknown or wrong.
+        ├── SourceError      the source cannot be read exactly.
+        │   ├── DeniedError  the source refuses the account or its statement.
+        │   ├── TableError   one table cannot be carried: capture sets it aside, all others continue.
+        │   │   └── TableDeniedError  the account may not read it.
+        │   └── UnmeasuredError  the source gives no exact sum: the audit is inconclusive there.
+        ├── DecodeError      an event or message cannot be understood.
+        ├── WireError        Kafka holds something other than whole, consecutive epochs of one stream.
+        ├── LakeError        the lake is not in the state that the writer left, or may not be written.
+        │   ├── FileDamageError  a file is gone or unreadable: its rows count as missing.
+        │   └── LakeTableError  one lake table cannot be written: it is set aside, all others continue.
+        │       └── TableDamageError  its metadata is gone or unreadable: no engine can read the table.
+        └── StateError       the state store has another stream or version.
 """
 
 from __future__ import annotations
 
 
 class DataFingerprintError(Exception):
-    """Anything that this project raises on purpose.
+    """The base of all exceptions of this project.
 
     Args:
         what: What happened, in one sentence.
-        where: Table, position, offset or path; empty when it is everywhere.
-        remedy: What the operator does; empty when nothing is needed.
+        where: Table, position, offset or path; empty if it is everywhere.
+        remedy: How to recover; empty if nothing is needed.
     """
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
@@ -46,19 +51,27 @@ class DataFingerprintError(Exception):
 
 
 class Unavailable(DataFingerprintError):  # noqa: N818 - the state of a part, and what callers catch
-    """A part is away and may come back; the caller retries with backoff."""
+    """A system is unavailable and may come back. The caller retries with backoff."""
 
 
 class CutShortError(Unavailable):
-    """A file of the source's log ends in the middle of an event, as a crash leaves it."""
+    """A binlog file ends in the middle of an event, after a crash of the source."""
+
+
+class TableChangedError(Unavailable):
+    """A table was altered, dropped or locked while it was read."""
 
 
 class ConflictError(Unavailable):
-    """Another writer was first; the caller reads anew before it goes on."""
+    """Another writer was first. The caller reads the new state before it retries."""
+
+
+class RunAgain(Unavailable):
+    """The run ends as planned. The next one applies what this one found, such as a new table."""
 
 
 class Stop(DataFingerprintError):  # noqa: N818 - an instruction to the service loop, not a noun of failure
-    """Going on would lose, double or guess something; the service ends with a non-zero status."""
+    """Continuing would lose, double or guess data. The service ends with a non-zero status."""
 
 
 class ConfigError(Stop):
@@ -70,11 +83,30 @@ class SourceError(Stop):
 
 
 class DeniedError(SourceError):
-    """The source refuses the account, or what the account wants to do."""
+    """The source refuses the account or its statement."""
+
+
+class TableError(SourceError):
+    """One table cannot be carried; capture sets it aside.
+
+    Args:
+        table: Its name, as `table_names` renders it.
+        what: What happened, in one sentence.
+        where: See `DataFingerprintError`.
+        remedy: See `DataFingerprintError`.
+    """
+
+    def __init__(self, table: str, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.table = table
+
+
+class TableDeniedError(TableError):
+    """The account may not read the table."""
 
 
 class UnmeasuredError(SourceError):
-    """The source could not tell a sum, or told one with a warning."""
+    """The source gave no sum, or one with a warning."""
 
 
 class DecodeError(Stop):
@@ -86,15 +118,19 @@ class WireError(Stop):
 
 
 class LakeError(Stop):
-    """The lake is not what the writer left, or what it may write."""
+    """The lake is not in the state that the writer left, or may not be written."""
 
 
 class FileDamageError(LakeError):
-    """A file of the lake is gone, or is not what it must be: a finding, not a failure of whoever reads it."""
+    """A file of the lake is gone or unreadable. This is a finding, and no failure of its reader."""
 
 
-class TableDamageError(LakeError):
-    """A part of a lake table's metadata is gone or no metadata: a finding about that table, as of a damaged file."""
+class LakeTableError(LakeError):
+    """One table of the lake cannot be written. It is set aside; the others continue."""
+
+
+class TableDamageError(LakeTableError):
+    """Metadata of a lake table is gone or unreadable. This is a finding about the table."""
 
 
 class StateError(Stop):

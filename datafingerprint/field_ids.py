@@ -1,7 +1,7 @@
-"""Which column of a data file is which of the table: by Iceberg's field ids, as every engine finds them, not by name.
+"""Maps columns of data files to those of the table by Iceberg's field ids, as engines do.
 
-Names are free: another engine may have spelled them otherwise in its files, and a column may be renamed, or dropped
-and another one be given its name.
+Names are not reliable: another engine may spell a name in its files in its own way. A column may be renamed, or dropped
+and its name given to another one.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ class FieldIds:
     """The columns of a lake table.
 
     Attributes:
-        ids: Name to field id.
-        last: The highest field id that the table has given to any column yet.
+        ids: Column name to field id.
+        last: The highest field id that the table has used so far.
     """
 
     ids: Mapping[str, int]
     last: int
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of the names that no column has."""
+        """The names that no column has."""
         return [name for name in names if name not in self.ids]
 
     def is_moved(self, later: FieldIds, names: Iterable[str]) -> bool:
-        """Whether files that were there before may hold other values for these names later.
+        """Whether older files may have other values for these names later.
 
-        They do not for a column that is new in between: no file that was there before has its id.
+        A column that was added in between has none: no older file has its id.
         """
         return any(self._differs(later, name) for name in names)
 
@@ -53,39 +53,39 @@ class FieldIds:
         return FieldIds(document["ids"], document["last"])
 
 
-def places(found: pa.Schema, ids: Mapping[str, int] | None, wanted: pa.Schema) -> list[int]:
-    """For each wanted column its place in a file; -1 where it has none.
+def column_indices(present: pa.Schema, ids: Mapping[str, int] | None, wanted: pa.Schema) -> list[int]:
+    """For each wanted column its index in a file; -1 if the file does not have it.
 
     Args:
-        found: The file's columns.
-        ids: The table's field ids by name; None where they are not known.
-        wanted: The columns.
+        present: The file's columns.
+        ids: The table's field ids by name; None if unknown.
+        wanted: The wanted columns.
 
-    By name only in a file without ids, or of a table whose ids are not known.
+    Columns are matched by name if the file has no ids, or those of the table are unknown.
 
     Raises:
-        ValueError: two columns of the file could be meant.
+        ValueError: two columns of the file match.
     """
-    by_id = [int(field.metadata[FIELD_ID]) if _has_id(field) else None for field in found]
+    by_id = [int(field.metadata[FIELD_ID]) if _has_id(field) else None for field in present]
     if ids is None or not any(number is not None for number in by_id):
-        return [_only(found.names, name) for name in wanted.names]
-    return [_only(by_id, ids[name]) if name in ids else -1 for name in wanted.names]
+        return [_only_index(present.names, name) for name in wanted.names]
+    return [_only_index(by_id, ids[name]) if name in ids else -1 for name in wanted.names]
 
 
-def in_columns(rows: pa.Table, at: Sequence[int], wanted: pa.Schema) -> pa.Table:
-    """The rows in the wanted columns, each taken from its place; NULL where it has none."""
+def select_columns(rows: pa.Table, indices: Sequence[int], wanted: pa.Schema) -> pa.Table:
+    """Selects the wanted columns by their index in the file; NULL for -1."""
     columns = [
-        pa.nulls(rows.num_rows, field.type) if place < 0 else rows.column(place).cast(field.type)
-        for place, field in zip(at, wanted, strict=True)
+        pa.nulls(rows.num_rows, field.type) if index < 0 else rows.column(index).cast(field.type)
+        for index, field in zip(indices, wanted, strict=True)
     ]
     return pa.table(columns, schema=wanted)
 
 
-def _only(among: Sequence[object], one: object) -> int:
-    found = [place for place, other in enumerate(among) if other == one]
-    if len(found) > 1:
-        raise ValueError(f"two columns are {one}")
-    return found[0] if found else -1
+def _only_index(items: Sequence[object], wanted: object) -> int:
+    indices = [index for index, item in enumerate(items) if item == wanted]
+    if len(indices) > 1:
+        raise ValueError(f"two columns are {wanted}")
+    return indices[0] if indices else -1
 
 
 def _has_id(field: pa.Field) -> bool:

@@ -1,4 +1,4 @@
-"""The fingerprint of a set of rows: a group under addition, exact and independent of order."""
+"""The fingerprint of a set of rows: exact, additive, and independent of the rows' order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ MODULUS = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The sum over a multiset of rows: their number and both halves of their digests, modulo 2^64.
+    """The sum over a multiset of rows: their number and both halves of their digests.
 
-    `rows` is negative in a difference that takes away more than it adds. Nothing known about a set of
-    rows is `None`, never `ZERO`: an empty partition and an unread one are different things.
+    The halves are modulo 2^64. `rows` is negative in a difference that removes more rows than it adds. An unknown sum
+    is `None`, never `ZERO`: an unread partition is not an empty one.
     """
 
     rows: int
@@ -34,7 +34,7 @@ class Fingerprint:
 
     @property
     def value(self) -> str:
-        """The unsigned long that people compare, in decimal digits (64 bits do not fit a JSON number)."""
+        """The number that users compare, in decimal digits (64 bits exceed a JSON number)."""
         return str(self.lo)
 
     @property
@@ -47,7 +47,7 @@ ZERO = Fingerprint(0, 0, 0)
 
 
 def total(parts: Iterable[Fingerprint]) -> Fingerprint:
-    """The fingerprint of all the rows of `parts` together."""
+    """Adds up fingerprints."""
     result = ZERO
     for part in parts:
         result += part
@@ -55,7 +55,7 @@ def total(parts: Iterable[Fingerprint]) -> Fingerprint:
 
 
 def of_digests(digests: Iterable[bytes]) -> Fingerprint:
-    """The fingerprint of rows with these 16-byte digests: the definition, and the oracle of the fast ways."""
+    """The fingerprint of rows with these 16-byte digests: the definition, and the tests' oracle."""
     result = ZERO
     for digest in digests:
         hi, lo = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big")
@@ -64,6 +64,6 @@ def of_digests(digests: Iterable[bytes]) -> Fingerprint:
 
 
 def of_words(rows: int, words: Sequence[int]) -> Fingerprint:
-    """From the sums of the digests' four 32-bit words, the most significant one first, as engines compute them."""
+    """Combines sums of the digests' four 32-bit words, the most significant first."""
     first, second, third, fourth = words
     return Fingerprint(rows, ((first << 32) + second) % MODULUS, ((third << 32) + fourth) % MODULUS)

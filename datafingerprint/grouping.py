@@ -1,4 +1,4 @@
-"""Which partition each row of whole columns belongs to: distinct values are named, not rows."""
+"""Groups the rows of columns by partition: distinct values are named, not rows."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ Codes = np.ndarray[Any, np.dtype[np.int32]]
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Names of partitions, and for each row the place of its partition's name; None when there is but one partition.
+    """The partitions of rows.
 
-    Names are distinct, and each of them has a row.
+    Attributes:
+        names: Distinct names; each of them has a row.
+        codes: For each row the index of its partition's name; None if there is at most one partition.
     """
 
     names: Sequence[str]
     codes: Codes | None
 
 
-def grouping(rows: pa.Table, partitioning: Partitioning) -> Grouping:
-    """Groups rows by their partition, as `Partitioning.name` names it."""
+def group_rows(rows: pa.Table, partitioning: Partitioning) -> Grouping:
+    """Groups rows by partition, named as `Partitioning.name` does."""
     if not rows.num_rows:
         return Grouping([], None)
     if not partitioning.fields:
         return Grouping([WHOLE], None)
     codes = np.zeros(rows.num_rows, np.int64)
     for field in partitioning.fields:
-        values, distinct = _encoded(_cut(rows.column(field.column.name), field))
+        values, distinct = _number_values(_transformed(rows.column(field.column.name), field))
         # Kept dense after every field, so that the product of many fields' values never overflows.
-        codes, _ = _encoded(pa.chunked_array([pa.array(codes * distinct + values)]))
+        codes, _ = _number_values(pa.chunked_array([pa.array(codes * distinct + values)]))
     first = _first_rows(codes)
     columns = list(dict.fromkeys(field.column.name for field in partitioning.fields))
     names = [partitioning.name(row) for row in rows.select(columns).take(pa.array(first)).to_pylist()]
     return Grouping(names, codes.astype(np.int32))
 
 
-def _cut(values: pa.ChunkedArray, field: PartitionField) -> pa.ChunkedArray:
-    """What of the values decides; equal for two values if and only if their names are."""
+def _transformed(values: pa.ChunkedArray, field: PartitionField) -> pa.ChunkedArray:
+    """The part of the values that the transform keeps: equal exactly if the partition names are."""
     if field.transform is Transform.IDENTITY:
         return values
     if field.column.kind is Kind.TIMESTAMP:
@@ -57,9 +59,9 @@ def _cut(values: pa.ChunkedArray, field: PartitionField) -> pa.ChunkedArray:
     return values.cast(pa.date32(), safe=False)
 
 
-def _encoded(values: pa.ChunkedArray) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
-    """Values as numbers from 0 on in the order of their first row, null as one of them, and how many there are."""
-    # In one piece first: dictionaries of several pieces differ, and Arrow cannot unify those of decimals.
+def _number_values(values: pa.ChunkedArray) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
+    """Numbers the distinct values from 0 in the order of their first row; null is one of them."""
+    # In one piece first: the dictionaries of several pieces differ, and Arrow cannot unify those of decimals.
     encoded = pc.dictionary_encode(pa.concat_arrays(values.chunks), null_encoding="encode")
     return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
 

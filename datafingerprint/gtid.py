@@ -1,10 +1,10 @@
-"""How far a source's history has been read: MySQL's GTID sets and MariaDB's GTID positions, behind one interface.
+"""Positions in a source's history: MySQL's GTID sets and MariaDB's GTID positions.
 
-MySQL tells a set of transactions, per server a list of intervals: `3e11fa47-…-c80aa9429562:1-5:7`. A tag makes
-numbers of its own: `3e11fa47-…-c80aa9429562:1-5:backfill:1-2`. MariaDB tells, per domain, the last transaction:
-`0-1-90211,7-2-4`. Both answer whether a stream that stands at one has everything that another holds.
+A MySQL set has a list of intervals per server: `3e11fa47-…-c80aa9429562:1-5:7`. A tag has numbers of its own:
+`3e11fa47-…-c80aa9429562:1-5:backfill:1-2`. A MariaDB position has the last transaction of each domain:
+`0-1-90211,7-2-4`. Both answer whether a stream at one position has every transaction of another one.
 
-The empty text is a position of either server: nothing has happened yet.
+The empty text is the position of either server before its first transaction.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from datafingerprint.errors import DecodeError
-from datafingerprint.remedies import READ_ALL_AGAIN
+from datafingerprint.recovery import RESNAPSHOT_ALL
 
 Interval = tuple[int, int]
 """First and last number, both included."""
@@ -34,19 +34,19 @@ _Self = TypeVar("_Self", bound="Gtids")
 
 
 class Gtids(ABC):
-    """What of a source's history is included; a value, never changed in place.
+    """A position in a source's history; an immutable value.
 
-    Asking a MySQL set about a MariaDB position, or the reverse, is a `DecodeError`: another kind of server answers.
+    A comparison of a MySQL set with a MariaDB position raises `DecodeError`: another kind of server answers.
     """
 
     @property
     @abstractmethod
     def is_empty(self) -> bool:
-        """Whether nothing has happened yet."""
+        """Whether it is the position before any transaction."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """The canonical text: equal values print alike, and `parse_gtids` reads it back."""
+        """The canonical text: equal positions have equal texts, and `parse_gtids` reads them."""
 
     @abstractmethod
     def _contains(self: _Self, other: _Self) -> bool: ...
@@ -55,38 +55,38 @@ class Gtids(ABC):
     def _union(self: _Self, other: _Self) -> _Self: ...
 
     @abstractmethod
-    def _add(self: _Self, one: _Self) -> _Self: ...
+    def _add(self: _Self, transaction: _Self) -> _Self: ...
 
     def contains(self, other: Gtids) -> bool:
-        """Whether all of `other` is included: the stream that stands here has reached it."""
+        """Whether every transaction of `other` is included: the stream has reached it."""
         if other.is_empty or self.is_empty:
             return other.is_empty
         _require_same_kind(self, other)
         return self._contains(other)
 
     def union(self, other: Gtids) -> Gtids:
-        """Everything that either includes."""
+        """The position that includes both."""
         if other.is_empty or self.is_empty:
             return self if other.is_empty else other
         _require_same_kind(self, other)
         return self._union(other)
 
-    def add(self, transaction: str) -> Gtids:
-        """This, and one more transaction: `uuid:7`, `uuid:tag:7` or `0-1-7`.
+    def add(self, text: str) -> Gtids:
+        """Adds one transaction: `uuid:7`, `uuid:tag:7` or `0-1-7`.
 
         Raises:
-            DecodeError: it is no GTID, or in MariaDB's domain a number that is not higher than the last one; a
-                position could not tell then whether it is included.
+            DecodeError: it is no GTID, or is included already. In a MariaDB domain its number must be higher than the
+                last one, because the position alone would not show whether it is included.
         """
-        one = parse_gtids(transaction)
+        transaction = parse_gtids(text)
         if self.is_empty:
-            return one
-        _require_same_kind(self, one)
-        return self._add(one)
+            return transaction
+        _require_same_kind(self, transaction)
+        return self._add(transaction)
 
 
 def parse_gtids(text: str) -> Gtids:
-    """A MySQL GTID set or a MariaDB GTID position, by what it looks like; spaces and line ends are ignored.
+    """Parses a MySQL GTID set or a MariaDB GTID position; spaces and line ends are ignored.
 
     Raises:
         DecodeError: it is neither.
@@ -100,7 +100,7 @@ def parse_gtids(text: str) -> Gtids:
 
 
 def is_of_mariadb(text: str) -> bool | None:
-    """Whether a position is MariaDB's, and not MySQL's; None where nothing has happened yet.
+    """Whether a position is MariaDB's, not MySQL's; None before any transaction.
 
     Raises:
         DecodeError: it is neither's.
@@ -110,20 +110,21 @@ def is_of_mariadb(text: str) -> bool | None:
 
 
 def has_reached(stream: str, position: str) -> bool:
-    """Whether a stream that stands at the first text has everything up to the second one."""
+    """Whether a stream at the first position has every transaction of the second one."""
     return parse_gtids(stream).contains(parse_gtids(position))
 
 
-def parted(server: Gtids, stream: Gtids) -> str:
-    """Why a server that has executed this cannot be one of the stream's, in words; empty when it can.
+def explain_divergence(server: Gtids, stream: Gtids) -> str:
+    """Explains why a server has another history than the stream; empty if it may have the same.
 
-    A server that has all of the stream may be ahead of it, also by transactions of servers that are new to it. One that
-    lacks some of it may be behind; but then all it has must come from servers that the stream knows.
+    A server with all of the stream's transactions may be ahead of it, also by transactions of servers unknown to the
+    stream. A server that lacks some of them may be behind. Then all its transactions must be of servers that the stream
+    knows.
     """
     if stream.is_empty or server.contains(stream):
         return ""
     if server.is_empty:
-        return "it has no transaction at all"
+        return "it has no transactions"
     if not isinstance(server, GtidSet) or not isinstance(stream, GtidSet):
         return ""
     known = {name.partition(":")[0] for name in stream.intervals}
@@ -137,7 +138,7 @@ def parted(server: Gtids, stream: Gtids) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GtidSet(Gtids):
-    """MySQL's: by server (`uuid`, or `uuid:tag`) the numbers included, as sorted intervals that do not touch."""
+    """A MySQL set: server (`uuid` or `uuid:tag`) to sorted intervals that do not touch."""
 
     intervals: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)
 
@@ -148,7 +149,7 @@ class GtidSet(Gtids):
 
     @property
     def is_tagged(self) -> bool:
-        """Whether a number belongs to a tag."""
+        """Whether any interval has a tag."""
         return any(":" in name for name in self.intervals)
 
     def __str__(self) -> str:
@@ -173,18 +174,24 @@ class GtidSet(Gtids):
             merged[name] = _merged([*merged.get(name, ()), *intervals])
         return GtidSet(merged)
 
-    def _add(self, one: GtidSet) -> GtidSet:
-        ((name, ((low, high),)),) = one.intervals.items()
+    def _add(self, transaction: GtidSet) -> GtidSet:
+        ((name, ((low, high),)),) = transaction.intervals.items()
         present = self.intervals.get(name, ())
         if present and present[-1][1] + 1 == low == high:
             # The usual case: the next number of the server that wrote the last one.
             return GtidSet({**self.intervals, name: (*present[:-1], (present[-1][0], high))})
-        return self._union(one)
+        if self._contains(transaction):
+            raise DecodeError(
+                f"transaction {transaction} was read before: the source's binlog was reset, and its GTIDs start again",
+                where="the source's binlog",
+                remedy=RESNAPSHOT_ALL,
+            )
+        return self._union(transaction)
 
 
 @dataclass(frozen=True, slots=True)
 class GtidPosition(Gtids):
-    """MariaDB's: by domain the server and number of the last transaction; all before it in the domain are included."""
+    """A MariaDB position: domain to server and number of its last transaction."""
 
     last: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
@@ -201,7 +208,7 @@ class GtidPosition(Gtids):
 
     def _has(self, domain: int, server: int, number: int) -> bool:
         at_server, at_number = self.last.get(domain, (0, -1))
-        # The same number from another server is another transaction: histories that parted.
+        # The same number from another server is another transaction: the histories have diverged.
         return at_number > number or (at_number, at_server) == (number, server)
 
     def _union(self, other: GtidPosition) -> GtidPosition:
@@ -209,17 +216,22 @@ class GtidPosition(Gtids):
         for domain, (server, number) in other.last.items():
             if not self._has(domain, server, number):
                 if domain in merged and merged[domain][1] == number:
-                    raise DecodeError(f"{self} and {other} are positions of histories that parted")
+                    raise DecodeError(
+                        f"{self} and {other} are positions of diverged histories",
+                        where="the source's GTIDs",
+                        remedy=f"point [source] at the server of the stream; or {RESNAPSHOT_ALL}",
+                    )
                 merged[domain] = (server, number)
         return GtidPosition(merged)
 
-    def _add(self, one: GtidPosition) -> GtidPosition:
-        ((domain, (server, number)),) = one.last.items()
+    def _add(self, transaction: GtidPosition) -> GtidPosition:
+        ((domain, (server, number)),) = transaction.last.items()
         if domain in self.last and number <= self.last[domain][1]:
             raise DecodeError(
-                f"transaction {one} does not come after {self}",
-                remedy="the source numbers its transactions out of order: SET GLOBAL gtid_strict_mode = ON there, "
-                f"then {READ_ALL_AGAIN}",
+                f"transaction {transaction} does not follow {self}",
+                where="the source's binlog",
+                remedy="the source's binlog was reset, or it numbers its transactions out of order: there, "
+                f"SET GLOBAL gtid_strict_mode = ON; then {RESNAPSHOT_ALL}",
             )
         return GtidPosition({**self.last, domain: (server, number)})
 
@@ -228,16 +240,17 @@ NOTHING: Gtids = GtidPosition()
 """The position before any transaction, on either server."""
 
 
-def _require_same_kind(one: Gtids, other: Gtids) -> None:
-    if type(one) is not type(other):
+def _require_same_kind(position: Gtids, other: Gtids) -> None:
+    if type(position) is not type(other):
         raise DecodeError(
-            f"{one} and {other} are positions of different kinds of servers",
-            remedy="a stream belongs to one source: capture again under another [kafka] prefix and [lake] path",
+            f"{position} and {other} are positions of different kinds of servers",
+            where="[source]",
+            remedy="a stream belongs to one source: capture this one under another [kafka] prefix and [lake] path",
         )
 
 
 def _covers(intervals: tuple[Interval, ...], wanted: Interval) -> bool:
-    """Whether one of the sorted intervals holds the wanted one; none touch, so no two do together."""
+    """Whether an interval includes the wanted one. The intervals are sorted and do not touch."""
     after = bisect_left(intervals, (wanted[0] + 1, 0))
     return after > 0 and intervals[after - 1][1] >= wanted[1]
 
@@ -253,30 +266,30 @@ def _merged(intervals: list[Interval]) -> tuple[Interval, ...]:
 
 
 def _parse_set(parts: list[str], text: str) -> GtidSet:
-    found: dict[str, list[Interval]] = {}
+    intervals: dict[str, list[Interval]] = {}
     for part in parts:
         uuid, *rest = part.split(":")
         if not _UUID.match(uuid) or not rest:
-            raise _no_gtid(text)
+            raise _not_a_gtid(text)
         name = uuid
         for piece in rest:
             if _TAG.match(piece):
                 name = f"{uuid}:{piece}"
-                found.setdefault(name, [])
+                intervals.setdefault(name, [])
             else:
-                found.setdefault(name, []).append(_interval(piece, text))
-    if not all(found.values()):
-        raise _no_gtid(text)
-    return GtidSet({name: _merged(intervals) for name, intervals in found.items()})
+                intervals.setdefault(name, []).append(_interval(piece, text))
+    if not all(intervals.values()):
+        raise _not_a_gtid(text)
+    return GtidSet({name: _merged(ranges) for name, ranges in intervals.items()})
 
 
 def _interval(piece: str, text: str) -> Interval:
     match = _INTERVAL.match(piece)
     if not match:
-        raise _no_gtid(text)
+        raise _not_a_gtid(text)
     low, high = int(match[1]), int(match[2] or match[1])
     if not 1 <= low <= high <= _SET_NUMBER_MAX:
-        raise _no_gtid(text)
+        raise _not_a_gtid(text)
     return low, high
 
 
@@ -285,13 +298,17 @@ def _parse_position(parts: list[str], text: str) -> GtidPosition:
     for part in parts:
         match = _POSITION.match(part)
         if not match:
-            raise _no_gtid(text)
+            raise _not_a_gtid(text)
         domain, server, number = (int(group) for group in match.groups())
         if domain in last or max(domain, server) > _ID_MAX or number > _SEQUENCE_MAX:
-            raise _no_gtid(text)
+            raise _not_a_gtid(text)
         last[domain] = (server, number)
     return GtidPosition(last)
 
 
-def _no_gtid(text: str) -> DecodeError:
-    return DecodeError(f"{text!r} is neither a MySQL GTID set nor a MariaDB GTID position")
+def _not_a_gtid(text: str) -> DecodeError:
+    return DecodeError(
+        f"{text!r} is neither a MySQL GTID set nor a MariaDB GTID position",
+        where="a position",
+        remedy="use MariaDB 10.6, MySQL 8.0 with GTIDs, or later; or, if this was one, restore the epochs topic",
+    )

@@ -1,10 +1,11 @@
-"""What the fingerprinter keeps: sums of the source per epoch, sums of the lake per file, and the verdicts."""
+"""The fingerprinter's state: source sums per epoch, lake sums per file, and verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from datafingerprint.cascades import Suspicions
 from datafingerprint.changes import NO_TRUNCATION, Changes, last_truncation
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import Epoch
@@ -17,7 +18,7 @@ from datafingerprint.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class SumKey:
-    """Which running sum of the source: a table's partition, as far as one Kafka partition carried it."""
+    """The key of a running sum: a table's partition, as far as one Kafka partition carried it."""
 
     table: str
     partition: str
@@ -27,13 +28,55 @@ class SumKey:
 Sums = Mapping[SumKey, Fingerprint]
 
 
-def apply_changes(
-    sums: Mapping[SumKey, Fingerprint], kafka_partition: int, changes: Changes
-) -> dict[SumKey, Fingerprint]:
-    """The sums that consecutive changes alter, at their new values.
+@dataclass(frozen=True, slots=True)
+class StoredSketch:
+    """A sketch as it is stored; see `Sketch.to_bytes`.
 
-    A `t` starts every sum of the table in this Kafka partition again from nothing, or that of the one partition
-    that it is about; only what follows the last one counts, so a reset cannot reach back over it.
+    Attributes:
+        form: `SketchForm.text`, of the form that its rows were added in; empty where there is no sketch.
+        cells: The cells; empty where there is no sketch.
+    """
+
+    form: str
+    cells: bytes
+
+
+NO_SKETCH = StoredSketch("", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class SketchStep:
+    """What one epoch changes in a sketch of the source.
+
+    Attributes:
+        epoch: The epoch's number.
+        key: Which sum the sketch belongs to.
+        change: What is added to the sketch.
+        starts: Whether the sketch starts from nothing with this epoch; with `NO_SKETCH` it ends.
+    """
+
+    epoch: int
+    key: SumKey
+    change: StoredSketch
+    starts: bool
+
+
+def apply_changes(
+    sums: Mapping[SumKey, Fingerprint],
+    kafka_partition: int,
+    changes: Changes,
+    by_partition: Callable[[Changes], Mapping[str, Fingerprint]] | None = None,
+) -> dict[SumKey, Fingerprint]:
+    """The sums that consecutive changes alter, with their new values.
+
+    A `t` resets every sum of the table in this Kafka partition, or that of the one partition that it names. Only
+    changes after the last `t` count.
+
+    Args:
+        sums: The sums before.
+        kafka_partition: The Kafka partition that carried the changes.
+        changes: The changes.
+        by_partition: Replaces `net_sums`. It is given the changes that count.
     """
     table = changes.table.table
     if changes.partition is not None:
@@ -43,61 +86,64 @@ def apply_changes(
     if last != NO_TRUNCATION:
         altered = {key: ZERO for key in sums if key.table == table and key.kafka_partition == kafka_partition}
         changes = Changes(changes.table, changes.version, changes.rows.slice(last + 1))
-    for name, delta in net_sums(changes).items():
+    for name, delta in (by_partition or net_sums)(changes).items():
         key = SumKey(table, name, kafka_partition)
         altered[key] = altered.get(key, sums.get(key, ZERO)) + delta
     return altered
 
 
 def net_sums(changes: Changes) -> dict[str, Fingerprint]:
-    """What changes add to the sum of every partition that they touch: images put in place less those taken away."""
+    """What changes add to each partition's sum: added rows less removed rows."""
     parts = partitioning(changes.table)
     net = dict(sums_by_partition(changes.after, changes.table.columns, parts))
-    for name, gone in sums_by_partition(changes.before, changes.table.columns, parts).items():
-        net[name] = net.get(name, ZERO) - gone
+    for name, removed in sums_by_partition(changes.before, changes.table.columns, parts).items():
+        net[name] = net.get(name, ZERO) - removed
     return net
 
 
 @dataclass(frozen=True, slots=True)
 class FileSums:
-    """What was read back from one object of the lake.
+    """The sums of one object of the lake, as read back.
 
     Attributes:
         path: Its full path.
-        etag: Its ETag when it was read; empty when it could not be.
-        octets: Its size in bytes.
-        sums: Partition to what the file adds to its sum, by the rows' own values: its rows, each as often as the
+        etag: Its ETag when it was read; empty if it could not be read.
+        size_bytes: Its size in bytes.
+        sums: Partition to the sum of the file's rows in it, by the rows' own values. Each row counts as often as the
             snapshot names the file.
         read_at: Unix time in seconds.
-        unreadable: Why it cannot be read, or not by those who look for a partition's rows; empty when it can.
-        filed: See `LakeFile.filed`, as the snapshot that was counted had it.
+        unreadable: Why it cannot be read, or not by engines that look for a partition's rows; empty if it can.
+        partitions: See `LakeFile.partitions`, of the counted snapshot.
+        sketches: The sketches of the same rows by partition, to be stored. They are not read from the store.
     """
 
     path: str
     etag: str
-    octets: int
+    size_bytes: int
     sums: Mapping[str, Fingerprint]
     read_at: float
     unreadable: str = ""
-    filed: tuple[str, ...] = (WHOLE,)
+    partitions: tuple[str, ...] = (WHOLE,)
+    sketches: Mapping[str, StoredSketch] = field(default_factory=dict, compare=False)
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing could be read, for there is no such object."""
+        """Whether the object does not exist."""
         return bool(self.unreadable) and not self.etag
 
 
 @dataclass(frozen=True, slots=True)
 class LakeTableState:
-    """What is counted of one lake table.
+    """The counted state of one lake table.
 
     Attributes:
-        table: Which one.
-        snapshot_id: Its snapshot; None when it has none.
+        table: `schema.table`.
+        snapshot_id: Its snapshot; None if it has none.
         epoch: The epoch that the snapshot was counted at.
-        is_foreign: Whether somebody else made it.
+        is_foreign: Whether another writer made the snapshot.
         unreadable: See `SnapshotView.unreadable`.
-        field_ids: See `SnapshotView.field_ids`: by these the files' columns were found.
+        field_ids: See `SnapshotView.field_ids`; the files' columns were matched by these.
+        set_aside: Why the last lake commit has the table set aside (`LakeCommit.set_aside`), or empty.
     """
 
     table: str
@@ -106,18 +152,43 @@ class LakeTableState:
     is_foreign: bool
     unreadable: str
     field_ids: FieldIds | None = None
+    set_aside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LakeCount:
+    """What a new count of a lake table changes in the store.
+
+    Attributes:
+        state: What is counted of the table from now on.
+        added: Files that are counted. A path that is known already replaces what was known of it.
+        removed: Paths that are no longer counted.
+    """
+
+    state: LakeTableState
+    added: Sequence[FileSums] = ()
+    removed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableSums:
+    """Both sides of a table by partition, and the reasons of partitions with unreadable files."""
+
+    source: Mapping[str, Fingerprint]
+    lake: Mapping[str, Fingerprint]
+    unreadable: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the fingerprinter has come.
+    """The fingerprinter's progress.
 
     Attributes:
         stream_id: The stream; None before the first epoch.
         epoch: The last epoch in the source sums.
-        epochs_offset: Where the next epoch's record is looked for.
-        lake_epoch: The epoch of the last lake commit that was judged; 0 before the first.
-        lake_commits_offset: Where the next lake commit is looked for.
+        epochs_offset: The offset from which the next epoch is read.
+        lake_epoch: The epoch of the last compared lake commit; 0 before the first.
+        lake_commits_offset: The offset from which the next lake commit is read.
     """
 
     stream_id: str | None = None
@@ -129,19 +200,19 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdict:
-    """A verdict as the store and the API hold it."""
+    """A verdict in the state store."""
 
     table: str
     partition: str
     epoch: int
     verdict: Verdict
     since: float
-    """Unix time in seconds since when the outcome has been this one."""
+    """Unix time in seconds since which the outcome has not changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The verdicts on one table at one epoch; partitions that are not named no longer exist on either side."""
+class TableVerdicts:
+    """The verdicts on one table at one epoch. Other partitions no longer exist on either side."""
 
     table: str
     epoch: int
@@ -150,7 +221,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class StoredEpoch:
-    """An epoch with the rows and messages in it, without its offsets, for people and for the lag."""
+    """A stored epoch: its rows and messages for people and for the lag, without its offsets."""
 
     epoch: Epoch
     recorded_at: float
@@ -158,9 +229,15 @@ class StoredEpoch:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """One atomic step of the source side: epochs, the sums they altered (with the epoch), definitions seen."""
+    """One atomic step of the source side: epochs, altered sums (with the epoch), definitions.
+
+    Attributes:
+        sketches: What the epochs change in the sketches.
+    """
 
     progress: Progress
     epochs: Sequence[Epoch]
     sums: Sequence[tuple[int, SumKey, Fingerprint]]
     definitions: Mapping[str, tuple[int, TableSchema]]
+    suspicions: Suspicions = field(default_factory=Suspicions)
+    sketches: Sequence[SketchStep] = ()

@@ -1,4 +1,4 @@
-"""Which part a row goes to, of Kafka partitions or of temporary files: its key says, so changes stay in order."""
+"""Assigns rows to parts (Kafka partitions, files) by key, so that changes keep their order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datafingerprint.changes import HAS_AFTER, HAS_BEFORE, Changes, Op, envelope
 from datafingerprint.digests import identities
 
 _DIGITS = 8
-"""Hexadecimal digits of an identity that choose the part."""
+"""Hexadecimal digits of an identity that select the part."""
 
 _ID_DIGITS = 32
 
@@ -21,10 +21,9 @@ Mask = npt.NDArray[np.bool_]
 
 
 def routed(changes: Changes, partitions: int) -> list[tuple[int, Changes]]:
-    """The changes of each part, in order; parts without any are left out.
+    """Splits changes by part, in order; parts without changes are left out.
 
-    An update that moves a row to another part becomes a `d` in the one and a `c` in the other. A `t` goes to every
-    part.
+    An update that moves a row to another part becomes a `d` in one and a `c` in the other. A `t` goes to every part.
     """
     if partitions == 1:
         return [(0, changes)] if changes.rows.num_rows else []
@@ -35,7 +34,7 @@ def routed(changes: Changes, partitions: int) -> list[tuple[int, Changes]]:
     everywhere = _mask(changes.rows, Op.TRUNCATED)
     crosses = _mask(changes.rows, Op.UPDATED) & (before != after)
     stays = ~everywhere & ~crosses
-    # Row, and the part that it goes to; a row in several parts is named several times.
+    # Rows, their parts, and their indices; a row of several parts occurs several times.
     pieces = [
         (_rows(changes, stays), np.where(after >= 0, after, before)[stays], np.flatnonzero(stays)),
         (_half(changes, crosses, Op.DELETED, lost="after"), before[crosses], np.flatnonzero(crosses)),
@@ -50,12 +49,12 @@ def routed(changes: Changes, partitions: int) -> list[tuple[int, Changes]]:
     order = np.lexsort((np.concatenate([index for _, _, index in pieces]), where))
     return [
         (partition, Changes(changes.table, changes.version, part))
-        for partition, part in cut(rows.take(pa.array(order)), where[order])
+        for partition, part in split_by_part(rows.take(pa.array(order)), where[order])
     ]
 
 
-def cut(rows: pa.Table, where: Numbers) -> Iterator[tuple[int, pa.Table]]:
-    """Rows that are ordered by their part, part by part."""
+def split_by_part(rows: pa.Table, where: Numbers) -> Iterator[tuple[int, pa.Table]]:
+    """Splits rows that are ordered by part."""
     if not rows.num_rows:
         return
     starts = np.flatnonzero(np.diff(where, prepend=where[0] - 1))
@@ -64,19 +63,19 @@ def cut(rows: pa.Table, where: Numbers) -> Iterator[tuple[int, pa.Table]]:
 
 
 def parts_of(ids: pa.ChunkedArray, partitions: int) -> Numbers:
-    """For each identity (32 hexadecimal digits) the part that it belongs to."""
-    digits = np.frombuffer(_octets(ids), np.uint8).reshape(-1, _ID_DIGITS)[:, :_DIGITS].astype(np.int64)
+    """The part of each identity (32 hexadecimal digits)."""
+    digits = np.frombuffer(_digits(ids), np.uint8).reshape(-1, _ID_DIGITS)[:, :_DIGITS].astype(np.int64)
     values = np.where(digits >= ord("a"), digits - ord("a") + 10, digits - ord("0"))
     return np.asarray(values @ (16 ** np.arange(_DIGITS - 1, -1, -1, dtype=np.int64)) % partitions, dtype=np.int64)
 
 
-def _octets(ids: pa.ChunkedArray) -> bytes:
-    """All digits of all identities, back to back: the data of fixed-width values, from where a slice begins."""
-    found = []
+def _digits(ids: pa.ChunkedArray) -> bytes:
+    """All digits of all identities, back to back, from the start of each slice."""
+    chunks = []
     for chunk in ids.chunks:
         fixed = chunk.cast(pa.binary()).cast(pa.binary(_ID_DIGITS))
-        found.append(fixed.buffers()[1].slice(fixed.offset * _ID_DIGITS, len(fixed) * _ID_DIGITS).to_pybytes())
-    return b"".join(found)
+        chunks.append(fixed.buffers()[1].slice(fixed.offset * _ID_DIGITS, len(fixed) * _ID_DIGITS).to_pybytes())
+    return b"".join(chunks)
 
 
 def _mask(rows: pa.Table, op: Op) -> Mask:
@@ -84,7 +83,7 @@ def _mask(rows: pa.Table, op: Op) -> Mask:
 
 
 def _partitions(changes: Changes, side: str, ops: frozenset[Op], partitions: int) -> Numbers:
-    """For each change the part of one of its sides, -1 where it has none."""
+    """The part of one side of each change; -1 without this side."""
     mask = np.asarray(has_op(changes.rows, ops).to_numpy(), dtype=np.bool_)
     result = np.full(len(mask), -1, dtype=np.int64)
     if mask.any():
@@ -98,7 +97,7 @@ def _rows(changes: Changes, mask: Mask) -> pa.Table:
 
 
 def _half(changes: Changes, mask: Mask, op: Op, *, lost: str) -> pa.Table:
-    """Updates as their one half."""
+    """Converts updates to their deletes or inserts; `lost` is the side that is removed."""
     rows = changes.rows.filter(pa.array(mask))
     schema = envelope(changes.table)
     columns = {name: rows.column(name) for name in schema.names}

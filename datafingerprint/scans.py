@@ -1,7 +1,7 @@
-"""A scan: another engine counts a table of the lake anew, and the running sums are held against what it says.
+"""A scan: another engine counts a lake table, and its count must equal the running sums.
 
-The statement reads one snapshot, whose epoch is known; the running sums are those of that very epoch. So the
-engine's count is an independent one, by other people's code, of exactly the rows that the running sums are of.
+The statement reads one snapshot, whose epoch is known, and the running sums are of the same epoch. So other people's
+code counts exactly the rows of the running sums.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any, Protocol
 
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import LakeTableState, Progress, StoredEpoch
-from datafingerprint.ports import SnapshotView
+from datafingerprint.ports.lake import SnapshotView
 from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome, Verdict, overall
 
 LEASE_S = 60.0
-"""Seconds without a sign of life after which a scan counts as failed."""
+"""Seconds without a heartbeat after which a scan counts as failed."""
 
 
 class ScanState(StrEnum):
-    """What has become of a scan."""
+    """The state of a scan."""
 
     RUNNING = "running"
     DONE = "done"
@@ -36,18 +36,18 @@ class Scan:
     """One scan.
 
     Attributes:
-        number: Its number in the store; 0 before it is there.
+        number: Its number in the store; 0 before it is stored.
         engine: The engine's name in the settings.
         table: `schema.table`.
-        partition: The only partition that was asked for.
-        snapshot_id: The snapshot that was read; None where the engine reads the present one of an empty table.
-        epoch: The epoch that the snapshot stands at.
+        partition: The requested partition; None for the whole table.
+        snapshot_id: The snapshot; None if the engine reads the present one of an empty table.
+        epoch: The epoch of the snapshot.
         started_at: Unix time in seconds.
-        ended_at: Likewise; None while it runs.
-        state: What has become of it.
-        progress: What the engine says of its work, such as `70 %`; empty when it says nothing.
-        error: Why it failed, or that a cancelled one's engine may work on; empty when all is well.
-        verdicts: By partition: the running sum as `source`, the engine's count as `lake`.
+        ended_at: Unix time in seconds; None while it runs.
+        state: Its state.
+        progress: The engine's progress, such as `70 %`; empty if the engine reports none.
+        error: Why it failed, or that the engine may continue after a cancel; empty otherwise.
+        verdicts: Partition to the running sum as `source` and the engine's count as `lake`.
     """
 
     number: int
@@ -65,43 +65,43 @@ class Scan:
 
     @property
     def outcome(self) -> Outcome:
-        """The whole scan's: inconclusive unless it is done; without any partition there is no row, and it matches."""
+        """The outcome of the whole scan: inconclusive unless it is done."""
         if self.state is not ScanState.DONE:
             return Outcome.INCONCLUSIVE
-        return overall({one.outcome for one in self.verdicts.values()}) if self.verdicts else Outcome.MATCH
+        return overall(verdict.outcome for verdict in (self.verdicts or {}).values())
 
 
 class Cancelled(Exception):  # noqa: N818 - it is what happened, and no error
-    """The statement was ended, because that was asked for.
+    """The statement was cancelled.
 
-    Its text says why the engine may work on all the same; it is empty when the engine has ended too.
+    Its text is the reason why the engine may continue; empty if the engine has ended too.
     """
 
 
 class ScanEngine(Protocol):
-    """An engine, as a scan asks it."""
+    """A query engine, as a scan uses it."""
 
     def run(
         self, session: Sequence[str], statement: str, stop: threading.Event, progress: Callable[[str], None]
     ) -> list[Sequence[Any]]:
-        """The rows of one statement; `progress` is called now and then, from this thread.
+        """Runs a statement. Calls `progress` now and then, in this thread.
 
         Raises:
             Unavailable: the engine is away.
-            ConfigError: it refuses the login or the statement; the first line of what it says is in the error.
-            Cancelled: `stop` was set, and the statement was ended, or at least the engine told to.
+            ConfigError: the engine refuses the login or the statement; the error has the first line of its message.
+            Cancelled: `stop` was set, and the engine was asked to end the statement.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A scan that has begun.
+class ScanStart:
+    """A started scan.
 
     Attributes:
-        scan: The scan as it is stored.
-        statement: What the engine is to be asked.
-        running: The running sums of its epoch, by partition. They are read before the engine is asked, because the
-            store folds away what is far behind the lake, and a statement may take hours.
+        scan: The scan in the store.
+        statement: The engine's statement.
+        running: Partition to the running sum at the epoch. They are read before the statement runs, because the store
+            folds epochs far before the lake's, and a statement may take hours.
     """
 
     scan: Scan
@@ -110,55 +110,55 @@ class Begun:
 
 
 class ScanStore(Protocol):
-    """Where scans are kept."""
+    """Stores scans."""
 
     def begin(self, scan: Scan, running_max: int) -> Scan:
-        """Stores a scan that begins, with a number.
+        """Stores a new scan with a number.
 
         Raises:
-            ConfigError: as many as `running_max` run on this engine already.
+            ConfigError: `running_max` scans run on this engine already.
         """
 
-    def tell(self, number: int, progress: str) -> None:
-        """Shows that a scan is alive, and how far it is."""
+    def show_progress(self, number: int, progress: str) -> None:
+        """Stores the progress, which is a heartbeat too."""
 
     def end(self, scan: Scan) -> None:
-        """Stores a scan's end with all that it found, in one transaction."""
+        """Stores a scan's end with its verdicts, in one transaction."""
 
     def cancel(self, number: int) -> None:
-        """Asks whoever runs a scan to end it; harmless when it has ended."""
+        """Requests the end of a scan; no effect after its end."""
 
     def is_cancelled(self, number: int) -> bool:
-        """Whether somebody has asked for that."""
+        """Whether its end was requested."""
 
     def scan(self, number: int) -> Scan | None:
-        """One scan."""
+        """The scan of this number."""
 
 
 class Sums(Protocol):
     """The state store, as a scan reads it."""
 
     def definitions(self) -> Mapping[str, tuple[int, TableSchema]]:
-        """Tables under watch."""
+        """Captured tables, with the numbers of their definitions."""
 
     def lake_tables(self) -> Mapping[str, LakeTableState]:
-        """What is counted of every lake table."""
+        """The counted state of every lake table."""
 
     def progress(self) -> Progress:
-        """How far the fingerprinter has come."""
+        """The fingerprinter's progress."""
 
     def epoch(self, number: int) -> StoredEpoch | None:
-        """One epoch; None when it is not kept."""
+        """The epoch of this number; None if it is not kept."""
 
     def source_sums(self, table: str, epoch: int) -> Mapping[str, Fingerprint]:
         """A table's sums at an epoch."""
 
     def lake_sums(self, table: str) -> Mapping[str, Fingerprint]:
-        """What was read back from the files of a lake table."""
+        """The sums read back from the files of a lake table."""
 
 
 class Snapshots(Protocol):
-    """The lake, as a scan looks at it."""
+    """The lake, as a scan reads it."""
 
     def current(self, table: TableSchema) -> SnapshotView | None:
         """The present snapshot."""

@@ -1,4 +1,4 @@
-"""What a table is: its columns with their MySQL and Arrow types, and its key."""
+"""A table's definition: its columns with their MySQL and Arrow types, and its key."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 import pyarrow as pa
 
 from datafingerprint.errors import SourceError
+from datafingerprint.table_names import table_name
 
 ARROW_DIGITS_MAX = 38
-"""Most digits that a decimal of Arrow, Parquet and Iceberg holds; longer ones travel as text."""
+"""Most digits of a decimal in Arrow, Parquet and Iceberg; longer decimals are carried as text."""
 
 _UNSIGNED_LONG = pa.decimal128(20, 0)
-_LONG_OCTETS, _INT_OCTETS = 8, 4
+_LONG_BYTES, _INT_BYTES = 8, 4
 _LONG_BITS = 64
 
 
 class Kind(StrEnum):
-    """How a column's values are rendered, decoded and stored; one kind, one rule everywhere."""
+    """How a column's values are rendered, decoded and stored: one kind, one rule everywhere."""
 
     INTEGER = "integer"
     YEAR = "year"
@@ -48,7 +49,7 @@ TEXT_KINDS = frozenset({Kind.TEXT, Kind.ENUM, Kind.SET, Kind.JSON, Kind.UUID, Ki
 """Kinds whose values are texts, in Arrow, in the lake and in the canonical row."""
 
 BYTES_KINDS = frozenset({Kind.BYTES, Kind.BINARY, Kind.GEOMETRY, Kind.VECTOR})
-"""Kinds whose values are octets."""
+"""Kinds whose values are bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +57,22 @@ class Column:
     """One column.
 
     Attributes:
-        name: As the server spells it.
+        name: Its name in the server's spelling.
         type: The MySQL type as `information_schema` prints it, such as `int(11) unsigned`.
-        kind: How its values are treated.
-        octets: Width of an integer in bytes, 0 for other kinds.
+        kind: How its values are treated; see `Kind`.
+        width_bytes: Width of an integer, 0 for other kinds.
         unsigned: Whether an integer is unsigned.
         precision: Digits of a decimal, bits of a BIT, or 0.
         scale: Decimals of a decimal, or digits of a second's fraction.
-        nullable: Whether NULL may occur.
-        charset: Character set that the source stores a text in; empty for other kinds.
+        nullable: Whether NULL is allowed.
+        charset: Character set of a text in the source; empty for other kinds.
         length: Width of a BINARY in bytes, to which its values are padded.
     """
 
     name: str
     type: str
     kind: Kind
-    octets: int = 0
+    width_bytes: int = 0
     unsigned: bool = False
     precision: int = 0
     scale: int = 0
@@ -81,9 +82,9 @@ class Column:
 
     @property
     def arrow(self) -> pa.DataType:
-        """The type on the wire and in the lake: the smallest that Iceberg has and that holds every value."""
+        """The type on the wire and in the lake: the smallest Iceberg type that holds every value."""
         if self.kind is Kind.INTEGER:
-            return _integer_type(self.octets, unsigned=self.unsigned)
+            return _integer_type(self.width_bytes, unsigned=self.unsigned)
         if self.kind is Kind.BIT:
             return _UNSIGNED_LONG if self.precision == _LONG_BITS else pa.int64()
         if self.kind is Kind.DECIMAL:
@@ -92,21 +93,32 @@ class Column:
 
     @property
     def is_long_decimal(self) -> bool:
-        """Whether it is a DECIMAL of more digits than a Parquet decimal has, which is carried as text."""
+        """Whether it is a DECIMAL with too many digits for Parquet, which is carried as text."""
         return self.kind is Kind.DECIMAL and self.precision > ARROW_DIGITS_MAX
 
+    @property
+    def is_short_year(self) -> bool:
+        """Whether it is MariaDB's YEAR(2), which shows the last two digits of the stored year."""
+        return self.kind is Kind.YEAR and self.type.lower().startswith("year(2)")
+
     def to_json(self) -> dict[str, Any]:
-        """As definitions hold it; what is absent is as if it did not exist."""
-        document = {name: value for name, value in asdict(self).items() if name not in _SPARSE or value}
+        """Renders it for definitions; absent fields have their default."""
+        document = {
+            _JSON_NAMES.get(name, name): value for name, value in asdict(self).items() if name not in _SPARSE or value
+        }
         return {**document, "kind": self.kind.value}
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> Column:
-        """What `to_json` wrote."""
-        return Column(**{**document, "kind": Kind(document["kind"])})
+        """Parses what `to_json` wrote."""
+        attributes = {json_name: name for name, json_name in _JSON_NAMES.items()}
+        fields = {attributes.get(name, name): value for name, value in document.items()}
+        return Column(**{**fields, "kind": Kind(document["kind"])})
 
 
 _SPARSE = frozenset({"charset", "length"})
+_JSON_NAMES = {"width_bytes": "octets"}
+"""Names in stored definitions that differ from the attributes'."""
 _ARROW: dict[Kind, pa.DataType] = {
     Kind.YEAR: pa.int32(),
     Kind.FLOAT: pa.float32(),
@@ -123,10 +135,10 @@ _ARROW: dict[Kind, pa.DataType] = {
 _ORDER_COLUMNS_MAX = 3
 
 
-def _integer_type(octets: int, *, unsigned: bool) -> pa.DataType:
-    if octets == _LONG_OCTETS:
+def _integer_type(width_bytes: int, *, unsigned: bool) -> pa.DataType:
+    if width_bytes == _LONG_BYTES:
         return _UNSIGNED_LONG if unsigned else pa.int64()
-    return pa.int64() if unsigned and octets == _INT_OCTETS else pa.int32()
+    return pa.int64() if unsigned and width_bytes == _INT_BYTES else pa.int32()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +147,11 @@ class TableSchema:
 
     Attributes:
         schema: The database that holds it.
-        name: Its name there.
+        name: Its name in the database.
         columns: In the server's order.
-        key: Names of the primary key's columns; empty when there is none, and rows are a multiset.
-        partition: Its partition fields as the settings write them, such as `year(date)`.
-        left_out: Names of columns that the table has and nobody here looks at, by the settings.
+        key: Names of the primary key's columns; empty if there is none, and the rows are a multiset.
+        partition: Its partition fields as in the settings, such as `year(date)`.
+        left_out: Names of columns that the settings leave out.
     """
 
     schema: str
@@ -151,17 +163,17 @@ class TableSchema:
 
     @property
     def table(self) -> str:
-        """`schema.table`, the name that people and the API use."""
-        return f"{self.schema}.{self.name}"
+        """`schema.table`, its name for people and in the API; see `table_names`."""
+        return table_name(self.schema, self.name)
 
     @property
     def arrow(self) -> pa.Schema:
-        """The rows as Arrow columns; every column may be null, as the absent side of a change is."""
+        """The Arrow schema of its rows. Every column may be null, as the absent side of a change is."""
         return pa.schema([pa.field(column.name, column.arrow) for column in self.columns])
 
     @property
     def identity(self) -> tuple[Column, ...]:
-        """The columns that say which row a row is: the key's, or all of them where there is none."""
+        """The columns that identify a row: the key, or all columns without a key."""
         if not self.key:
             return self.columns
         by_name = {column.name: column for column in self.columns}
@@ -169,12 +181,12 @@ class TableSchema:
 
     @property
     def file_order(self) -> tuple[str, ...]:
-        """The columns that rows of a file are sorted by, so that its bounds are narrow: the key, or some others."""
+        """The columns by which a file's rows are sorted, so that its bounds are narrow."""
         narrow = (column.name for column in self.columns if column.kind in (Kind.INTEGER, Kind.DATE))
         return self.key or tuple(narrow)[:_ORDER_COLUMNS_MAX]
 
     def column(self, name: str) -> Column:
-        """The column of that name.
+        """The column of this name.
 
         Raises:
             KeyError: there is none.
@@ -182,7 +194,7 @@ class TableSchema:
         return next(column for column in self.columns if column.name == name)
 
     def to_json(self) -> dict[str, Any]:
-        """The definition as the `schemas` topic and the state store hold it."""
+        """Renders it for the `schemas` topic and the state store."""
         return {
             "schema": self.schema,
             "name": self.name,
@@ -194,7 +206,7 @@ class TableSchema:
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> TableSchema:
-        """The definition that `to_json` wrote."""
+        """Parses what `to_json` wrote."""
         columns = tuple(Column.from_json(item) for item in document["columns"])
         return TableSchema(
             document["schema"],
@@ -207,17 +219,17 @@ class TableSchema:
 
 
 def refuse_ambiguous_names(table: str, names: list[str]) -> None:
-    """Refuses columns that differ only in a way lower-casing takes away: their fields would have one name.
+    """Refuses columns whose names differ only by case: their fields would have one name.
 
     Raises:
-        SourceError: two names lower-case alike.
+        SourceError: two lower-cased names are equal.
     """
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.lower(), name)
         if other is not name:
             raise SourceError(
-                f"columns {other} and {name} have one canonical name",
+                f"columns {other} and {name} have the same canonical name",
                 where=table,
                 remedy="rename one of them, or take the table out of [source] tables",
             )

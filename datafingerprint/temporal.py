@@ -1,7 +1,7 @@
-"""Dates and moments from their parts, whole columns at a time; what is no day of the calendar becomes NULL.
+"""Dates and timestamps from their parts, in whole columns; impossible days become NULL.
 
-MySQL stores `0000-00-00` and, in some modes, `2031-04-31`. Neither has a place in a Parquet date, so the lake
-holds NULL and the canonical row leaves the field out. The year 0000 counts as impossible too.
+MySQL stores `0000-00-00` and, in some modes, `2031-04-31`. A Parquet date cannot represent them, so the lake has NULL
+and the canonical row leaves the field out. The year 0000 counts as impossible too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Days since 1970-01-01, and which of them are days at all."""
+    """Days since 1970-01-01, and which of them exist."""
 
     days: Integers
     possible: Mask
@@ -35,12 +35,12 @@ def days(year: Integers, month: Integers, day: Integers) -> Days:
     return Days(np.where(sane, first + day - 1, 0), sane & (day <= length))
 
 
-def date_column(found: Days, null: Mask) -> pa.Array:
-    """A date32 column; `null` marks the rows that hold NULL in the source."""
-    return pa.array(found.days.astype(np.int32), mask=null | ~found.possible).cast(pa.date32())
+def date_column(calendar: Days, null: Mask) -> pa.Array:
+    """Builds a date32 column; `null` marks rows that are NULL in the source."""
+    return pa.array(calendar.days.astype(np.int32), mask=null | ~calendar.possible).cast(pa.date32())
 
 
-def moment_column(found: Days, day_us: Integers, null: Mask, kind: pa.DataType) -> pa.Array:
-    """A timestamp column of days and microseconds in the day."""
-    moments = found.days * DAY_US + day_us
-    return pa.array(moments, pa.int64(), mask=null | ~found.possible).cast(kind)
+def moment_column(calendar: Days, day_us: Integers, null: Mask, kind: pa.DataType) -> pa.Array:
+    """Builds a timestamp column from days and microseconds of the day."""
+    moments = calendar.days * DAY_US + day_us
+    return pa.array(moments, pa.int64(), mask=null | ~calendar.possible).cast(kind)

@@ -1,16 +1,18 @@
-"""The verdict on a partition: equal, different, or not to be told yet and why. Never a guess."""
+"""The verdict on a partition: match, mismatch, or inconclusive with a reason."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from datafingerprint.cascades import Suspicion
 from datafingerprint.fingerprint import ZERO, Fingerprint
+from datafingerprint.partitions import WHOLE
 
 
 class Outcome(StrEnum):
-    """What a comparison says."""
+    """The result of a comparison."""
 
     MATCH = "match"
     MISMATCH = "mismatch"
@@ -22,10 +24,10 @@ class Verdict:
     """The outcome for one partition.
 
     Attributes:
-        outcome: What it is.
-        reason: Why, where it is not a plain match or difference of sums; empty otherwise.
-        source: The source's fingerprint at the epoch; None when it is unknown.
-        lake: The lake's fingerprint; None when it is unknown.
+        outcome: The outcome.
+        reason: Why, unless it is a plain match; empty then.
+        source: The source's fingerprint at the epoch; None if unknown.
+        lake: The lake's fingerprint; None if unknown.
     """
 
     outcome: Outcome
@@ -34,27 +36,35 @@ class Verdict:
     lake: Fingerprint | None
 
 
-def judge_partition(source: Fingerprint, lake: Fingerprint, *, inconclusive: str, unreadable: str) -> Verdict:
-    """The verdict on two sums of one epoch.
+def judge_partition(
+    source: Fingerprint, lake: Fingerprint, *, inconclusive: str, unreadable: str, suspicion: Suspicion | None = None
+) -> Verdict:
+    """Compares two sums of one epoch.
 
     Args:
         source: The source's sum.
         lake: The lake's sum over the files that could be read.
-        inconclusive: Why nothing can be told of the table, or empty.
-        unreadable: Why a file that holds rows of the partition could not be read, or empty; such a lake does
-            not hold the rows, so it is a mismatch.
+        inconclusive: Why the table is inconclusive, or empty.
+        unreadable: Why a file of the partition could not be read, or empty. A lake with such a file does not have the
+            rows, so it is a mismatch.
+        suspicion: Why the stream may lack changes of the source. A match then proves nothing after a cascade, and a
+            difference may have this reason.
     """
     if inconclusive:
         return Verdict(Outcome.INCONCLUSIVE, inconclusive, source, lake)
     if unreadable:
         return Verdict(Outcome.MISMATCH, unreadable, source, lake)
+    if suspicion is not None and suspicion.is_cascade:
+        reason = suspicion.explanation if source == lake else f"{suspicion.explanation}; {difference(source, lake)}"
+        return Verdict(Outcome.INCONCLUSIVE, reason, source, lake)
     if source == lake:
         return Verdict(Outcome.MATCH, "", source, lake)
-    return Verdict(Outcome.MISMATCH, difference(source, lake), source, lake)
+    doubt = f"; {suspicion.reason}: an audit shows whether capture missed them" if suspicion is not None else ""
+    return Verdict(Outcome.MISMATCH, f"{difference(source, lake)}{doubt}", source, lake)
 
 
 def difference(source: Fingerprint, lake: Fingerprint) -> str:
-    """How two unequal sums differ, in words."""
+    """Describes how two unequal sums differ."""
     rows = lake.rows - source.rows
     if rows:
         return f"the lake has {abs(rows)} {'row' if abs(rows) == 1 else 'rows'} too {'many' if rows > 0 else 'few'}"
@@ -68,32 +78,42 @@ def judge_table(
     inconclusive: str = "",
     unreadable: Mapping[str, str] | None = None,
     damaged: str = "",
+    suspicion: Suspicion | None = None,
+    is_set_aside: bool = False,
 ) -> dict[str, Verdict]:
-    """The verdict on every partition that either side has rows of.
+    """Compares every partition that has rows on either side.
 
     Args:
         source: The source's sums by partition.
         lake: The lake's.
-        inconclusive: Why nothing can be told of the table, or empty.
-        unreadable: By partition why a file of it could not be read.
-        damaged: Why the lake's table is not the source's in any partition, or empty.
+        inconclusive: Why the table is inconclusive, or empty.
+        unreadable: Partition to the reason why a file of it could not be read.
+        damaged: Why no partition of the lake table has the source's rows, or empty.
+        suspicion: Why the stream may lack changes of the source.
+        is_set_aside: Whether the table gets a verdict also without rows on either side.
     """
     broken = unreadable or {}
     names = {name for sums in (source, lake) for name, part in sums.items() if part != ZERO} | set(broken)
+    if is_set_aside and not names:
+        names = {WHOLE}
     return {
         name: judge_partition(
             source.get(name, ZERO),
             lake.get(name, ZERO),
             inconclusive=inconclusive,
             unreadable=broken.get(name, damaged),
+            suspicion=suspicion,
         )
         for name in sorted(names)
     }
 
 
-def overall(outcomes: set[Outcome]) -> Outcome:
-    """The outcome of the whole: the worst of its parts; nothing at all is inconclusive."""
-    for outcome in (Outcome.MISMATCH, Outcome.INCONCLUSIVE):
-        if outcome in outcomes:
-            return outcome
-    return Outcome.MATCH if outcomes else Outcome.INCONCLUSIVE
+def overall(outcomes: Iterable[Outcome], *, of_none: Outcome = Outcome.MATCH) -> Outcome:
+    """The worst of several outcomes.
+
+    Args:
+        outcomes: The outcomes of the parts.
+        of_none: The outcome if there are no parts: of an audit or a scan a match, because neither side has a row.
+    """
+    present = set(outcomes) or {of_none}
+    return next(outcome for outcome in (Outcome.MISMATCH, Outcome.INCONCLUSIVE, Outcome.MATCH) if outcome in present)

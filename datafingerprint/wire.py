@@ -1,35 +1,40 @@
-"""What lies in Kafka: the names of topics, and the bytes of messages and records.
+"""The wire format: names of topics, and the bytes of messages and records.
 
-A data message is one encapsulated Arrow IPC record batch without its schema; the schema follows from the
-table's definition, whose number is in the header `dfp-schema` and whose text is in the schemas topic. The
-header `dfp-epoch` holds the epoch; `datafingerprint.messages` has the other headers. Control records are JSON in
-UTF-8.
+A data message is one encapsulated Arrow IPC record batch without its schema. The schema follows from the table's
+definition; the header `dfp-schema` has its number, and the schemas topic its text. The header `dfp-epoch` has the
+epoch; `datafingerprint.messages` has the other headers. Control records are JSON in UTF-8.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from datafingerprint import liveness
 from datafingerprint.changes import Changes, envelope
 from datafingerprint.epochs import Epoch, SourcePosition
-from datafingerprint.errors import ConfigError, WireError
-from datafingerprint.remedies import BEGIN_ANEW
+from datafingerprint.errors import WireError
+from datafingerprint.recovery import START_OVER
 from datafingerprint.schema import TableSchema
 
-MESSAGE_OCTETS_MAX = 512 * 1024
-"""Largest message that is written, half of what brokers take by default."""
+MESSAGE_BYTES_MAX = 512 * 1024
+"""Largest message, half of what brokers accept by default."""
 
 HEADER_EPOCH = "dfp-epoch"
 HEADER_SCHEMA = "dfp-schema"
 
 TOPIC_LENGTH_MAX = 249
-_COMPRESSION_EXPECTED = 3  # a first guess at where to cut; what is still too long is halved
+LAKE_NAME_MAX = 255
+"""Longest name in catalogs and file systems."""
+
+_HASH_DIGITS = 32
+_COMPRESSION_EXPECTED = 3  # a first guess at the size of pieces; longer ones are halved
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -52,13 +57,18 @@ class Topics:
 
     @property
     def lake_commits(self) -> str:
-        """One record per state that the whole lake reached."""
+        """One record per epoch that all tables of the lake have reached."""
         return f"{self.prefix}.lake-commits"
 
     @property
     def requests(self) -> str:
-        """What operators ask of capture."""
+        """Operators' requests to capture."""
         return f"{self.prefix}.requests"
+
+    @property
+    def services(self) -> str:
+        """Reports of every service."""
+        return liveness.topic(self.prefix)
 
     @property
     def control(self) -> tuple[str, str, str, str]:
@@ -68,51 +78,59 @@ class Topics:
     def of(self, table: TableSchema) -> str:
         """The topic of a table's changes.
 
-        Raises:
-            ConfigError: its name is longer than Kafka allows.
+        A name that is too long for Kafka is shortened, and ends in a hash.
         """
-        name = f"{self.prefix}.{encoded_name(table.schema)}.{encoded_name(table.name)}"
-        if len(name) > TOPIC_LENGTH_MAX:
-            raise ConfigError(
-                f"the topic of {table.table} would be longer than the {TOPIC_LENGTH_MAX} characters of Kafka",
-                remedy="exclude the table, or rename it",
-            )
-        return name
+        return _shorten(f"{self.prefix}.{encoded_name(table.schema)}.{encoded_name(table.name)}", TOPIC_LENGTH_MAX)
 
 
 def encoded_name(name: str) -> str:
-    """A name as a part of a topic's: letters, digits and `_` stand, other bytes become `-` and two hex digits."""
+    """Encodes a name: letters, digits and `_` stay, other bytes become `-` and two hex digits."""
     return "".join(
-        character if character in _PLAIN else "".join(f"-{octet:02X}" for octet in character.encode())
+        character if character in _PLAIN else "".join(f"-{byte:02X}" for byte in character.encode())
         for character in name
     )
 
 
+def lake_identifier(table: TableSchema) -> tuple[str, str]:
+    """Namespace and name of a table in the lake, shortened to what folder names allow."""
+    return _shorten(encoded_name(table.schema), LAKE_NAME_MAX), _shorten(encoded_name(table.name), LAKE_NAME_MAX)
+
+
+def _shorten(name: str, length_max: int) -> str:
+    """Shortens an encoded name that is too long, to end in `-x` and a hash of the whole name.
+
+    No other name ends like this: in an encoded name two hex digits in upper case follow a `-`.
+    """
+    if len(name) <= length_max:
+        return name
+    suffix = f"-x{hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]}"
+    return f"{name[: length_max - len(suffix)]}{suffix}"
+
+
 def decoded_name(text: str) -> str:
-    """The name that `encoded_name` encoded."""
-    octets = re.sub(rb"-([0-9A-F]{2})", lambda match: bytes([int(match[1], 16)]), text.encode())
-    return octets.decode()
+    """Decodes what `encoded_name` encoded."""
+    return re.sub(rb"-([0-9A-F]{2})", lambda match: bytes([int(match[1], 16)]), text.encode()).decode()
 
 
-def encode_changes(changes: Changes, *, octets_max: int = MESSAGE_OCTETS_MAX) -> list[tuple[bytes, int]]:
-    """Record batches (bytes, rows) that hold these changes, in order.
+def encode_changes(changes: Changes, *, bytes_max: int = MESSAGE_BYTES_MAX) -> list[tuple[bytes, int]]:
+    """Encodes changes as record batches (bytes, rows), in order.
 
-    Each is at most `octets_max` long, but for a single row that is longer: `messages.messages_of` cuts it.
+    Each has at most `bytes_max` bytes, except a single row that is longer: `messages.messages_of` splits it.
     """
     rows = changes.rows.combine_chunks()
-    pieces = max(1, rows.nbytes // (_COMPRESSION_EXPECTED * octets_max))
+    pieces = max(1, rows.nbytes // (_COMPRESSION_EXPECTED * bytes_max))
     batches = rows.to_batches(max_chunksize=max(1, -(-rows.num_rows // pieces)))
-    return [message for batch in batches for message in _encode_batch(batch, octets_max)]
+    return [message for batch in batches for message in _encode_batch(batch, bytes_max)]
 
 
-def _encode_batch(batch: pa.RecordBatch, octets_max: int) -> Iterable[tuple[bytes, int]]:
-    octets = _serialized(batch)
-    if len(octets) <= octets_max or batch.num_rows == 1:
-        yield octets, batch.num_rows
+def _encode_batch(batch: pa.RecordBatch, bytes_max: int) -> Iterable[tuple[bytes, int]]:
+    payload = _serialized(batch)
+    if len(payload) <= bytes_max or batch.num_rows == 1:
+        yield payload, batch.num_rows
         return
     half = batch.num_rows // 2
-    yield from _encode_batch(batch.slice(0, half), octets_max)
-    yield from _encode_batch(batch.slice(half), octets_max)
+    yield from _encode_batch(batch.slice(0, half), bytes_max)
+    yield from _encode_batch(batch.slice(half), bytes_max)
 
 
 def _serialized(batch: pa.RecordBatch) -> bytes:
@@ -120,72 +138,75 @@ def _serialized(batch: pa.RecordBatch) -> bytes:
     with pa.ipc.new_stream(sink, batch.schema, options=_OPTIONS) as writer:
         writer.write_batch(batch)
     messages = pa.ipc.MessageReader.open_stream(sink.getvalue())
-    messages.read_next_message()  # the schema, which readers have from the schemas topic
+    messages.read_next_message()  # the schema, which readers take from the schemas topic
     return bytes(messages.read_next_message().serialize())
 
 
-def decode_changes(table: TableSchema, version: int, octets: bytes, where: str) -> Changes:
-    """The changes in a message.
+def decode_changes(table: TableSchema, version: int, payload: bytes, where: str) -> Changes:
+    """Decodes a message.
 
     Raises:
         WireError: the bytes are not a record batch of this table.
     """
     try:
-        batch = pa.ipc.read_record_batch(pa.py_buffer(octets), envelope(table))
+        batch = pa.ipc.read_record_batch(pa.py_buffer(payload), envelope(table))
         batch.validate(full=True)
     except (pa.ArrowException, OSError, EOFError) as error:
         raise WireError(
-            f"a message about {table.table} is no record batch of its definition {version}",
+            f"a message of {table.table} is not a record batch of its definition {version} ({type(error).__name__})",
             where=where,
-            remedy=f"restore the topic, or capture again under another prefix ({type(error).__name__})",
+            remedy=f"restore the topic, or datafingerprint resync {table.table}",
         ) from error
     return Changes(table, version, pa.Table.from_batches([batch]))
 
 
 def encode_record(document: Mapping[str, Any]) -> bytes:
-    """A control record."""
+    """Encodes a control record."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
-def decode_record(octets: bytes, where: str) -> dict[str, Any]:
-    """The control record in these bytes.
+def decode_record(payload: bytes, where: str) -> dict[str, Any]:
+    """Decodes a control record.
 
     Raises:
-        WireError: they are no JSON object.
+        WireError: the bytes are not a JSON object.
     """
     try:
-        document = json.loads(octets)
+        document = json.loads(payload)
     except ValueError as error:
-        raise WireError("a control record is no JSON", where=where, remedy="restore the topic") from error
+        raise WireError("a control record is not JSON", where=where, remedy=START_OVER) from error
     if not isinstance(document, dict):
-        raise WireError("a control record is no object", where=where, remedy="restore the topic")
+        raise WireError("a control record is not a JSON object", where=where, remedy=START_OVER)
     return document
 
 
-def decode_epoch(octets: bytes, where: str) -> Epoch:
-    """The epoch in a record of the epochs topic.
+def decode_epoch(payload: bytes, where: str) -> Epoch:
+    """Decodes a record of the epochs topic.
 
     Raises:
         WireError: a field is missing or of the wrong form.
     """
     try:
-        return Epoch.from_json(decode_record(octets, where))
+        return Epoch.from_json(decode_record(payload, where))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WireError("an epoch record is not of the known form", where=where, remedy="restore the topic") from error
+        raise WireError("an epoch record has an unknown form", where=where, remedy=START_OVER) from error
 
 
 @dataclass(frozen=True, slots=True)
 class LakeCommit:
-    """One record of the lake-commits topic: at this moment the lake, all tables together, stood at an epoch.
+    """One record of the lake-commits topic: all tables of the lake have reached an epoch.
 
     Attributes:
-        stream_id: The stream that the lake belongs to.
+        stream_id: The lake's stream.
         epoch: The epoch that every table has reached.
-        position: Where the source stood then.
+        position: The source's position at the epoch.
         committed_at: Unix time in seconds of the epoch's last source transaction.
-        epochs_offset: Where in the epochs topic the next epoch's record is looked for.
-        snapshots: Table to its Iceberg snapshot; a table that never had a row has none.
+        epochs_offset: The offset of the epochs topic from which the next epoch is read.
+        snapshots: Table to its Iceberg snapshot; None for a table that never had a row.
         published_at: Unix time in seconds of this record.
+        unknown: Tables with changed or deleted rows that the lake did not have, or had with other values.
+        set_aside: Table to the reason why its lake table is not at the epoch. It stays set aside until an epoch starts
+            it from nothing.
     """
 
     stream_id: str
@@ -195,9 +216,11 @@ class LakeCommit:
     epochs_offset: int
     snapshots: Mapping[str, int | None]
     published_at: float
+    unknown: tuple[str, ...] = ()
+    set_aside: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As the topic holds it; snapshot ids are strings, they do not fit a JSON number everywhere."""
+        """Renders it for the topic. Snapshot ids are strings, because they can exceed a JSON number."""
         return {
             "stream_id": self.stream_id,
             "epoch": self.epoch,
@@ -208,6 +231,8 @@ class LakeCommit:
                 table: None if snapshot is None else str(snapshot) for table, snapshot in self.snapshots.items()
             },
             "published_at": self.published_at,
+            **({"unknown": list(self.unknown)} if self.unknown else {}),
+            **({"set_aside": dict(self.set_aside)} if self.set_aside else {}),
         }
 
     @staticmethod
@@ -223,35 +248,37 @@ class LakeCommit:
                 table: None if snapshot is None else int(snapshot) for table, snapshot in document["snapshots"].items()
             },
             published_at=document["published_at"],
+            unknown=tuple(document.get("unknown", ())),
+            set_aside=dict(document.get("set_aside", {})),
         )
 
 
-def require_begun(last: Epoch | None, commit: LakeCommit | None) -> None:
-    """Demands that no lake stands on epochs that are not there: such a topic is no first run.
+def require_epochs(last: Epoch | None, commit: LakeCommit | None) -> None:
+    """Refuses an empty epochs topic if there are lake commits: its epochs were lost.
 
     Raises:
-        WireError: the epochs topic is empty, the topic of lake commits is not.
+        WireError: the epochs topic is empty, and the lake-commits topic is not.
     """
     if last is None and commit is not None:
         raise lost_epochs("the lake", commit.stream_id, commit.epoch)
 
 
 def lost_epochs(what: str, stream_id: str, epoch: int) -> WireError:
-    """That there are no epochs, although something stands at one of them: whoever finds that is no first run."""
+    """The error of a reader that has reached an epoch while the epochs topic is empty."""
     return WireError(
-        f"the epochs topic is empty, but {what} stands at epoch {epoch} of stream {stream_id}", remedy=BEGIN_ANEW
+        f"the epochs topic is empty, but {what} is at epoch {epoch} of stream {stream_id}",
+        where="the broker",
+        remedy=f"check [kafka] bootstrap and prefix; {START_OVER}",
     )
 
 
-def decode_lake_commit(octets: bytes, where: str) -> LakeCommit:
-    """The record in these bytes of the lake-commits topic.
+def decode_lake_commit(payload: bytes, where: str) -> LakeCommit:
+    """Decodes a record of the lake-commits topic.
 
     Raises:
         WireError: a field is missing or of the wrong form.
     """
     try:
-        return LakeCommit.from_json(decode_record(octets, where))
+        return LakeCommit.from_json(decode_record(payload, where))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WireError(
-            "a lake-commits record is not of the known form", where=where, remedy="restore the topic"
-        ) from error
+        raise WireError("a lake-commits record has an unknown form", where=where, remedy=START_OVER) from error

@@ -21,7 +21,13 @@ from tests.postgres_server import PostgresServer, programs, started
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 
+# Its assertions are a test's own: they show both sides.
+pytest.register_assert_rewrite("tests.flow.running")
+
 _number = itertools.count(1)
+
+SEPARATE = ("engines", "airflow")
+"""Tests of these want more than `./run test` installs: each runs with its own option only."""
 
 MakeSettings = Callable[..., Settings]
 
@@ -29,6 +35,7 @@ MakeSettings = Callable[..., Settings]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--source", choices=["mariadb", "mysql"], default="mariadb", help="warehouse of the live tests")
     parser.addoption("--engines", action="store_true", help="run the tests of the query engines, and only those")
+    parser.addoption("--airflow", action="store_true", help="run the tests of the Airflow DAGs, and only those")
     parser.addoption("--fuzz-seconds", type=float, default=10.0, help="how long tables are drawn and compared")
     parser.addoption("--fuzz-seed", type=int, default=2031, help="what is drawn; another number draws other tables")
 
@@ -44,13 +51,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of what the other server alone has are left out, and those of query engines unless they are asked for."""
-    source, engines = config.getoption("--source"), config.getoption("--engines")
+    """Leaves out tests of what the other server alone has, and those of engines and Airflow unless asked for."""
+    source = config.getoption("--source")
     other = [
         item
         for item in items
         if any(mark.args != (source,) for mark in item.iter_markers("only"))
-        or (item.get_closest_marker("engines") is not None) != engines
+        or any((item.get_closest_marker(name) is not None) != config.getoption(f"--{name}") for name in SEPARATE)
     ]
     if other:
         config.hook.pytest_deselected(items=other)
@@ -107,8 +114,7 @@ def stack_environment(stack: EmbeddedStack, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def stack_settings(stack_environment: dict[str, str]) -> Settings:
     """Settings that point at the live parts; the source schema `test<n>` does not exist yet."""
-    tables = {"tables": {}}
-    return load_settings(tables, stack_environment)
+    return load_settings({"tables": {}}, stack_environment)
 
 
 @pytest.fixture

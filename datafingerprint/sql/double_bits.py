@@ -1,20 +1,20 @@
-"""The bits of a double in an SQL that cannot see them: by scaling with powers of two, which is exact."""
+"""The bits of a double in SQL without bit access: exact scaling with powers of two."""
 
 from __future__ import annotations
 
 UNIT = 1 << 52
-"""What the significand counts in."""
+"""The unit of the significand."""
 
 LEAST_NORMAL = "2.2250738585072014e-308"
 
 
 def bits(quoted: str, *, double: str, exponent: str) -> str:
-    """The expression of the pattern as a signed 64-bit integer; 0 for both zeros, NULL for NULL.
+    """The expression of the bit pattern as a signed 64-bit integer; 0 for both zeros.
 
     Args:
-        quoted: The value.
-        double: What the engine calls a double.
-        exponent: The form of the binary logarithm of `{}`, rounded down; it may be wrong by one next to powers of two.
+        quoted: The value; the result is NULL for NULL.
+        double: The engine's name of the type.
+        exponent: The binary logarithm of `{}`, rounded down. It may be wrong by one next to powers of two.
     """
 
     def number(text: str) -> str:
@@ -25,7 +25,7 @@ def bits(quoted: str, *, double: str, exponent: str) -> str:
 
     size = f"abs({quoted})"
     least = number(LEAST_NORMAL)
-    # Engines compute a branch that is not taken too: nothing in it may exceed what a BIGINT or a double holds.
+    # Engines also compute branches that are not taken. Nothing in them may exceed a BIGINT or a double.
     power = f"least(greatest({exponent.format(f'greatest({size}, {least})')}, -1022), 1023)"
     significand = f"({size} / power({number('2')}, {power}))"
     tiny = f"least({size}, {least}) * power({number('2')}, 537) * power({number('2')}, 537)"
@@ -35,7 +35,7 @@ def bits(quoted: str, *, double: str, exponent: str) -> str:
         return f"({whole(power)} + {bias}) * {UNIT} + {whole(f'{fraction} * {UNIT}')}"
 
     return (
-        # `least` and `greatest` pass over NULL.
+        # `least` and `greatest` ignore NULL.
         f"(CASE WHEN {quoted} IS NULL THEN NULL WHEN {quoted} = 0 THEN 0 "
         f"WHEN {size} < {least} THEN {whole(tiny)} "
         f"WHEN {significand} < 1 THEN {pattern(1022, f'{significand} * 2')} "

@@ -1,7 +1,7 @@
-"""The fingerprint in DuckDB's SQL, over rows as `datafingerprint.digests` hands them in.
+"""The fingerprint in DuckDB's SQL, over rows that `datafingerprint.digests` passes in.
 
-Floating point columns come in as the signed 64-bit integers of their binary64 pattern, TIMESTAMP as naive UTC:
-DuckDB neither prints doubles exactly nor can see their bits.
+Floating point columns are passed as the signed 64-bit integers of their binary64 pattern, TIMESTAMP as naive UTC:
+DuckDB neither prints doubles exactly nor has access to their bits.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def decimal_text(quoted: str, column: Column) -> str:
     if column.is_long_decimal or column.precision > column.scale:
         return _plain(quoted)
     if column.precision < ARROW_DIGITS_MAX:
-        # A DECIMAL(2,2) prints as `.05`; one digit more, and the zero stands before the point.
+        # A DECIMAL(2,2) prints as `.05`. With one digit more there is a zero before the point.
         return f"{quoted}::DECIMAL({column.precision + 1}, {column.scale})::VARCHAR"
     return f"replace({quoted}::VARCHAR, '.', '0.')"
 
@@ -55,7 +55,7 @@ def _text(quoted: str) -> str:
     return f"strlen({quoted}) || ':' || {quoted}"
 
 
-def _octets(quoted: str) -> str:
+def _hex(quoted: str) -> str:
     return f"lower(hex({quoted}))"
 
 
@@ -67,7 +67,7 @@ _RENDERERS: dict[Kind, Callable[[str], str]] = {
     Kind.DATETIME: _moment,
     Kind.TIMESTAMP: _moment,
     **dict.fromkeys(TEXT_KINDS, _text),
-    **dict.fromkeys(BYTES_KINDS, _octets),
+    **dict.fromkeys(BYTES_KINDS, _hex),
 }
 
 
@@ -77,7 +77,7 @@ def _rendered(column: Column) -> str:
 
 
 def canonical_row(columns: tuple[Column, ...]) -> str:
-    """The expression of a row's canonical form; `concat_ws` leaves the NULL fields out."""
+    """The expression of a canonical row; `concat_ws` omits NULL fields."""
     fields = ", ".join(
         f"{literal(field_name(column.name) + '=')} || {_rendered(column)}" for column in field_order(columns)
     )
@@ -98,7 +98,7 @@ def _field_text(field: PartitionField) -> str:
 
 
 def partition_name(partitioning: Partitioning) -> str:
-    """The expression of the name of the partition that holds a row."""
+    """The expression of a row's partition name."""
     if not partitioning.fields:
         return literal(WHOLE)
     parts = [
@@ -109,7 +109,7 @@ def partition_name(partitioning: Partitioning) -> str:
 
 
 def sums_by_partition(relation: str, columns: tuple[Column, ...], partitioning: Partitioning) -> str:
-    """The statement that gives (partition, rows, sum of hi, sum of lo) for the rows of `relation`.
+    """The statement for (partition, rows, sum of hi, sum of lo) over `relation`.
 
     Sums are HUGEINT, exact up to 2^63 rows; the caller takes them modulo 2^64.
     """

@@ -8,7 +8,7 @@ from typing import ClassVar
 from datafingerprint.partitions import Transform
 from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
 from datafingerprint.sql import duckdb
-from datafingerprint.sql.lake import MODULUS, LakeDialect, Place
+from datafingerprint.sql.lake import MODULUS, LakeDialect, TableLocation
 
 _FORMS = {Transform.YEAR: "%Y", Transform.MONTH: "%Y-%m", Transform.DAY: "%Y-%m-%d"}
 
@@ -18,12 +18,12 @@ def _plain(quoted: str) -> str:
 
 
 def _double(quoted: str) -> str:
-    # A BIT of 64 digits is the pattern; both zeros are equal to 0, and count as it.
+    # A BIT of 64 digits is the pattern. Both zeros are equal to 0 and have its digest.
     return f"CASE WHEN {quoted} = 0 THEN '0' ELSE {quoted}::DOUBLE::BIT::BIGINT::VARCHAR END"
 
 
 def _naive(quoted: str) -> str:
-    # Without the extension that knows time zones.
+    # This works without the extension for time zones.
     return f"make_timestamp(epoch_us({quoted}))"
 
 
@@ -32,7 +32,7 @@ def _moment(quoted: str) -> str:
 
 
 class DuckDB(LakeDialect):
-    """DuckDB; the files are read by their list, for a snapshot is nothing else."""
+    """DuckDB. It reads a list of files, because a snapshot is nothing else."""
 
     name = "duckdb"
     needs_files = True
@@ -51,18 +51,18 @@ class DuckDB(LakeDialect):
 
     def literal(self, text: str) -> str:
         """See `LakeDialect`."""
-        # A statement ends at a character 0.
+        # DuckDB ends a statement at a character 0.
         parts = " || chr(0) || ".join(duckdb.literal(part) for part in text.split("\0"))
         return f"({parts})" if "\0" in text else parts
 
-    def relation(self, table: TableSchema, place: Place) -> str:
+    def relation(self, table: TableSchema, place: TableLocation) -> str:
         """See `LakeDialect`."""
-        columns = ", ".join(f"NULL::{_type(one)} AS {self.identifier(one.name)}" for one in table.columns)
+        columns = ", ".join(f"NULL::{_type(column)} AS {self.identifier(column.name)}" for column in table.columns)
         nothing = f"SELECT {columns} LIMIT 0"
         if not place.files:
             return f"({nothing})"
         files = ",\n    ".join(self.literal(path) for path in place.files)
-        # Files from before a column was added lack it, perhaps all of them: there it is NULL.
+        # Files from before a column was added lack it, perhaps all files do. There it is NULL.
         return (
             f"(\n    ({nothing})\n    UNION ALL BY NAME\n    SELECT * FROM read_parquet([\n    {files}\n    ], "
             "hive_partitioning = false, union_by_name = true)\n  )"
@@ -110,7 +110,7 @@ class DuckDB(LakeDialect):
 
 
 def _type(column: Column) -> str:
-    """What a column of the lake is in DuckDB."""
+    """The DuckDB type of a column of the lake."""
     arrow = column.arrow
     names = {
         "int32": "INTEGER",

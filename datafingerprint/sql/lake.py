@@ -1,8 +1,8 @@
-"""The fingerprint over a table of the lake, in any engine's SQL: what all the statements have in common.
+"""The fingerprint of a lake table in any engine's SQL: the common part of all statements.
 
-An engine's own words are in a `LakeDialect`. Statements give, per partition that has rows, either `rows`, `hi` and
-`fingerprint` (the two halves modulo 2^64), or, where an engine cannot do that exactly, `rows` and the sums of the
-digest's four 32-bit words `w0` to `w3`, which the caller combines.
+A `LakeDialect` has an engine's own syntax. Statements return one line per partition with rows. It has `rows`, `hi` and
+`fingerprint` (the two halves modulo 2^64). Where an engine cannot compute these exactly, it has `rows` and the sums of
+the digest's four 32-bit words `w0` to `w3`, which the caller combines.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from datafingerprint.partitions import (
 )
 from datafingerprint.schema import TEXT_KINDS, Column, TableSchema
 from datafingerprint.sql.lake_partitions import condition
-from datafingerprint.wire import encoded_name
+from datafingerprint.wire import lake_identifier
 
 HALF = 1 << 32
 MODULUS = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an engine finds a lake table.
+class TableLocation:
+    """An engine's location of a lake table.
 
     Attributes:
-        catalog: The engine's name of the lake, empty for its default one; engines without catalogs leave it out.
-        snapshot_id: The snapshot to read; None for the present one.
-        files: The live files, for engines that are given those instead of the table's name.
+        catalog: The engine's name of the lake; empty for its default. Engines without catalogs omit it.
+        snapshot_id: The snapshot; None for the present one.
+        files: The live files, for engines that read these instead of the table.
     """
 
     catalog: str = ""
@@ -47,23 +47,23 @@ class Place:
 
 
 class LakeDialect(ABC):
-    """How one engine says it."""
+    """The SQL of one engine."""
 
     name: ClassVar[str]
     catalog: ClassVar[str] = "lake"
-    """What the engine calls the lake, unless it is told otherwise."""
+    """The engine's default name of the lake."""
 
     session: ClassVar[tuple[str, ...]] = ()
-    """Statements that the session must begin with."""
+    """Statements at the start of the session."""
 
     gives_halves: ClassVar[bool] = True
-    """Whether the statement gives the halves modulo 2^64 itself, or the four words' sums."""
+    """Whether the statement returns the halves modulo 2^64; otherwise the sums of the four words."""
 
     travels: ClassVar[bool] = True
-    """Whether it can read a snapshot other than the present one."""
+    """Whether the engine can read snapshots other than the present one."""
 
     needs_files: ClassVar[bool] = False
-    """Whether it is given the live files instead of the table's name."""
+    """Whether the engine reads the live files instead of the table."""
 
     @abstractmethod
     def identifier(self, name: str) -> str:
@@ -74,78 +74,78 @@ class LakeDialect(ABC):
         """A text, quoted."""
 
     @abstractmethod
-    def relation(self, table: TableSchema, place: Place) -> str:
-        """What stands behind FROM."""
+    def relation(self, table: TableSchema, place: TableLocation) -> str:
+        """The expression after FROM."""
 
     @abstractmethod
     def value(self, column: Column) -> str:
-        """The text of a column's value as the canonical row has it; NULL for NULL."""
+        """The text of a column's value in the canonical row; NULL for NULL."""
 
     def text(self, column: Column) -> str:
-        """A text as the source shows it, where the engine has it otherwise."""
+        """A text as the source shows it, for engines that have it otherwise."""
         return self.identifier(column.name)
 
     @abstractmethod
     def refusal(self, column: Column) -> str:
-        """Why this engine cannot render a column exactly; empty when it can."""
+        """Why the engine cannot render a column exactly; empty if it can."""
 
     @abstractmethod
     def row(self, fields: Sequence[str]) -> str:
-        """The canonical row of fields, each of which may be NULL and is then left out."""
+        """The canonical row of fields; NULL fields are omitted."""
 
     @abstractmethod
     def digest(self, text: str) -> str:
-        """The MD5 of a text as 32 hexadecimal digits in lower case."""
+        """The MD5 of a text as 32 lower-case hexadecimal digits."""
 
     @abstractmethod
     def sums(self) -> tuple[tuple[str, str], ...]:
         """Names and expressions of the sums over `digest`, in one group."""
 
     def halves(self) -> tuple[tuple[str, str], ...]:
-        """Names and expressions of the halves over the sums; empty when the sums are what is given."""
+        """Names and expressions of the halves over the sums; empty if the sums are returned."""
         return ()
 
     @abstractmethod
     def shortened(self, column: Column, transform: Transform) -> str:
-        """The year, month or day of a date or moment as the partition's name has it."""
+        """The year, month or day of a date or timestamp, as in partition names."""
 
     @abstractmethod
     def moment(self, column: Column, day: str) -> str:
-        """The first moment of a day, given as `2031-04-02`, to compare a column of dates or moments with."""
+        """The start of a day such as `2031-04-02`, for comparison with a column."""
 
     def number(self, column: Column, digits: str) -> str:
-        """A whole number to compare a column with."""
+        """A whole number, for comparison with a column."""
         return f"CAST('{digits}' AS DECIMAL(20, 0))" if _is_decimal(column) else digits
 
     def character(self, code: int) -> str:
-        """The text of one character that a statement should not hold as it is."""
+        """A character that a statement should not contain literally."""
         return f"chr({code})"
 
     def table_refusal(self, table: TableSchema) -> str:
-        """Why this engine cannot read a table at all; empty when it can."""
+        """Why the engine cannot read a table at all; empty if it can."""
         del table
         return ""
 
     def require(self, table: TableSchema, partitioning: Partitioning) -> None:
-        """Demands that the engine renders every column and partition of a table exactly.
+        """Refuses a table if the engine cannot render every column and partition exactly.
 
         Raises:
-            ConfigError: it does not; every such column is named, with the reason.
+            ConfigError: the engine cannot; the error lists every such column with the reason.
         """
         whole = self.table_refusal(table)
         if whole:
-            raise ConfigError(f"{self.name} cannot read {table.table}: {whole}", remedy="ask another engine")
-        found = [(one, self.refusal(one)) for one in table.columns]
-        found += [(field.column, self.split_refusal(field)) for field in partitioning.fields]
+            raise ConfigError(f"{self.name} cannot read {table.table}: {whole}", remedy="use another engine")
+        reasons = [(column, self.refusal(column)) for column in table.columns]
+        reasons += [(field.column, self.split_refusal(field)) for field in partitioning.fields]
         refused: dict[Column, str] = {}
-        for one, reason in found:
+        for column, reason in reasons:
             if reason:
-                refused.setdefault(one, reason)
+                refused.setdefault(column, reason)
         if refused:
             raise _refused(self.name, table, refused)
 
     def split_refusal(self, field: PartitionField) -> str:
-        """Why this engine cannot tell the partitions of a field apart; empty when it can."""
+        """Why the engine cannot distinguish the partitions of a field; empty if it can."""
         del field
         return ""
 
@@ -159,7 +159,7 @@ def _refused(engine: str, table: TableSchema, refused: Mapping[Column, str]) -> 
     plural = len(refused) > 1
     return ConfigError(
         f"{engine} cannot render column{'s' * plural} of {table.table} exactly: {what}",
-        remedy=f"ask another engine (docs/engines.md), or leave the column{'s' * plural} out",
+        remedy=f"use another engine (docs/engines.md), or leave the column{'s' * plural} out",
     )
 
 
@@ -169,11 +169,11 @@ def _is_decimal(column: Column) -> bool:
 
 def lake_name(table: TableSchema) -> tuple[str, str]:
     """Namespace and name of a table in the lake's catalog."""
-    return encoded_name(table.schema), encoded_name(table.name)
+    return lake_identifier(table)
 
 
 def canonical_row(dialect: LakeDialect, columns: tuple[Column, ...]) -> str:
-    """The expression of a row's canonical form."""
+    """The expression of a canonical row."""
     return dialect.row(
         [
             f"{dialect.literal(field_name(column.name) + '=')} || {dialect.value(column)}"
@@ -189,13 +189,13 @@ def _field_text(dialect: LakeDialect, field: PartitionField) -> str:
         return dialect.value(field.column)
     text = encoded = dialect.text(field.column)
     for character, code in ENCODED.items():
-        said = dialect.literal(character) if character.isprintable() else dialect.character(ord(character))
-        encoded = f"replace({encoded}, {said}, '{code}')"
+        shown = dialect.literal(character) if character.isprintable() else dialect.character(ord(character))
+        encoded = f"replace({encoded}, {shown}, '{code}')"
     return f"CASE WHEN {text} = '{NULL_VALUE}' THEN '{NULL_WORD_ENCODED}' ELSE {encoded} END"
 
 
 def partition_name(dialect: LakeDialect, partitioning: Partitioning) -> str:
-    """The expression of the name of the partition that holds a row."""
+    """The expression of a row's partition name."""
     if not partitioning.fields:
         return dialect.literal(WHOLE)
     parts = [
@@ -206,7 +206,13 @@ def partition_name(dialect: LakeDialect, partitioning: Partitioning) -> str:
 
 
 def _canonical_rows(
-    dialect: LakeDialect, table: TableSchema, parts: Partitioning, place: Place, partition: str | None, *, key: bool
+    dialect: LakeDialect,
+    table: TableSchema,
+    parts: Partitioning,
+    place: TableLocation,
+    partition: str | None,
+    *,
+    key: bool,
 ) -> str:
     dialect.require(table, parts)
     where = "" if partition is None else condition(dialect, table, parts, partition)
@@ -219,12 +225,12 @@ def _canonical_rows(
 
 
 def digests(
-    dialect: LakeDialect, table: TableSchema, parts: Partitioning, place: Place, partition: str | None = None
+    dialect: LakeDialect, table: TableSchema, parts: Partitioning, place: TableLocation, partition: str | None = None
 ) -> str:
-    """The statement that gives partition, key (as its canonical row) and digest of every row.
+    """The statement for partition, key (as its canonical row) and digest of every row.
 
     Raises:
-        ConfigError: the engine cannot render a column exactly, or the table has no such partition.
+        ConfigError: the engine cannot render a column exactly, or the table cannot have this partition.
     """
     rows = _canonical_rows(dialect, table, parts, place, partition, key=True)
     names = f"{dialect.identifier('partition')}, {dialect.identifier('key')}"
@@ -233,12 +239,12 @@ def digests(
 
 
 def sums_by_partition(
-    dialect: LakeDialect, table: TableSchema, parts: Partitioning, place: Place, partition: str | None = None
+    dialect: LakeDialect, table: TableSchema, parts: Partitioning, place: TableLocation, partition: str | None = None
 ) -> str:
-    """The statement that gives (partition, rows, sums) of every partition that has rows, in the order of their names.
+    """The statement for (partition, rows, sums) of every partition with rows, sorted by name.
 
     Raises:
-        ConfigError: the engine cannot render a column exactly, or the table has no such partition.
+        ConfigError: the engine cannot render a column exactly, or the table cannot have this partition.
     """
     name, count = dialect.identifier("partition"), dialect.identifier("rows")
     rows = _canonical_rows(dialect, table, parts, place, partition, key=False)
@@ -256,5 +262,5 @@ def sums_by_partition(
 
 
 def word_sums(word: str) -> tuple[tuple[str, str], ...]:
-    """The sums of the digest's four words; `word` is the form of one with `{start}` where it begins."""
+    """The sums of the digest's four words; `word` is the form of a word from `{start}` on."""
     return tuple((f"w{number}", f"sum({word.format(start=start)})") for number, start in enumerate((1, 9, 17, 25)))

@@ -1,4 +1,4 @@
-"""The condition that a row lies in a partition, on the columns as they are, so that engines skip the other files."""
+"""The condition of a partition on unmodified columns, so that engines skip other files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datafingerprint.partitions import PartitionField, Partitioning, Transform, 
 from datafingerprint.schema import TEXT_KINDS, Column, Kind, TableSchema
 
 
-class Words(Protocol):
-    """What a dialect says of values."""
+class ValueRenderer(Protocol):
+    """The part of a dialect that renders values."""
 
     def identifier(self, name: str) -> str:
         """A name, quoted."""
@@ -19,28 +19,30 @@ class Words(Protocol):
         """A text, quoted."""
 
     def text(self, column: Column) -> str:
-        """A text of the source's."""
+        """A text as the source shows it."""
 
     def moment(self, column: Column, day: str) -> str:
-        """The first moment of a day."""
+        """The start of a day."""
 
     def number(self, column: Column, digits: str) -> str:
         """A whole number."""
 
 
-def condition(dialect: Words, table: TableSchema, partitioning: Partitioning, name: str) -> str:
-    """The condition; empty for the only partition of a table that is not split.
+def condition(dialect: ValueRenderer, table: TableSchema, partitioning: Partitioning, name: str) -> str:
+    """The condition; empty for a table without partition fields.
 
     Raises:
-        ConfigError: the table has no partition of such a name.
+        ConfigError: the table cannot have this partition.
     """
     values = required_values(table, partitioning, name)
-    conditions = [_of(dialect, field, text) for field, text in zip(partitioning.fields, values, strict=True)]
+    conditions = [
+        _field_condition(dialect, field, text) for field, text in zip(partitioning.fields, values, strict=True)
+    ]
     return "\n    AND ".join(conditions)
 
 
-def _of(dialect: Words, field: PartitionField, text: str | None) -> str:
-    """The condition of one field, by the text that `Partitioning.values` gives of it."""
+def _field_condition(dialect: ValueRenderer, field: PartitionField, text: str | None) -> str:
+    """The condition of one field, by its text from `Partitioning.values`."""
     column = field.column
     quoted = dialect.identifier(column.name)
     if text is None:
@@ -57,7 +59,7 @@ def _of(dialect: Words, field: PartitionField, text: str | None) -> str:
 
 
 def _days(text: str, transform: Transform) -> tuple[dt.date, dt.date | None]:
-    """The first day of a year, month or day, and the first one after it; None where the calendar ends."""
+    """The first day of a year, month or day, and of the next one, if there is any."""
     first = dt.date.fromisoformat(f"{text}-01-01"[:10] if transform is Transform.YEAR else f"{text}-01"[:10])
     try:
         if transform is Transform.DAY:

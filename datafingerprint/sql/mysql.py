@@ -1,8 +1,9 @@
-"""The fingerprint in the SQL of MySQL and MariaDB: what the source itself says that it holds.
+"""The fingerprint in the SQL of MySQL and MariaDB: what the source itself contains.
 
-The statements expect a session that `SESSION` has set up; they return, per partition, the number of rows, the sums
-of the digest's four 32-bit words (no server sums 64-bit unsigned integers modulo 2^64), and how many rows could not
-be rendered, because they, or a value of theirs, exceed `max_allowed_packet`: any but 0 makes a result worthless.
+The statements need a session that `SESSION` has set up. They return, per partition, the number of rows and the sums of
+the digest's four 32-bit words, because no server sums 64-bit unsigned integers modulo 2^64. The last column counts the
+rows that could not be rendered, because they or one of their values exceed `max_allowed_packet`. Only 0 there makes a
+result valid.
 """
 
 from __future__ import annotations
@@ -21,24 +22,26 @@ from datafingerprint.partitions import (
     Transform,
 )
 from datafingerprint.schema import BYTES_KINDS, Column, Kind, TableSchema
+from datafingerprint.sql.mysql_session import NO_LIMIT
 
 SESSION: tuple[str, ...] = (
     "SET SESSION sql_mode = ''",
     "SET SESSION time_zone = '+00:00'",
+    f"SET SESSION sql_select_limit = {NO_LIMIT}",
     "SET NAMES utf8mb4",
 )
-"""What changes how a server renders values is set by name."""
+"""Set-up before a statement that is run by hand. Our own sessions are set up by `mysql_session`."""
 
 
 class Dialect(StrEnum):
-    """Which of the two servers is asked."""
+    """The kind of the server."""
 
     MYSQL = "mysql"
     MARIADB = "mariadb"
 
     @property
     def collation(self) -> str:
-        """One that tells all texts apart: neither case nor spaces at the end are passed over."""
+        """A collation that distinguishes all texts, also by case and by spaces at the end."""
         return "utf8mb4_0900_bin" if self is Dialect.MYSQL else "utf8mb4_nopad_bin"
 
 
@@ -49,7 +52,7 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text, quoted; by its octets when a quotation mark or a backslash is in it, whatever the session's mode."""
+    """A text, quoted; one with quotation marks or backslashes as its bytes, for any SQL mode."""
     if "'" in text or "\\" in text or not text.isprintable():
         return f"_utf8mb4 x'{text.encode().hex()}'"
     return f"'{text}'"
@@ -69,12 +72,16 @@ def _text(quoted: str) -> str:
 
 
 def _printed(quoted: str) -> str:
-    # `_utf8` of JSON, UUID and addresses, which are no strings.
+    # `_utf8` for JSON, UUID and addresses, which are not strings.
     return f"CONCAT(LENGTH(CAST({quoted} AS CHAR CHARACTER SET utf8mb4)), ':', CAST({quoted} AS CHAR))"
 
 
-def _number(quoted: str) -> str:
-    # The sum has the value, but not the ZEROFILL, of the column.
+def number(column: Column) -> str:
+    """The value of a number without padding such as ZEROFILL's."""
+    quoted = identifier(column.name)
+    if column.is_short_year:
+        # As a number it has two digits, as a date four; a stored 0 is then the year 1900.
+        return f"IF(YEAR({quoted}) = 1900, 0, YEAR({quoted}))"
     return f"{quoted} + 0"
 
 
@@ -96,20 +103,20 @@ def _moment(quoted: str) -> str:
 
 
 def _time(quoted: str) -> str:
-    # The parts have no sign; of -00:00:00.5 not even TIME_TO_SEC has one.
+    # The parts have no sign; not even TIME_TO_SEC gives -00:00:00.5 one.
     us = f"((HOUR({quoted}) * 60 + MINUTE({quoted})) * 60 + SECOND({quoted})) * 1000000 + MICROSECOND({quoted})"
     return f"IF(CAST({quoted} AS CHAR) LIKE '-%', -1, 1) * ({us})"
 
 
-def _octets(quoted: str) -> str:
+def _hex(quoted: str) -> str:
     return f"LOWER(HEX({quoted}))"
 
 
 def _double(quoted: str) -> str:
-    """The bits of a double by scaling with powers of two, which is exact; 0 for both zeros."""
+    """The bits of a double by exact scaling with powers of two; 0 for both zeros."""
     size = f"ABS({quoted})"
     exponent = f"LEAST(GREATEST(FLOOR(LOG2({size})), -1022), 1023)"
-    # LOG2 may round up or down next to a power of two: then the significand is not within [1, 2).
+    # LOG2 may round next to a power of two: then the significand is not within [1, 2).
     significand = f"({size} / POW(2, {exponent}))"
     unit = "4503599627370496e0"
     bits = (
@@ -125,14 +132,13 @@ def _double(quoted: str) -> str:
 
 
 _OF_ANY_LENGTH = frozenset({Kind.TEXT, Kind.JSON, *BYTES_KINDS})
-_OCTETS_AN_OCTET_MAX = 8
-"""Twice what rendering makes of an octet: two digits, three octets of UTF-8, or four where a charset's two are one."""
+_BYTES_PER_BYTE_MAX = 8
+"""Twice the most rendered bytes per stored byte: two digits, three bytes of UTF-8, or four for two bytes."""
 
 _SHORT_MAX = 200
-"""Characters or octets that are rendered in less than the smallest packet, 1,024 octets, leaves beside the name."""
+"""Characters or bytes whose rendering fits the smallest packet, 1,024 bytes, with the column's name."""
 
 _RENDERERS: dict[Kind, Callable[[str], str]] = {
-    **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.BIT, Kind.DECIMAL), _number),
     Kind.FLOAT: lambda quoted: _double(f"CAST({quoted} AS DOUBLE)"),
     Kind.DOUBLE: _double,
     Kind.DATE: _date,
@@ -141,32 +147,37 @@ _RENDERERS: dict[Kind, Callable[[str], str]] = {
     Kind.TIME: _time,
     **dict.fromkeys((Kind.TEXT, Kind.ENUM, Kind.SET), _text),
     **dict.fromkeys((Kind.JSON, Kind.UUID, Kind.INET4, Kind.INET6), _printed),
-    **dict.fromkeys(BYTES_KINDS, _octets),
+    **dict.fromkeys(BYTES_KINDS, _hex),
 }
 
 
+_NUMBERS = frozenset({Kind.INTEGER, Kind.YEAR, Kind.BIT, Kind.DECIMAL})
+
+
 def _canonical_field(column: Column) -> str:
-    return f"CONCAT({literal(field_name(column.name) + '=')}, {_RENDERERS[column.kind](identifier(column.name))})"
+    is_number = column.kind in _NUMBERS
+    rendered = number(column) if is_number else _RENDERERS[column.kind](identifier(column.name))
+    return f"CONCAT({literal(field_name(column.name) + '=')}, {rendered})"
 
 
 def canonical_row(columns: tuple[Column, ...]) -> str:
-    """The expression of a row's canonical form; `CONCAT_WS` leaves the NULL fields out.
+    """The expression of a canonical row; `CONCAT_WS` omits NULL fields.
 
-    It leaves out a field that is NULL because it is longer than `max_allowed_packet`, too: see `_rendered`.
+    It also omits a field that is NULL because it exceeds `max_allowed_packet`: see `_rendered`.
     """
     fields = ",\n      ".join(map(_canonical_field, field_order(columns)))
     return f"CONCAT_WS('|',\n      {fields})"
 
 
 def _may_be_long(column: Column) -> bool:
-    """Whether a value may be rendered longer than the smallest packet is."""
+    """Whether a rendered value may exceed the smallest packet."""
     base, _, arguments = column.type.lower().partition("(")
     digits = arguments.split(")")[0]
     if column.kind in (Kind.ENUM, Kind.SET):
         return len(column.type) > _SHORT_MAX
     if column.kind not in _OF_ANY_LENGTH or base.startswith("tiny"):
         return False
-    # A number of a VECTOR has four octets.
+    # A number of a VECTOR has four bytes.
     return column.kind is Kind.VECTOR or not digits.isdigit() or int(digits) > _SHORT_MAX
 
 
@@ -178,7 +189,7 @@ def _field_text(field: PartitionField, dialect: Dialect) -> str:
     if field.column.kind is Kind.DATE:
         return _date(quoted)
     if field.column.kind not in (Kind.TEXT, Kind.ENUM, Kind.SET):
-        return _number(quoted)
+        return number(field.column)
     text = encoded = _utf8(quoted)
     for character, code in ENCODED.items():
         encoded = f"REPLACE({encoded}, {literal(character)}, '{code}')"
@@ -199,14 +210,14 @@ def partition_name(partitioning: Partitioning, dialect: Dialect) -> str:
 def digests(
     table: TableSchema, partitioning: Partitioning, dialect: Dialect, where: str = "", *, key: bool = False
 ) -> str:
-    """The SELECT of `partition` and `digest` (32 hexadecimal digits) of every row.
+    """The SELECT for `partition` and `digest` (32 hexadecimal digits) of every row.
 
     Args:
-        table: Whose rows.
-        partitioning: How it is split.
-        dialect: Which server is asked.
-        where: A condition on its columns; empty for all rows.
-        key: Whether to give `key` between the two, the canonical form of what tells a row from others.
+        table: The table.
+        partitioning: Its partitioning.
+        dialect: The kind of the server.
+        where: A condition on the columns; empty for all rows.
+        key: Whether to return `key` between the two: the canonical row of the identifying columns.
 
     A key or digest that the server cannot render is NULL.
     """
@@ -219,21 +230,21 @@ def digests(
 
 
 def _rendered(columns: tuple[Column, ...], expression: str, *more: tuple[Column, str]) -> str:
-    """The expression, NULL where a field, or one of `more`, is longer than what the server's functions give.
+    """The expression, or NULL where a field or one of `more` exceeds the server's limit.
 
-    Only long values are rendered for that: no rendering has more than four octets for one that is stored, and a name
-    is short beside half the smallest packet.
+    Only long values are rendered for this check: no rendering has more than four bytes per stored byte, and a name is
+    short against half of the smallest packet.
     """
     too_long = "\n      OR ".join(
-        f"LENGTH({identifier(column.name)}) * {_OCTETS_AN_OCTET_MAX} >= @@max_allowed_packet AND {rendering} IS NULL"
-        for column, rendering in (*((one, _canonical_field(one)) for one in field_order(columns)), *more)
+        f"LENGTH({identifier(column.name)}) * {_BYTES_PER_BYTE_MAX} >= @@max_allowed_packet AND {rendering} IS NULL"
+        for column, rendering in (*((column, _canonical_field(column)) for column in field_order(columns)), *more)
         if _may_be_long(column)
     )
     return f"IF({too_long},\n    NULL, {expression})" if too_long else expression
 
 
 def sums_by_partition(table: TableSchema, partitioning: Partitioning, dialect: Dialect, where: str = "") -> str:
-    """The statement that gives (partition, rows, sums of the digest's four words from the first, unrendered rows)."""
+    """The statement for (partition, rows, sums of the four words, unrendered rows)."""
     words = ",\n  ".join(
         f"COALESCE(SUM(CAST(CONV(SUBSTR(`digest`, {start}, 8), 16, 10) AS UNSIGNED)), 0) AS `w{number}`"
         for number, start in enumerate((1, 9, 17, 25))
@@ -245,19 +256,26 @@ def sums_by_partition(table: TableSchema, partitioning: Partitioning, dialect: D
     )
 
 
+def fingerprints_by_partition(table: TableSchema, partitioning: Partitioning, dialect: Dialect, where: str = "") -> str:
+    """The statement for the columns of `sums_by_partition` and the fingerprint as it is shown."""
+    sums = sums_by_partition(table, partitioning, dialect, where)
+    low = f"CAST((`w2` * {2**32} + `w3`) % {2**64} AS UNSIGNED)"
+    return f"SELECT `sums`.*,\n  {low} AS `fingerprint`\nFROM (\n{sums}\n) AS `sums`\nORDER BY `partition`"
+
+
 def in_partition(partitioning: Partitioning, name: str, dialect: Dialect) -> str:
-    """The condition that a row lies in the partition of that name."""
+    """The condition of the partition of this name."""
     return f"{partition_name(partitioning, dialect)} COLLATE {dialect.collation} = {literal(name)}"
 
 
 def in_partitions(partitioning: Partitioning, names: Sequence[str], dialect: Dialect) -> str:
-    """The condition that a row lies in one of these partitions."""
+    """The condition of one of these partitions."""
     listed = ", ".join(literal(name) for name in names)
     return f"{partition_name(partitioning, dialect)} COLLATE {dialect.collation} IN ({listed})"
 
 
 def rows_by_partition(table: TableSchema, partitioning: Partitioning, dialect: Dialect) -> str:
-    """The statement that gives (partition, rows) of every partition that has any."""
+    """The statement for (partition, rows) of every partition with rows."""
     name = f"CONVERT({partition_name(partitioning, dialect)} USING utf8mb4) COLLATE {dialect.collation}"
     return (
         f"SELECT `partition`, COUNT(*) AS `rows`\n"

@@ -1,7 +1,7 @@
-"""Conditions that a server can answer from an index: ranges of a key, and what a partition's name says of its columns.
+"""Conditions that an index can answer: key ranges, and values in a partition's name.
 
-Keys are cut by integers, decimals, moments and octets alone: the order of texts is their collation's, which is not
-that of their values.
+Keys are divided by integers, decimals, dates and bytes only: texts are ordered by their collation, not by their
+values.
 """
 
 from __future__ import annotations
@@ -22,37 +22,39 @@ _HEX = re.compile(r"^([0-9A-F]{2})*$")
 _DECODED = {code: character for character, code in ENCODED.items()}
 _CODE = re.compile("|".join(map(re.escape, _DECODED)))
 _TIMESTAMP_YEAR_MAX = 2037
-"""Later moments are not within a TIMESTAMP: comparing with one warns."""
+"""A TIMESTAMP has no later dates; comparing with one warns."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """Rows whose key is above `after` and not above `upto`, as literals of SQL; None is without an end."""
+    """Rows with keys above `after` up to `upto`, as SQL literals; None is without limit."""
 
     after: str | None = None
     upto: str | None = None
 
 
 def range_column(table: TableSchema) -> Column | None:
-    """The column by whose ranges a table can be read: the first of its key, if its order is that of its values."""
+    """The first key column, if it sorts by its values, so that ranges of it can be read."""
     if not table.key:
         return None
     first = table.column(table.key[0])
-    is_octets = first.kind is Kind.BINARY or (first.kind is Kind.BYTES and first.type.lower().startswith("varbinary"))
-    return first if first.kind in _NUMBERS | _MOMENTS or is_octets else None
+    is_bytes = first.kind is Kind.BINARY or (first.kind is Kind.BYTES and first.type.lower().startswith("varbinary"))
+    # A YEAR(2) is ordered by four digits and compared by two.
+    is_ordered = first.kind in _NUMBERS | _MOMENTS and not first.is_short_year
+    return first if is_ordered or is_bytes else None
 
 
 def in_range(column: Column, bounds: KeyRange) -> str:
-    """The condition that a row lies in a range; empty when that is everything."""
+    """The condition of a range; empty for all rows."""
     quoted = identifier(column.name)
     ends = ((">", bounds.after), ("<=", bounds.upto))
     return " AND ".join(f"{quoted} {sign} {end}" for sign, end in ends if end is not None)
 
 
 def bound(table: TableSchema, column: Column, where: str, after: str | None, rows: int) -> str:
-    """The statement whose only row, if any, is the key at which a range of so many rows ends."""
+    """The statement for the key at the end of a range of `rows` rows; no row if there are fewer."""
     quoted = identifier(column.name)
-    conditions = [one for one in (f"({where})" if where else "", in_range(column, KeyRange(after))) if one]
+    conditions = [text for text in (f"({where})" if where else "", in_range(column, KeyRange(after))) if text]
     condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return (
         f"SELECT {_rendered(column, quoted)} FROM {table_name(table)}{condition} "
@@ -67,10 +69,10 @@ def _rendered(column: Column, quoted: str) -> str:
 
 
 def bound_literal(column: Column, text: str) -> str:
-    """The literal of a key that the statement of `bound` gave.
+    """Renders a key from the statement of `bound` as a literal.
 
     Raises:
-        ValueError: it is none; it would not be quoted as it is.
+        ValueError: the text is not a key, and would not be quoted.
     """
     if column.kind in _MOMENTS:
         return literal(text)
@@ -81,17 +83,17 @@ def bound_literal(column: Column, text: str) -> str:
 
 
 def near_partition(partitioning: Partitioning, name: str) -> str:
-    """A condition that every row of the partition meets and that an index answers; others may meet it. May be empty."""
+    """A condition of the partition, or a wider one, that an index can answer; may be empty."""
     values = name.split("/")
     if len(values) != len(partitioning.fields):
         return ""
     pairs = zip(partitioning.fields, values, strict=True)
-    found = [_near(field, value.removeprefix(f"{field.name}=")) for field, value in pairs]
-    return " AND ".join(one for one in found if one)
+    conditions = [_near(field, value.removeprefix(f"{field.name}=")) for field, value in pairs]
+    return " AND ".join(filter(None, conditions))
 
 
 def within_partition(partitioning: Partitioning, name: str, dialect: Dialect) -> str:
-    """The condition that a row lies in a partition; an index is asked first where one may answer."""
+    """The condition of a partition, preceded by one for an index if there is any."""
     near, exactly = near_partition(partitioning, name), in_partition(partitioning, name, dialect)
     return f"{near} AND {exactly}" if near else exactly
 
@@ -99,10 +101,12 @@ def within_partition(partitioning: Partitioning, name: str, dialect: Dialect) ->
 def _near(field: PartitionField, value: str) -> str:
     quoted = identifier(field.column.name)
     kind = field.column.kind
+    if field.column.is_short_year:
+        return ""
     if kind in (Kind.INTEGER, Kind.YEAR):
         return f"{quoted} IS NULL" if value == NULL_VALUE else f"{quoted} = {value}" * bool(_NUMBER.match(value))
     if value == NULL_VALUE:
-        # Days that are in no calendar are among them.
+        # Impossible days are among them.
         return f"{quoted} IS NULL" if kind is Kind.TEXT else ""
     if kind is Kind.TEXT:
         text = "null" if value == NULL_WORD_ENCODED else _CODE.sub(lambda code: _DECODED[code[0]], value)

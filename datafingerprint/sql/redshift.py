@@ -8,26 +8,26 @@ from typing import ClassVar
 from datafingerprint.partitions import PartitionField, Transform
 from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
 from datafingerprint.sql.double_bits import bits
-from datafingerprint.sql.lake import LakeDialect, Place, lake_name, word_sums
+from datafingerprint.sql.lake import LakeDialect, TableLocation, lake_name, word_sums
 
 _FORMS = {Transform.YEAR: "YYYY", Transform.MONTH: "YYYY-MM", Transform.DAY: "YYYY-MM-DD"}
 _LONG_TEXTS = ("mediumtext", "longtext")
-_VARCHAR_OCTETS_MAX = 65_535
-_TINY_OCTETS_MAX = 255
-_OCTETS_OF_A_UNIT = {"char": 4, "varchar": 4, "vector": 4, "binary": 1, "varbinary": 1}
-"""Most octets of what the number in a type's brackets counts: characters, numbers, or octets."""
+_VARCHAR_BYTES_MAX = 65_535
+_TINY_BYTES_MAX = 255
+_BYTES_PER_UNIT = {"char": 4, "varchar": 4, "vector": 4, "binary": 1, "varbinary": 1}
+"""Most bytes per unit of a type's length: characters, numbers, or bytes."""
 
 
-def _octets_max(column: Column) -> int:
-    """The longest value of octets that a column may hold, as far as it matters to a VARCHAR."""
+def _bytes_max(column: Column) -> int:
+    """Most bytes of a column's value, as far as it matters to a VARCHAR."""
     base, _, arguments = column.type.lower().partition("(")
     if base.startswith("tiny"):
-        return _TINY_OCTETS_MAX
+        return _TINY_BYTES_MAX
     length = arguments.split(")")[0]
-    # A BLOB or TEXT of any length, a geometry; what is declared without one has the length of its default.
-    if base not in _OCTETS_OF_A_UNIT or not length.isdigit():
-        return _VARCHAR_OCTETS_MAX
-    return _OCTETS_OF_A_UNIT[base] * int(length)
+    # A BLOB, TEXT or geometry of any length; a type without a length has that of its default.
+    if base not in _BYTES_PER_UNIT or not length.isdigit():
+        return _VARCHAR_BYTES_MAX
+    return _BYTES_PER_UNIT[base] * int(length)
 
 
 def _plain(quoted: str) -> str:
@@ -43,12 +43,12 @@ def _moment(quoted: str) -> str:
 
 
 class Redshift(LakeDialect):
-    """Amazon Redshift; it gives the words' sums, because nothing says that its MOD is exact beyond 64 bits."""
+    """Amazon Redshift. It returns the words' sums, as its MOD beyond 64 bits may be inexact."""
 
     name = "redshift"
     gives_halves = False
     travels = False
-    # A timestamp with a time zone is made one without, in the session's, where it is told by its text.
+    # A timestamp with a time zone is converted to the session's zone, and then rendered.
     session = ("SET timezone TO 'UTC'",)
     _RENDERERS: ClassVar[dict[Kind, Callable[[str], str]]] = {
         **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.BIT, Kind.TIME, Kind.DECIMAL), _plain),
@@ -62,7 +62,7 @@ class Redshift(LakeDialect):
     }
 
     def identifier(self, name: str) -> str:
-        """See `LakeDialect`; names are kept in lower case."""
+        """See `LakeDialect`; names are in lower case."""
         doubled = name.lower().replace('"', '""')
         return f'"{doubled}"'
 
@@ -71,8 +71,8 @@ class Redshift(LakeDialect):
         doubled = text.replace("'", "''")
         return f"'{doubled}'"
 
-    def relation(self, table: TableSchema, place: Place) -> str:
-        """See `LakeDialect`; the external schema has the name of the source's, and the present snapshot is read."""
+    def relation(self, table: TableSchema, place: TableLocation) -> str:
+        """See `LakeDialect`; the external schema is named like the source's."""
         del place
         return ".".join(self.identifier(part) for part in lake_name(table))
 
@@ -88,19 +88,19 @@ class Redshift(LakeDialect):
             return "a backslash in a text means something else to it"
         if column.kind is Kind.JSON or (column.kind is Kind.TEXT and base in _LONG_TEXTS):
             return "it may be longer than the 65535 bytes of a VARCHAR"
-        if column.kind in BYTES_KINDS and 2 * _octets_max(column) > _VARCHAR_OCTETS_MAX:
+        if column.kind in BYTES_KINDS and 2 * _bytes_max(column) > _VARCHAR_BYTES_MAX:
             return "its digits in hexadecimal may be longer than the 65535 bytes of a VARCHAR"
         return ""
 
     def split_refusal(self, field: PartitionField) -> str:
         """See `LakeDialect`."""
         if field.column.kind in TEXT_KINDS:
-            return "it passes over spaces at the end of a text, so two partitions may become one"
+            return "it ignores spaces at the end of a text, so two partitions may become one"
         return ""
 
     def row(self, fields: Sequence[str]) -> str:
         """See `LakeDialect`."""
-        # It has no `concat_ws`: every field brings its own separator, and the first one's is cut off.
+        # It has no `concat_ws`: every field has its own separator, and the first one is removed.
         parts = "\n      || ".join(f"coalesce('|' || {field}, '')" for field in fields)
         return f"substring(\n      {parts}, 2)"
 

@@ -1,4 +1,4 @@
-"""A table of the lake as Redshift Spectrum's external table: over a manifest of its live files, never over a prefix."""
+"""A lake table as an external table of Redshift, over a manifest of its live files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from datafingerprint.partitions import partitioning
 from datafingerprint.schema import Column, TableSchema
-from datafingerprint.sql.lake import Place, lake_name
+from datafingerprint.sql.lake import TableLocation, lake_name
 from datafingerprint.sql.redshift import Redshift
 
 _TYPES = {
@@ -16,9 +16,9 @@ _TYPES = {
     pa.float64(): "DOUBLE PRECISION",
     pa.date32(): "DATE",
     pa.timestamp("us"): "TIMESTAMP",
-    # External tables have no type with a zone; Parquet's moments are in UTC, as the session of the statements is.
+    # External tables have no type with a zone. Parquet has UTC, as the session of the statements does.
     pa.timestamp("us", tz="UTC"): "TIMESTAMP",
-    # The longest that there are: a value that is longer than its column would be cut or refused.
+    # The longest types: a value that exceeds its column would be truncated or refused.
     pa.string(): "VARCHAR(65535)",
     pa.binary(): "VARBYTE(64000)",
 }
@@ -33,21 +33,21 @@ def column_type(column: Column) -> str:
 
 
 def manifest_location(manifests: str, table: TableSchema) -> str:
-    """Where a table's manifest lies below the prefix of all of them, such as `s3://dfp-lake/manifests`."""
+    """The location of a table's manifest below their prefix, such as `s3://dfp-lake/manifests`."""
     return f"{manifests}/{'/'.join(lake_name(table))}.manifest"
 
 
 def external_table(table: TableSchema, manifests: str) -> str:
-    """The statement that makes the external table that the other statements read.
+    """The CREATE EXTERNAL TABLE for the table that the other statements read.
 
-    Files hold every column, those too that split the table, so there is nothing to be PARTITIONED BY.
+    Files have every column, also the partition fields, so there is no PARTITIONED BY.
 
     Raises:
-        ConfigError: Redshift cannot render a column exactly, so it could not be compared.
+        ConfigError: Redshift cannot render a column exactly.
     """
     dialect = Redshift()
     dialect.require(table, partitioning(table))
-    columns = ",\n".join(f"  {dialect.identifier(one.name)} {column_type(one)}" for one in table.columns)
+    columns = ",\n".join(f"  {dialect.identifier(column.name)} {column_type(column)}" for column in table.columns)
     location = dialect.literal(manifest_location(manifests, table))
-    name = dialect.relation(table, Place())
+    name = dialect.relation(table, TableLocation())
     return f"CREATE EXTERNAL TABLE {name} (\n{columns}\n)\nSTORED AS PARQUET\nLOCATION {location}"

@@ -8,7 +8,7 @@ from typing import ClassVar
 from datafingerprint.partitions import Transform
 from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
 from datafingerprint.sql.double_bits import bits
-from datafingerprint.sql.lake import HALF, MODULUS, LakeDialect, Place, lake_name, word_sums
+from datafingerprint.sql.lake import HALF, MODULUS, LakeDialect, TableLocation, lake_name, word_sums
 
 _FORMS = {Transform.YEAR: "yyyy", Transform.MONTH: "yyyy-MM", Transform.DAY: "yyyy-MM-dd"}
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
@@ -30,9 +30,9 @@ class Spark(LakeDialect):
     """Spark 3.4 and later."""
 
     name = "spark"
-    # Iceberg's SQL catalog keeps its tables under the name that Spark has for it, which is the lake writer's.
+    # Iceberg's SQL catalog stores tables under Spark's name of it, which is the lake writer's.
     catalog = "datafingerprint"
-    # Without ANSI's rules a cast prints a small decimal as 1E-18.
+    # Without ANSI mode a cast prints a small decimal as 1E-18.
     session = ("SET TIME ZONE 'UTC'", "SET spark.sql.ansi.enabled = true")
     _RENDERERS: ClassVar[dict[Kind, Callable[[str], str]]] = {
         **dict.fromkeys((Kind.INTEGER, Kind.YEAR, Kind.BIT, Kind.TIME, Kind.DECIMAL, Kind.DATE), _plain),
@@ -54,7 +54,7 @@ class Spark(LakeDialect):
         escaped = "".join(_ESCAPES.get(character, character) for character in text)
         return f"'{escaped}'"
 
-    def relation(self, table: TableSchema, place: Place) -> str:
+    def relation(self, table: TableSchema, place: TableLocation) -> str:
         """See `LakeDialect`."""
         name = ".".join(self.identifier(part) for part in (place.catalog or self.catalog, *lake_name(table)))
         return name if place.snapshot_id is None else f"{name} VERSION AS OF {place.snapshot_id}"

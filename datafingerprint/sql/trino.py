@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from datafingerprint.partitions import Transform
 from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
-from datafingerprint.sql.lake import HALF, MODULUS, LakeDialect, Place, lake_name, word_sums
+from datafingerprint.sql.lake import HALF, MODULUS, LakeDialect, TableLocation, lake_name, word_sums
 
 ELEMENTS_MAX = 100
-"""Elements of one ARRAY constructor: compiled code takes no more than 254 arguments."""
+"""Elements of one ARRAY constructor: its compiled code allows 254 arguments."""
 
 MILLISECOND_DIGITS = 3
 
@@ -20,7 +20,7 @@ def _plain(quoted: str) -> str:
 
 
 def _double(quoted: str) -> str:
-    # Both zeros are equal to 0, and count as it.
+    # Both zeros are equal to 0 and have its digest.
     return f"CAST(CASE WHEN {quoted} = 0 THEN 0 ELSE from_big_endian_64(to_ieee754_64({quoted})) END AS varchar)"
 
 
@@ -32,7 +32,7 @@ def _text(quoted: str) -> str:
     return f"CAST(length(to_utf8({quoted})) AS varchar) || ':' || {quoted}"
 
 
-def _octets(quoted: str) -> str:
+def _hex(quoted: str) -> str:
     return f"lower(to_hex({quoted}))"
 
 
@@ -55,7 +55,7 @@ class Trino(LakeDialect):
         Kind.DATETIME: _moment,
         Kind.TIMESTAMP: _instant,
         **dict.fromkeys(TEXT_KINDS, _text),
-        **dict.fromkeys(BYTES_KINDS, _octets),
+        **dict.fromkeys(BYTES_KINDS, _hex),
     }
 
     def identifier(self, name: str) -> str:
@@ -68,7 +68,7 @@ class Trino(LakeDialect):
         doubled = text.replace("'", "''")
         return f"'{doubled}'"
 
-    def relation(self, table: TableSchema, place: Place) -> str:
+    def relation(self, table: TableSchema, place: TableLocation) -> str:
         """See `LakeDialect`."""
         name = ".".join(self.identifier(part) for part in (place.catalog or self.catalog, *lake_name(table)))
         return name if place.snapshot_id is None else f"{name} FOR VERSION AS OF {place.snapshot_id}"
@@ -86,7 +86,7 @@ class Trino(LakeDialect):
     def table_refusal(self, table: TableSchema) -> str:
         """See `LakeDialect`."""
         name = ".".join(lake_name(table))
-        return "" if name == name.lower() else f"it writes all names in lower case, and the lake's is {name}"
+        return "" if name == name.lower() else f"it writes names in lower case only, and the lake's is {name}"
 
     def row(self, fields: Sequence[str]) -> str:
         """See `LakeDialect`."""
@@ -131,7 +131,7 @@ class Presto(Trino):
     name = "presto"
     _RENDERERS: ClassVar[dict[Kind, Callable[[str], str]]] = {
         **Trino._RENDERERS,  # noqa: SLF001 - of the class that this one is
-        # Its timestamps have milliseconds.
+        # Its timestamps have milliseconds only.
         Kind.DATETIME: lambda quoted: f"CAST({quoted} AS varchar) || '000'",
     }
 

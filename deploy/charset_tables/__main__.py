@@ -1,4 +1,4 @@
-"""`python -m deploy.charset_tables`: writes the data of `datafingerprint/charsets/` anew from servers that it starts.
+"""`python -m deploy.charset_tables`: writes the charset tables from running servers.
 
 MySQL has every character set that MariaDB has, and gb18030; a live test proves that both convert alike.
 """
@@ -20,7 +20,7 @@ from deploy.embedded.stack import EmbeddedStack
 FOLDER = Path(datafingerprint.charsets.__file__).parent / "tables"
 SERVERS: tuple[SourceName, ...] = ("mysql", "mariadb")
 EXCEPTIONS = {"gb18030": {bytes.fromhex("8135f437"): "\ue7c7"}}
-"""The one code of four octets that does not follow the library's rule: A8BC has taken the place that it has there."""
+"""The one four-byte code that differs from the library's rule: A8BC has its place there."""
 
 
 def main() -> None:

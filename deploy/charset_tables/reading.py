@@ -1,37 +1,36 @@
-"""The character of every code of a character set, as a server converts it."""
+"""Reads the character of every code of a character set, as a server converts it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-OCTETS = range(256)
+BYTES = range(256)
 _BLOCK = 4096
 _SURROGATES = range(0xD800, 0xE000)
 _UNICODE_END = 0x110000
-_IN_FOUR_OCTETS = 4
 
 
 def fill_codes(cursor: Any) -> None:  # noqa: ANN401 - a pymysql cursor
-    """Makes the temporary table `codes` of everything that could be a code of one to three octets."""
+    """Creates the temporary table `codes` of all possible codes of one to three bytes."""
     cursor.execute("CREATE TEMPORARY TABLE codes (b VARBINARY(3) PRIMARY KEY)")
     values = ", ".join(f"(x'{code.hex()}')" for code in _candidates())
     cursor.execute(f"INSERT INTO codes VALUES {values}")
 
 
 def _candidates() -> Iterator[bytes]:
-    for first in OCTETS:
+    for first in BYTES:
         yield bytes([first])
-        for second in OCTETS if first >= 0x80 else ():  # noqa: PLR2004 - no character set has codes that begin lower
+        for second in BYTES if first >= 0x80 else ():  # noqa: PLR2004 - no character set has codes that begin lower
             yield bytes([first, second])
     for second in range(0x80, 256):
         yield from (bytes([0x8F, second, third]) for third in range(0x80, 256))
 
 
 def read_table(cursor: Any, charset: str) -> dict[bytes, str]:  # noqa: ANN401 - a pymysql cursor
-    """The character of every code that the server gives back for it; `fill_codes` has been called.
+    """The codes that the server converts to a character and back; needs `fill_codes`.
 
-    Codes of four octets are left out: those of gb18030 follow a rule.
+    Codes of four bytes are left out: those of gb18030 follow a rule.
     """
     texts = f"SELECT b, CAST(b AS CHAR CHARACTER SET {charset}) t FROM codes"
     converted = f"SELECT b, CHAR_LENGTH(t) n, CONVERT(t USING utf8mb4) u FROM ({texts}) x"
@@ -44,14 +43,14 @@ def read_table(cursor: Any, charset: str) -> dict[bytes, str]:  # noqa: ANN401 -
 
 
 def read_gb18030(cursor: Any) -> Iterator[tuple[str, bytes, str]]:  # noqa: ANN401 - a pymysql cursor
-    """For blocks of all characters of Unicode: themselves, their codes back to back, and what these become again."""
+    """Blocks of Unicode: the characters, their codes back to back, and the codes converted back."""
     for start in range(0, _UNICODE_END, _BLOCK):
         block = "".join(chr(number) for number in range(start, start + _BLOCK) if number not in _SURROGATES)
         if block:
             coded = f"CONVERT(_utf8mb4 x'{block.encode().hex()}' USING gb18030)"
             cursor.execute(f"SELECT HEX({coded}), HEX(CONVERT({coded} USING utf8mb4))")
-            octets, again = cursor.fetchone()
-            yield block, bytes.fromhex(octets), bytes.fromhex(again).decode()
+            codes, again = cursor.fetchone()
+            yield block, bytes.fromhex(codes), bytes.fromhex(again).decode()
 
 
 def read_collations(cursor: Any) -> dict[int, str]:  # noqa: ANN401 - a pymysql cursor
@@ -65,26 +64,26 @@ def read_collations(cursor: Any) -> dict[int, str]:  # noqa: ANN401 - a pymysql 
 
 
 def spans(collations: dict[int, str]) -> dict[str, list[list[int]]]:
-    """As the file holds them: for each character set the first and last number of each run."""
-    found: dict[str, list[list[int]]] = {}
+    """The form of the file: character set to the first and last number of each run."""
+    by_charset: dict[str, list[list[int]]] = {}
     for number in sorted(collations):
-        of_one = found.setdefault(collations[number], [])
-        if of_one and of_one[-1][1] == number - 1:
-            of_one[-1][1] = number
+        of_charset = by_charset.setdefault(collations[number], [])
+        if of_charset and of_charset[-1][1] == number - 1:
+            of_charset[-1][1] = number
         else:
-            of_one.append([number, number])
-    return dict(sorted(found.items()))
+            of_charset.append([number, number])
+    return dict(sorted(by_charset.items()))
 
 
 def runs(table: dict[bytes, str]) -> dict[str, str]:
-    """As a file holds a table: for the first code of each run of consecutive ones, the characters of the run."""
-    found: dict[str, str] = {}
+    """The form of a table's file: first code of each run of consecutive codes to the characters."""
+    texts: dict[str, str] = {}
     first = last = b""
     for code in sorted(table, key=lambda code: (len(code), code)):
         if last and code[:-1] == last[:-1] and len(code) == len(last) and code[-1] == last[-1] + 1:
-            found[first.hex()] += table[code]
+            texts[first.hex()] += table[code]
         else:
             first = code
-            found[first.hex()] = table[code]
+            texts[first.hex()] = table[code]
         last = code
-    return found
+    return texts

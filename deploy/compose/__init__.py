@@ -1,1 +1,1 @@
-"""What the containers of docker-compose.yml need beside the services."""
+"""Helpers of docker-compose.yml besides the services."""

@@ -8,13 +8,12 @@ import sys
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from datafingerprint.adapters.lake_connection import require_bucket, s3_client
-from datafingerprint.adapters.settings import read_settings
+from datafingerprint.adapters.iceberg.connection import require_bucket, s3_client
+from datafingerprint.adapters.runtime.settings import read_settings
 from datafingerprint.config import S3
 from datafingerprint.errors import DataFingerprintError
+from datafingerprint.exit_statuses import ExitStatus
 from deploy.embedded.waiting import await_condition
-
-FAILED = 1
 
 
 @click.command()
@@ -27,13 +26,13 @@ def main(within: float) -> None:
             require_bucket(s3)
         except DataFingerprintError as error:
             click.echo(f"bucket: {error}", err=True)
-            sys.exit(FAILED)
+            sys.exit(ExitStatus.FAILED)
 
 
 def is_made(s3: S3) -> bool:
-    """Whether the bucket is there, which is tried to be made; errors say nothing yet, the store may be starting."""
+    """Creates the bucket if it is missing; False if the store does not answer yet."""
     with contextlib.closing(s3_client(s3)) as client, contextlib.suppress(BotoCoreError, ClientError):
-        names = [one["Name"] for one in client.list_buckets()["Buckets"]]
+        names = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
         if s3.bucket not in names:
             client.create_bucket(Bucket=s3.bucket)
         return True

@@ -10,17 +10,15 @@ from types import FrameType
 import click
 from rich.console import Console
 
+from datafingerprint.exit_statuses import ExitStatus
 from deploy.demo.answers import conclude
 from deploy.demo.rest import Rest
 from deploy.demo.runner import Demo, ProgramEnded
 from deploy.demo.screens import open_screen
 from deploy.embedded.blueprint import Blueprint, SourceName
 from deploy.embedded.part import PartError, last_lines
-from deploy.supervision.__main__ import SOURCES, generator_arguments, report
+from deploy.supervision.__main__ import SOURCES, choose_patience, generator_arguments, report
 from deploy.supervision.system import System, system_of
-
-FAILED = 1
-INTERRUPTED = 130
 
 
 @click.command()
@@ -28,47 +26,59 @@ INTERRUPTED = 130
 @click.option("--rate", type=click.FloatRange(min=0), help="Games a second; 0 is as fast as possible.")
 @click.option("--exit", "exits", is_flag=True, help="End when all games are played and compared; needs --games.")
 @click.option("--source", type=click.Choice(SOURCES), default="mariadb", help="The embedded warehouse.")
-def cli(games: int | None, rate: float | None, exits: bool, source: SourceName) -> None:  # noqa: FBT001 - click passes it by name
+@choose_patience
+def cli(
+    games: int | None,
+    rate: float | None,
+    exits: bool,  # noqa: FBT001 - click passes it by name
+    source: SourceName,
+    start_within: float,
+) -> None:
     """Starts everything, generates games and shows the verdicts; Ctrl-C ends it."""
     if exits and games is None:
         raise click.UsageError("--exit needs --games: an endless run has no end to compare")
     for ending in (signal.SIGINT, signal.SIGTERM):
         # Set by hand: a shell that starts a command in the background lets it ignore Ctrl-C.
         signal.signal(ending, _interrupt)
-    sys.exit(_play(system_of(source), games, rate, exits=exits))
+    sys.exit(_play(system_of(source), games, rate, start_within, exits=exits))
 
 
-def _play(system: System, games: int | None, rate: float | None, *, exits: bool) -> int:
-    """Runs the demo and stops everything, whatever happens; returns the exit status."""
+def _play(system: System, games: int | None, rate: float | None, start_within: float, *, exits: bool) -> ExitStatus:
+    """Runs the demo and stops everything in any case.
+
+    Returns:
+        The exit status.
+    """
     began = time.monotonic()
     is_ready = False
     try:
-        blueprint = system.start(report, generator=generator_arguments(games), rate=rate)
+        arguments = generator_arguments(games)
+        blueprint = system.start(report, generator=arguments, rate=rate, within_s=start_within)
         is_ready = True
         return _watch(system, blueprint, began, exits=exits)
     except PartError as error:
         report(str(error))
-        return FAILED
+        return ExitStatus.FAILED
     except KeyboardInterrupt:
-        return 0 if is_ready else INTERRUPTED
+        return ExitStatus.OK if is_ready else ExitStatus.CANCELLED
     finally:
         _stop(system, started=is_ready)
 
 
-def _watch(system: System, blueprint: Blueprint, began: float, *, exits: bool) -> int:
+def _watch(system: System, blueprint: Blueprint, began: float, *, exits: bool) -> ExitStatus:
     with open_screen(Console()) as screen:
         demo = Demo(system.states, Rest(blueprint.ports["api"]), screen, blueprint.warehouse.gtid)
         try:
             in_time = demo.follow_to_the_end() if exits else demo.follow()
         except ProgramEnded as ended:
             report(explain_end(system, str(ended)))
-            return FAILED
+            return ExitStatus.FAILED
     if not in_time:
         report("the lake did not reach the end of the games in time")
     if demo.status is None:
-        return FAILED
+        return ExitStatus.FAILED
     click.echo(conclude(demo.status, time.monotonic() - began).as_json())
-    return 0 if in_time and demo.status.all_match else FAILED
+    return ExitStatus.OK if in_time and demo.status.all_match else ExitStatus.FAILED
 
 
 def _stop(system: System, *, started: bool) -> None:
@@ -79,9 +89,9 @@ def _stop(system: System, *, started: bool) -> None:
 
 
 def explain_end(system: System, name: str) -> str:
-    """One line: which program ended, and the last thing it said."""
-    said = [line.strip() for line in last_lines(system.log(name)) if line.strip()]
-    return f"{name} stopped: {said[-1] if said else 'it said nothing'} ({system.log(name)})"
+    """One line: the ended program and its last log line."""
+    lines = [line.strip() for line in last_lines(system.log(name)) if line.strip()]
+    return f"{name} stopped: {lines[-1] if lines else 'it logged nothing'} ({system.log(name)})"
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What the demo reads out of the REST service's answers."""
+"""Reads the REST service's answers for the demo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JSON = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Side:
-    """What one side holds: its number of rows, and their fingerprint."""
+    """One side of a comparison: the number of its rows, and their fingerprint."""
 
     rows: int
     fingerprint: str
@@ -25,11 +25,11 @@ class Comparison:
     Attributes:
         name: The table; for a partition the table and its partition.
         is_partition: Whether it is only a part of a table.
-        epoch: The epoch at which both sides were compared; none before the first comparison.
-        source: The warehouse's side; none when it is not known.
-        lake: The lake's side; none when it is not known.
+        epoch: The epoch of the comparison; None before the first one.
+        source: The warehouse's side; None if unknown.
+        lake: The lake's side; None if unknown.
         verdict: match, mismatch or inconclusive.
-        reason: Why it is no match; empty for a match.
+        reason: Why it is not a match; empty for a match.
     """
 
     name: str
@@ -46,15 +46,16 @@ class Status:
     """The system in one line.
 
     Attributes:
-        epoch: Where the lake stands; none before its first commit.
-        source_epoch: Where the source stands.
-        position: The source's GTID position at the lake's epoch; empty when it is not known.
+        epoch: The lake's epoch; None before its first commit.
+        source_epoch: The source's epoch.
+        position: The source's GTID position at the lake's epoch; empty if unknown.
         tables: Tables compared.
         rows: Rows in them.
-        match: Partitions of each verdict.
-        mismatch: Likewise.
-        inconclusive: Likewise.
-        lag_s: Seconds that the lake is behind the source; none when it is not known.
+        match: Number of partitions that match.
+        mismatch: Number of partitions that differ.
+        inconclusive: Number of inconclusive partitions.
+        lag_s: Seconds that the lake is behind the source; None if unknown.
+        unproven: Tables without partitions that do not match. No other count includes them.
     """
 
     epoch: int | None
@@ -66,16 +67,17 @@ class Status:
     mismatch: int
     inconclusive: int
     lag_s: float | None
+    unproven: int = 0
 
     @property
     def partitions(self) -> int:
-        """Partitions compared, whatever came of it."""
+        """Number of compared partitions."""
         return self.match + self.mismatch + self.inconclusive
 
     @property
     def all_match(self) -> bool:
-        """Whether there is something, and every part of it is the same on both sides."""
-        return self.match > 0 and self.match == self.partitions
+        """Whether there are partitions and tables, and all of them match."""
+        return self.match > 0 and self.match == self.partitions and not self.unproven
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,12 @@ def read_status(answer: JSON) -> Status:
         mismatch=counts.get("mismatch", 0),
         inconclusive=counts.get("inconclusive", 0),
         lag_s=(answer.get("lag") or {}).get("seconds"),
+        unproven=(answer.get("without_partitions") or {}).get("count", 0),
     )
 
 
 def read_comparisons(answer: JSON) -> list[Comparison]:
-    """The answer to `GET /v1/fingerprints`: each table, followed by its partitions when it has any."""
+    """Parses `GET /v1/fingerprints`: each table, followed by its partitions."""
     return [line for table in answer["items"] for line in _table_lines(table)]
 
 

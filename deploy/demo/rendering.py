@@ -1,4 +1,4 @@
-"""How the verdicts look: a table on a terminal, one line for each epoch elsewhere."""
+"""Renders the verdicts: a table on a terminal, one line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STYLES = {"match": "green", "mismatch": "bold red", "inconclusive": "yellow"}
 
 
 def status_line(status: Status) -> str:
-    """The whole system in one line; a verdict that no partition has is left out."""
+    """The whole system in one line; verdicts without partitions are left out."""
     verdicts = [
         f"{name} {count}"
         for name, count in (
@@ -37,7 +37,7 @@ def status_line(status: Status) -> str:
 
 
 def verdict_table(comparisons: Sequence[Comparison], status: Status, rows_max: int) -> Table:
-    """The live view. When there are more lines than fit, those that match are left out first."""
+    """The live view. If there are too many lines, matching ones are left out first."""
     table = Table(title=status_line(status), title_justify="left", box=None, pad_edge=False)
     for heading in ("table", "rows", "source", "lake", "verdict", "epoch"):
         table.add_column(heading, justify="right" if heading in {"rows", "epoch"} else "left", no_wrap=True)
@@ -59,7 +59,7 @@ def choose_lines(comparisons: Sequence[Comparison], rows_max: int) -> list[Compa
 
 
 def lag(status: Status) -> str:
-    """How far the lake is behind, for people."""
+    """The lake's lag, for people."""
     return UNKNOWN if status.lag_s is None else f"{status.lag_s:.1f} s"
 
 

@@ -1,4 +1,4 @@
-"""Asks the REST service."""
+"""A client of the REST service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_S = 10.0
 
 
 class NoAnswer(Exception):  # noqa: N818 - a state of the service, which may pass
-    """The REST service is away, or has nothing to tell yet."""
+    """The REST service is unavailable, or has no data yet."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Rest:
     """The REST service on this machine.
 
     Attributes:
-        port: Where it listens.
+        port: Its port.
     """
 
     port: int
@@ -31,7 +31,7 @@ class Rest:
         """The system in one line.
 
         Raises:
-            NoAnswer: there is none now; ask again.
+            NoAnswer: there is no answer now; try again.
         """
         return read_status(self._get("/v1/status"))
 
@@ -39,7 +39,7 @@ class Rest:
         """Every table and partition.
 
         Raises:
-            NoAnswer: there is none now; ask again.
+            NoAnswer: there is no answer now; try again.
         """
         return read_comparisons(self._get("/v1/fingerprints"))
 

@@ -1,4 +1,4 @@
-"""Where the demo writes: a terminal that is redrawn, or lines in a file."""
+"""The demo's output: a terminal that is redrawn, or lines in a file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from deploy.demo.answers import Comparison, Status
 from deploy.demo.rendering import status_line, verdict_table
 from deploy.demo.runner import Screen
 
-# The title, the headings, the line of what was left out, and the cursor's own line.
+# The title, the headings, the line about left-out lines, and the cursor's line.
 OTHER_LINES = 4
 
 
 class Lines:
-    """One line each time that the lake reaches another epoch."""
+    """Prints one line for each epoch of the lake."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -32,7 +32,7 @@ class Lines:
 
 
 class LiveTable:
-    """A table that is drawn over itself."""
+    """Redraws one table."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -45,7 +45,7 @@ class LiveTable:
 
 @contextmanager
 def open_screen(console: Console) -> Iterator[Screen]:
-    """The screen that fits what standard output is."""
+    """The screen for the kind of standard output."""
     if not console.is_terminal:
         yield Lines(console)
         return

@@ -1,4 +1,4 @@
-"""Which parts a data directory holds, on which ports, with which keys."""
+"""The parts of a data directory, with their ports and keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ USER = "dfp"
 
 @dataclass(frozen=True)
 class Keys:
-    """The secrets of one data directory, made up when it is created."""
+    """The secrets of one data directory, generated when it is created."""
 
     source_password: str
     s3_access_key: str
@@ -35,13 +35,13 @@ class Keys:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Everything that is known before a process is started.
+    """All facts about a system before its processes start.
 
     Attributes:
-        directory: Below it lies all that the system keeps.
+        directory: The data directory.
         ports: By name: source, kafka, kafka_controller, s3, api.
         keys: The parts' secrets.
-        source: Which server the warehouse is.
+        source: The kind of the warehouse.
     """
 
     directory: Path
@@ -109,7 +109,10 @@ class Blueprint:
 def draw_blueprint(
     directory: Path, preferred: Mapping[str, int] = PREFERRED, source: SourceName = "mariadb"
 ) -> Blueprint:
-    """Creates the directory when it is new; else finds in it the keys, and the ports as far as they are free."""
+    """Creates a data directory, or reads an existing one.
+
+    An existing one keeps its keys, and its ports if they are free.
+    """
     directory = make_private(directory).resolve()
     make_private(directory / "logs")
     return Blueprint(

@@ -1,4 +1,4 @@
-"""What the parts that run on Java share: where the jars lie, and how a virtual machine is started."""
+"""The common part of all Java programs: the jars, and the command line."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ QUIET_SLF4J = (
 
 
 def java_command(jars: Path, main_class: str, *, heap: str, options: tuple[str, ...] = ()) -> list[str]:
-    """Starts a class from a folder of jars, with a heap that leaves the machine to others.
+    """The command that runs a class of a folder of jars with a limited heap.
 
     Raises:
-        PartError: the jars were not fetched yet.
+        PartError: the jars are missing.
     """
     if not any(jars.glob("*.jar")):
         raise PartError(f"no jars in {jars}: `./run up` fetches them")

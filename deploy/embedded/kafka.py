@@ -79,7 +79,7 @@ class Kafka(Part):
         return [*java_command(JARS / "kafka", "kafka.Kafka", heap=HEAP, options=QUIET_SLF4J), str(self._config)]
 
     def is_ready(self) -> bool:
-        """Whether the broker lists its topics, for which it must be let in by the controller."""
+        """Whether the broker lists its topics, which needs its controller."""
         if not accepts_connections(self.port):
             return False
         try:

@@ -29,7 +29,7 @@ class MariaDB(Warehouse):
 
     @property
     def temporary(self) -> Path:
-        """For files of the moment: a server that starts removes those of others in the machine's own folder."""
+        """Temporary files. A starting server deletes those of others in the machine's folder."""
         return self.directory / "tmp"
 
     def prepare(self) -> None:

@@ -1,7 +1,7 @@
-"""The embedded warehouse, when it is to be MySQL: a server with GTIDs and a full row binlog.
+"""The embedded warehouse, if it is MySQL: a server with GTIDs and a full row binlog.
 
-A distribution that has none lends the packages of another release: `./run` unpacks them below `.local/mysql`, and
-the server runs there by that folder's own loader and libraries, without changing the machine's.
+On distributions without MySQL, `./run` unpacks the packages of another release below `.local/mysql`. The server then
+runs with the loader and libraries of that folder, and the machine's stay unchanged.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.embedded.part import HOST, PartError, find_program
-from deploy.embedded.warehouse import SERVER_ID, Warehouse
+from deploy.embedded.warehouse import SERVER_ID, Warehouse, unverified_tls
 
 UNPACKED = Path(__file__).resolve().parents[2] / ".local" / "mysql"
 
@@ -35,6 +36,10 @@ class MySQL(Warehouse):
     def administrator(self) -> str:
         """See `Warehouse`; only the socket's folder, which is ours alone, keeps others out."""
         return "root"
+
+    def tls(self) -> dict[str, Any]:
+        """See `Warehouse`; accounts need TLS, with the certificate that the server made."""
+        return {"ssl": unverified_tls()}
 
     def command(self) -> list[str]:
         """See `Part`."""
@@ -88,7 +93,7 @@ class MySQL(Warehouse):
 
 
 def server_command() -> list[str]:
-    """The server with what it needs to find its own files.
+    """The server's command, with the paths of its own files.
 
     Raises:
         PartError: no MySQL is installed.

@@ -1,4 +1,4 @@
-"""What every embedded part can do, whoever starts its process: a test's stack or the supervisor."""
+"""Embedded parts: the common interface for a test's stack and for the supervisor."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 LOG_LINES = 15
+LOG_BYTES = 64 * 1024
 PROBE_TIMEOUT_S = 0.5
 
 
 class PartError(Exception):
-    """A part cannot be prepared or started, or ended when it should not; the text says why."""
+    """A part cannot be prepared or started, or ended unexpectedly; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Part(ABC):
     """One server process with a private directory and port of its own.
 
     Attributes:
-        directory: Holds everything that the part keeps; its data outlives the process.
+        directory: The part's files; its data outlives the process.
         port: The TCP port that it listens on, on the loopback address only.
     """
 
@@ -36,7 +37,7 @@ class Part(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Makes the directory fit to start from; does nothing to data that is there."""
+        """Prepares the directory for a start; existing data is kept."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -44,7 +45,7 @@ class Part(ABC):
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Whether the part does its work for a client, not only whether its port is open."""
+        """Whether the part serves clients, not only whether its port is open."""
 
     @abstractmethod
     def environment(self) -> dict[str, str]:
@@ -52,31 +53,76 @@ class Part(ABC):
 
 
 def accepts_connections(port: int) -> bool:
-    """Whether anybody listens on the port; asked first, for clients are slow to give up and log a lot."""
+    """Whether the port is open. Checked first, because clients give up slowly and log a lot."""
     with socket.socket() as client:
         client.settimeout(PROBE_TIMEOUT_S)
         return client.connect_ex((HOST, port)) == 0
 
 
 def find_program(name: str) -> str:
-    """The path of an installed program; servers are looked for in the system folders as well.
+    """The path of an installed program, also from the system folders.
 
     Raises:
-        PartError: it is not installed.
+        PartError: the program is not installed.
     """
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if path is None:
         raise PartError(f"{name} is not installed: `./run up` installs it")
-    return found
+    return path
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """The part of a log file since a moment, without earlier runs.
+
+    Attributes:
+        file: The log file.
+        begin: The length of the file at that moment.
+    """
+
+    file: Path
+    begin: int = 0
+
+    @staticmethod
+    def from_now(file: Path) -> LogPart:
+        """The part from now on."""
+        return LogPart(file, _size(file))
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return max(0, _size(self.file) - self._start)
+
+    def lines(self, count: int = LOG_LINES) -> list[str]:
+        """The last lines."""
+        if not self.size:
+            return []
+        with self.file.open("rb") as log:
+            log.seek(max(self._start, _size(self.file) - LOG_BYTES))
+            return log.read().decode("utf-8", errors="replace").splitlines()[-count:]
+
+    @property
+    def _start(self) -> int:
+        # A file that was rotated begins again.
+        return self.begin if _size(self.file) >= self.begin else 0
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def last_lines(log: Path, count: int = LOG_LINES) -> list[str]:
-    """The end of a log file; empty when there is none."""
-    if not log.exists():
-        return []
-    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+    """The last lines of a log file; none if it does not exist."""
+    return LogPart(log).lines(count)
 
 
-def describe_failure(what: str, log: Path) -> str:
-    """The sentence and, below it, the last lines of the log that may explain it."""
-    return "\n".join([f"{what}; its log {log} ends with:", *(f"  {line}" for line in last_lines(log))])
+def describe_failure(what: str, log: Path | LogPart) -> str:
+    """The sentence, followed by the last lines of the log."""
+    part = log if isinstance(log, LogPart) else LogPart(log)
+    lines = part.lines()
+    if not lines:
+        return f"{what}; it has logged nothing ({part.file})"
+    return "\n".join([f"{what}; its log {part.file} ends with:", *(f"  {line}" for line in lines)])

@@ -1,4 +1,4 @@
-"""Ports: which are free, and which this data directory used before."""
+"""Ports: free ones, and those that the data directory used before."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """That many different ports on which nobody listens."""
-    found: list[int] = []
+    """Free ports, all different."""
+    ports: list[int] = []
     with ExitStack() as held:
         for port in random.sample(range(LOWEST, HIGHEST), ATTEMPTS_MAX):
-            if len(found) == count:
+            if len(ports) == count:
                 break
-            # Held until all are found: another process that is looking passes over them.
+            # Bound until all are found, so that other processes do not find them.
             if _bind(held.enter_context(socket.socket()), port):
-                found.append(port)
-    if len(found) < count:
+                ports.append(port)
+    if len(ports) < count:
         raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST}")
-    return found
+    return ports
 
 
 def settle_ports(file: Path, preferred: Mapping[str, int]) -> dict[str, int]:
-    """The ports to use: those kept in the file, else the preferred ones; a taken one is replaced and kept.
+    """The ports of the file, else the preferred ones; ports in use are replaced.
 
-    A preferred port of 0 asks for any free one.
+    A preferred port of 0 is any free port.
     """
     kept = read_ports(file)
     wanted = {name: kept.get(name, port) for name, port in preferred.items()}
-    unfit = [name for name, port in wanted.items() if port == 0 or not is_free(port)]
-    settled = wanted | dict(zip(unfit, free_ports(len(unfit)), strict=True))
+    replaced = [name for name, port in wanted.items() if port == 0 or not is_free(port)]
+    settled = wanted | dict(zip(replaced, free_ports(len(replaced)), strict=True))
     file.write_text(json.dumps(settled, indent=2) + "\n", encoding="utf-8")
     return settled
 
 
 def read_ports(file: Path) -> dict[str, int]:
-    """The ports kept in the file; none when there is no file yet."""
+    """The ports in the file; none without a file."""
     if not file.exists():
         return {}
     return {name: int(port) for name, port in json.loads(file.read_text(encoding="utf-8")).items()}

@@ -1,4 +1,4 @@
-"""Files and folders that only their owner may read, and folders short enough for a unix socket."""
+"""Files and folders for their owner only, and folders short enough for a unix socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OWNER_ONLY_FILE = 0o600
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that nobody else can read, not even between its creation and a chmod."""
+    """Writes a file that only the owner can read, from its creation on."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY_FILE), "w") as file:
         file.write(text)
 
@@ -26,9 +26,9 @@ def make_private(folder: Path) -> Path:
 
 
 def socket_folder(directory: Path) -> Path:
-    """A folder for the sockets of this data directory: in it when its path is short, else a short one elsewhere.
+    """The folder for sockets: in the data directory, or elsewhere if its path is too long.
 
-    The same directory always gives the same folder, so that every command finds the running servers.
+    A directory always has the same folder, so that every command finds the running servers.
     """
     near = directory.resolve() / "sockets"
     if len(os.fsencode(near)) <= SOCKET_FOLDER_BYTES_MAX:
@@ -41,7 +41,7 @@ def make_socket_folder(folder: Path) -> None:
     """Creates the folder.
 
     Raises:
-        PermissionError: somebody else was there first; the place is shared, so this may be an attack.
+        PermissionError: another account owns the folder; its parent is shared, so this may be an attack.
     """
     make_private(folder)
     facts = folder.lstat()

@@ -1,4 +1,4 @@
-"""One child process of this process, which does not outlive it."""
+"""A child process, which ends with its parent."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import subprocess
 import threading
 from pathlib import Path
 
+from deploy.embedded.part import LogPart
+
 STOP_TIMEOUT_S = 30.0
 
 
 class Process:
-    """A started program whose output goes to a log file; only this very process is ever signalled."""
+    """A started program whose output goes to a log file. Only its own process is signalled.
+
+    Attributes:
+        log: Its output.
+    """
 
     def __init__(self, command: list[str], log: Path) -> None:
-        self.log = log
+        self.log = LogPart.from_now(log)
         with log.open("ab") as output:
             self._child = subprocess.Popen(  # noqa: S603 - the parts' own commands
                 [*_end_with_owner("KILL"), *command],
@@ -32,8 +38,13 @@ class Process:
         return self._child.pid
 
     @property
+    def exit_status(self) -> int | None:
+        """Its exit status, or minus the signal that ended it; None while it runs."""
+        return self._child.poll()
+
+    @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it runs."""
         return self._child.poll() is None
 
     def kill(self) -> None:
@@ -42,7 +53,7 @@ class Process:
         self._child.wait()
 
     def stop(self) -> None:
-        """Asks it to end, and ends it by force when it does not in time."""
+        """Ends it by SIGTERM, or by SIGKILL after a while."""
         self._child.send_signal(signal.SIGTERM)
         try:
             self._child.wait(STOP_TIMEOUT_S)
@@ -51,15 +62,15 @@ class Process:
 
 
 def end_with_parent(signal_name: str) -> list[str]:
-    """What goes before a command so that Linux signals it when its parent ends, by kill -9 as well.
+    """A prefix of a command with which Linux signals it at its parent's end, also by kill -9.
 
-    The command takes the place of this one, so the process id stays. Empty where there is no such program.
+    The command replaces the prefix program, so the process id stays. Empty if there is no such program.
     """
     program = shutil.which("setpriv")
     return [program, "--pdeathsig", signal_name, "--"] if program else []
 
 
 def _end_with_owner(signal_name: str) -> list[str]:
-    # Linux means the thread that started the child, not its process: a short-lived thread must not ask for it.
+    # Linux watches the thread that started the child: a short-lived thread must not use this.
     in_main_thread = threading.current_thread() is threading.main_thread()
     return end_with_parent(signal_name) if in_main_thread else []

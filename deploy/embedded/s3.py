@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from mypy_boto3_s3 import S3Client
 
 from deploy.embedded.java import JARS, java_command, render_properties
 from deploy.embedded.part import HOST, Part, accepts_connections
 from deploy.embedded.private import make_private, write_private
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 HEAP = "256m"
 REGION = "us-east-1"

@@ -1,10 +1,11 @@
-"""The three parts as children of this process: for tests, and for whoever wants them without the services."""
+"""The three parts as children of this process, without services; for tests and benches."""
 
 from __future__ import annotations
 
 import atexit
 import shutil
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +15,10 @@ from deploy.embedded.blueprint import Blueprint, SourceName, draw_blueprint
 from deploy.embedded.part import Part, PartError, describe_failure
 from deploy.embedded.ports import PREFERRED
 from deploy.embedded.process import Process
-from deploy.embedded.waiting import await_condition
+from deploy.embedded.starting import Patience, work_of
 
 PartName = Literal["source", "kafka", "s3"]
 
-READY_TIMEOUT_S = 60.0
 ANY_PORTS = dict.fromkeys(PREFERRED, 0)
 
 
@@ -27,19 +27,25 @@ class EmbeddedStack:
 
     Start it in the main thread: the servers then end with this process even when it is killed.
 
+    Args:
+        directory: The data directory.
+        source: The kind of the warehouse.
+        patience: The time limits of a start.
+
     Attributes:
-        blueprint: The parts, with what is needed to reach each.
+        blueprint: The parts, with their addresses and keys.
     """
 
-    def __init__(self, directory: Path, source: SourceName = "mariadb") -> None:
+    def __init__(self, directory: Path, source: SourceName = "mariadb", patience: Patience | None = None) -> None:
+        self._patience = patience or Patience()
         self.blueprint: Blueprint = draw_blueprint(directory, ANY_PORTS, source)
         self._processes: dict[str, Process] = {}
 
     def start(self) -> None:
-        """Starts all parts at once; returns when each of them does its work.
+        """Starts all parts at once, and waits until they are ready.
 
         Raises:
-            PartError: one of them did not; all are stopped again.
+            PartError: a part did not start; all are stopped again.
         """
         try:
             self._start(self.blueprint.parts)
@@ -48,7 +54,7 @@ class EmbeddedStack:
             raise
 
     def stop(self) -> None:
-        """Stops what runs, the last started first; harmless when nothing runs."""
+        """Stops all running parts, the last started first."""
         atexit.unregister(self.stop)
         for name in reversed(list(self._processes)):
             self._processes.pop(name).stop()
@@ -56,14 +62,14 @@ class EmbeddedStack:
             shutil.rmtree(self.blueprint.sockets, ignore_errors=True)
 
     def kill(self, name: PartName) -> None:
-        """Ends one part as a crash would; its data stays."""
+        """Kills one part, as a crash would; its data stays."""
         self._processes.pop(self._part(name).name).kill()
 
     def start_part(self, name: PartName) -> None:
-        """Starts a part that was killed, on the same data and port; returns when it does its work.
+        """Starts a killed part on its data and port, and waits until it is ready.
 
         Raises:
-            PartError: it did not.
+            PartError: the part did not start.
         """
         self._start([self._part(name)])
 
@@ -76,7 +82,7 @@ class EmbeddedStack:
         return parts[name]
 
     def pid(self, name: PartName) -> int:
-        """The process id of a part that runs."""
+        """The process id of a running part."""
         return self._processes[self._part(name).name].pid
 
     def environment(self) -> dict[str, str]:
@@ -92,25 +98,48 @@ class EmbeddedStack:
     ) -> None:
         self.stop()
 
-    def _start(self, parts: Iterable[Part]) -> None:
+    def _start(self, parts: Sequence[Part]) -> None:
         atexit.register(self.stop)
         in_parallel(lambda part: part.prepare(), parts)
         # Not in the threads: a child may end with the thread that started it.
         for part in parts:
             self._processes[part.name] = Process(part.command(), self.blueprint.log(part.name))
-        in_parallel(self._await_ready, parts)
+        cancelled = threading.Event()
+        in_parallel(lambda part: self._await_ready(part, parts, cancelled), parts, cancelled)
 
-    def _await_ready(self, part: Part) -> None:
+    def _await_ready(self, part: Part, parts: Sequence[Part], cancelled: threading.Event) -> None:
         process = self._processes[part.name]
-        await_condition(lambda: not process.is_running or part.is_ready(), timeout_s=READY_TIMEOUT_S)
-        if not process.is_running:
-            raise PartError(describe_failure(f"{part.name} ended while it was starting", process.log))
-        if not part.is_ready():
-            raise PartError(describe_failure(f"{part.name} is not ready after {READY_TIMEOUT_S:.0f} s", process.log))
+        self._patience.await_start(
+            part.name,
+            part.is_ready,
+            require_alive=lambda: self._require_alive(parts, cancelled),
+            work=lambda: work_of(process.pid, process.log),
+            log=process.log,
+        )
+
+    def _require_alive(self, parts: Sequence[Part], cancelled: threading.Event) -> None:
+        if cancelled.is_set():
+            raise PartError("the start was cancelled")
+        for part in parts:
+            process = self._processes[part.name]
+            if not process.is_running:
+                raise PartError(describe_failure(f"{part.name} ended with status {process.exit_status}", process.log))
 
 
-def in_parallel(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
-    """Does the work for all parts at once; raises the first error after all have ended."""
+def in_parallel(work: Callable[[Part], None], parts: Iterable[Part], cancelled: threading.Event | None = None) -> None:
+    """Does the work for all parts at once. Raises the first error after all have ended.
+
+    Args:
+        work: The work for one part.
+        parts: The parts.
+        cancelled: Set at the first error and at Ctrl-C, so that the others can end early.
+    """
     with ThreadPoolExecutor() as pool:
-        for done in [pool.submit(work, part) for part in parts]:
-            done.result()
+        futures = [pool.submit(work, part) for part in parts]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            if cancelled is not None:
+                cancelled.set()
+            raise

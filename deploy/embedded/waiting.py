@@ -9,7 +9,7 @@ PAUSE_S = 0.05
 
 
 def await_condition(holds: Callable[[], bool], *, timeout_s: float, pause_s: float = PAUSE_S) -> bool:
-    """Asks again and again until the condition holds; False when the time is up before."""
+    """Polls until the condition holds; False if the time is up first."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() >= deadline:

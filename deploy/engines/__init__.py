@@ -1,1 +1,1 @@
-"""Query engines over the lake and the warehouse: started for tests, and beside a running system to try them."""
+"""Query engines over lake and warehouse: for tests, and to try them with a running system."""

@@ -1,4 +1,4 @@
-"""`./run engine trino|presto`: a query engine beside the running system, over its lake and its warehouse."""
+"""`./run engine trino|presto`: a query engine over lake and warehouse of the running system."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ PORT = 8080
 @click.command(help="Starts ENGINE over the lake and the warehouse of the system that is up, until Ctrl-C.")
 @click.argument("engine", type=click.Choice(["trino", "presto"]))
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Where it listens.")
-@click.option("--source", type=click.Choice(["mariadb", "mysql"]), help="What the warehouse is; it is asked otherwise.")
+@click.option(
+    "--source", type=click.Choice(["mariadb", "mysql"]), help="The kind of the warehouse; detected by default."
+)
 def main(engine: str, port: int, source: str | None) -> None:
-    """Its settings and logs lie in a folder of its own, which goes with it."""
+    """Runs the engine. Its settings and logs are in a temporary folder."""
     if "DFP_S3_ENDPOINT" not in os.environ:
         raise click.ClickException("the system is not up: ./run up")
     if not is_free(port):
@@ -46,7 +48,7 @@ def _serve(engine: str, folder: Path, port: int, source: str | None) -> None:
     system = System.of(os.environ, source)
     part = Trino(folder / engine, port, system) if engine == "trino" else Presto(folder / engine, port, system)
     part.prepare()
-    told = _told_of_the_lake(part) if isinstance(part, Presto) else None
+    follower = _follow_catalog(part) if isinstance(part, Presto) else None
     process = Process(part.command(), folder / f"{engine}.log")
     try:
         click.echo(f"starting {engine}")
@@ -54,21 +56,21 @@ def _serve(engine: str, folder: Path, port: int, source: str | None) -> None:
         if not process.is_running or not part.is_ready():
             raise PartError(describe_failure(f"{engine} does not answer", process.log))
         click.echo(f"up: {part.endpoint}, catalogs {LAKE} and {SOURCE}; Ctrl-C ends it")
-        click.echo(f"ask it in another terminal: ./run cli {engine} --port {port}")
+        click.echo(f"query it in another terminal: ./run cli {engine} --port {port}")
         ended = threading.Event()
         while process.is_running and not ended.wait(1):
             pass
         raise PartError(describe_failure(f"{engine} ended", process.log))
     finally:
         process.stop()
-        if told is not None:
-            told.terminate()
-            told.wait()
+        if follower is not None:
+            follower.terminate()
+            follower.wait()
 
 
-def _told_of_the_lake(presto: Presto) -> subprocess.Popen[bytes]:
-    """Presto does not read the lake's catalog: it is told of every commit."""
-    command = [sys.executable, "-m", "services", "export-catalog", presto.metastore, "--follow"]
+def _follow_catalog(presto: Presto) -> subprocess.Popen[bytes]:
+    """Exports every commit to Presto, which does not read the lake's catalog."""
+    command = [sys.executable, "-m", "commands", "export-catalog", presto.metastore, "--follow"]
     return subprocess.Popen([*end_with_parent("TERM"), *command], stdout=subprocess.DEVNULL)  # noqa: S603 - our own
 
 

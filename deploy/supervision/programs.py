@@ -1,4 +1,4 @@
-"""The programs that the supervisor keeps, and its configuration file."""
+"""The supervised programs, and the supervisor's configuration file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datafingerprint.exit_statuses import ExitStatus
 from deploy.embedded.blueprint import Blueprint
 from deploy.embedded.process import end_with_parent
 
-# A service ends with this status when it refuses to go on: trying again cannot heal what it met.
-REFUSED = 2
 SERVICES: dict[str, str] = {
     "cdc": "services.cdc",
     "lake_writer": "services.lake_writer",
     "fingerprinter": "services.fingerprinter",
     "auditor": "services.auditor",
+    "notifier": "services.notifier",
     "api": "api",
     "generator": "services.generator",
 }
@@ -33,10 +33,10 @@ class Program:
     Attributes:
         name: Its name in the supervisor, in tables and log files.
         command: The program and its arguments.
-        log: Where both its outputs go.
-        port: The port that it listens on; none when it is a client only.
-        expected_statuses: The exit statuses after which it is not started again.
-        stop_timeout_s: Seconds that it gets to finish what it does, before SIGKILL.
+        log: The file of both its outputs.
+        port: Its port; None for a client.
+        expected_statuses: The exit statuses after which it is not restarted.
+        stop_timeout_s: Seconds between SIGTERM and SIGKILL.
     """
 
     name: str
@@ -68,7 +68,8 @@ def list_programs(blueprint: Blueprint, generator_arguments: Sequence[str] = ())
             command=(sys.executable, "-m", module, *arguments.get(name, ())),
             log=blueprint.log(name),
             port=blueprint.ports["api"] if name == "api" else None,
-            expected_statuses=(0, REFUSED),
+            # A service that refuses to continue cannot be helped by a restart.
+            expected_statuses=(ExitStatus.OK, ExitStatus.REFUSED),
         )
         for name, module in SERVICES.items()
     ]
@@ -108,8 +109,8 @@ def _program_section(program: Program, order: int) -> str:
             "priority": str(order),
             "autostart": "false",
             "autorestart": "unexpected",
-            "exitcodes": ",".join(str(status) for status in program.expected_statuses),
-            # With a second of grace a service that refuses at once would be started anew, three times.
+            "exitcodes": ",".join(str(int(status)) for status in program.expected_statuses),
+            # With a second of grace a service that refuses at once would be restarted three times.
             "startsecs": "0",
             "stopsignal": "TERM",
             "stopwaitsecs": str(program.stop_timeout_s),

@@ -1,4 +1,4 @@
-"""What `./run status` shows."""
+"""The table of `./run status`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def status_table(rows: Sequence[Sequence[str]]) -> Table:
 
 
 def uptime(seconds: float) -> str:
-    """A length of time in its two largest units."""
+    """Renders a duration in its two largest units."""
     whole = max(0, int(seconds))
     if whole < MINUTE_S:
         return f"{whole} s"

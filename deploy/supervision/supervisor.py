@@ -1,4 +1,4 @@
-"""The supervisor process of a data directory: started, asked and ended."""
+"""The supervisor process of a data directory: start, queries and end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from deploy.embedded.part import PartError, describe_failure
+from deploy.embedded.part import LogPart, PartError, describe_failure
+from deploy.embedded.starting import Patience, work_of
 from deploy.embedded.waiting import await_condition
 
-START_TIMEOUT_S = 15.0
 DO_NOT_WAIT = False
 # Every program may take its own time to stop, one after the other.
 STOP_TIMEOUT_S = 300.0
@@ -24,14 +24,14 @@ STOP_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class ProgramState:
-    """What the supervisor knows of one program.
+    """The supervisor's state of one program.
 
     Attributes:
         name: The program.
         state: In capitals, as the supervisor names it: RUNNING, EXITED, STOPPED, …
-        pid: Its process; 0 when there is none.
+        pid: Its process id; 0 if it does not run.
         started: Unix time of its last start; 0 when it was never started.
-        exit_status: Of its last end; -1 when a signal ended it.
+        exit_status: Its last exit status; -1 if a signal ended it.
     """
 
     name: str
@@ -42,18 +42,18 @@ class ProgramState:
 
     @property
     def is_running(self) -> bool:
-        """Whether its process is there."""
+        """Whether its process runs."""
         return self.state in {"RUNNING", "STARTING", "STOPPING"}
 
     @property
     def is_over(self) -> bool:
-        """Whether it ended and will not be started again by itself."""
+        """Whether it ended and is not restarted automatically."""
         return self.state in {"EXITED", "FATAL", "UNKNOWN"}
 
 
 @dataclass(frozen=True)
 class Supervisor:
-    """A handle on the supervisor process that listens on a socket, whoever started it.
+    """A client of the supervisor process on a socket.
 
     Attributes:
         socket: Its unix socket, for the owner of the data directory only.
@@ -63,19 +63,27 @@ class Supervisor:
 
     @property
     def is_up(self) -> bool:
-        """Whether the process is there and answers."""
+        """Whether the process answers."""
         try:
             self._call("getState")
         except (OSError, xmlrpc.client.Error):
             return False
         return True
 
-    def launch(self, configuration: Path, log: Path, environment: Mapping[str, str], directory: Path) -> None:
-        """Starts the process, in the background and with no program running yet; returns when it answers.
+    def launch(
+        self,
+        configuration: Path,
+        log: Path,
+        environment: Mapping[str, str],
+        directory: Path,
+        patience: Patience,
+    ) -> None:
+        """Starts the process in the background without programs, and waits for its answer.
 
         Raises:
-            PartError: it did not.
+            PartError: the process did not start.
         """
+        written = LogPart.from_now(log)
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
                 [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
@@ -87,9 +95,24 @@ class Supervisor:
                 # Ctrl-C goes to the command at the terminal, which then stops everything in order.
                 start_new_session=True,
             )
-        await_condition(lambda: process.poll() is not None or self.is_up, timeout_s=START_TIMEOUT_S)
-        if process.poll() is not None or not self.is_up:
-            raise PartError(describe_failure("the supervisor did not start", log))
+
+        def require_alive() -> None:
+            if process.poll() is not None:
+                what = f"the supervisor ended with status {process.returncode}"
+                raise PartError(describe_failure(what, written))
+
+        try:
+            patience.await_start(
+                "the supervisor",
+                lambda: self.is_up,
+                require_alive=require_alive,
+                work=lambda: work_of(process.pid, written),
+                log=written,
+            )
+        except BaseException:
+            # A process that does not answer cannot be asked to end.
+            process.terminate()
+            raise
 
     def start(self, name: str) -> None:
         """Starts one program, without waiting for it.
@@ -101,6 +124,19 @@ class Supervisor:
             self._call("startProcess", name, DO_NOT_WAIT)
         except xmlrpc.client.Fault as fault:
             raise PartError(f"{name} cannot be started: {fault.faultString}") from None
+
+    def restart(self, name: str) -> None:
+        """Restarts one program, and returns before it is ready.
+
+        Raises:
+            PartError: there is no such program, or it cannot be run at all.
+        """
+        try:
+            self._call("stopProcess", name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.NOT_RUNNING:
+                raise PartError(f"{name} cannot be stopped: {fault.faultString}") from None
+        self.start(name)
 
     def states(self) -> dict[str, ProgramState]:
         """All programs, by name."""
@@ -117,10 +153,10 @@ class Supervisor:
         }
 
     def shut_down(self) -> None:
-        """Stops all programs, the last first and one at a time, then the supervisor; returns when all are gone.
+        """Stops all programs, the last started first, then the supervisor, and waits for it.
 
         Raises:
-            PartError: something is still there after the longest time that a stop may take.
+            PartError: the supervisor still runs after the longest time of a stop.
         """
         pid = cast("int", self._call("getPID"))
         self._call("shutdown")
@@ -137,7 +173,7 @@ class Supervisor:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether the process is there; one that ended but was not yet taken note of by its parent is not."""
+    """Whether the process runs; a zombie does not."""
     try:
         ended, _ = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:

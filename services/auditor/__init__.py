@@ -1,1 +1,1 @@
-"""The audit: the source's own sums beside the stream's."""
+"""The audit: compares the stream's sums with the source's own."""

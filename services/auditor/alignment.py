@@ -1,4 +1,7 @@
-"""The stream's sums at exactly the position of a view: those of the epoch before it, and the next one up to it."""
+"""The stream's sums at exactly the position of a view.
+
+These are the sums of the last epoch before the position, and the part of the next epoch up to it.
+"""
 
 from __future__ import annotations
 
@@ -17,30 +20,30 @@ from datafingerprint.errors import SourceError
 from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.gtid import parse_gtids
 from datafingerprint.ledger import net_sums
-from datafingerprint.ports import StateStore
+from datafingerprint.ports.state import StateStore
 from datafingerprint.schema import TableSchema
 from services.auditor.ports import History
 
-_LOOK_AGAIN_S = 0.2
+_POLL_S = 0.2
 _PAGE = 200
 
 
 class NotYet(Exception):  # noqa: N818 - it is no error, and never leaves this service
-    """Nothing can be told at a view's position; the text says why. Another view may stand better."""
+    """The sums at a view's position are unknown, for the reason in the text. Try another view."""
 
 
 class NotReachedError(NotYet):
-    """The stream did not come to the view's position in time; there is no use in trying again at once."""
+    """The stream did not reach the view's position in time. Another view would not either."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aligned:
-    """What the stream holds at a view's position.
+class AlignedSums:
+    """The stream's sums at a view's position.
 
     Attributes:
-        epoch: The last epoch that is whole in the view.
-        sums: By table, by partition.
-        undecided: Tables of which that cannot be told, and why.
+        epoch: The last epoch that is complete in the view.
+        sums: The sums by table and partition.
+        undecided: Tables with unknown sums, and the reasons.
     """
 
     epoch: int
@@ -49,22 +52,28 @@ class Aligned:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
-    """The last epoch that is whole in a view, and the one that the view lies in, if any."""
+class _Neighbours:
+    """The epochs around a view's position.
+
+    Attributes:
+        epoch: The last epoch that is complete in the view.
+        next: The epoch that is only partly in the view. None where there is none.
+        before_offset: An offset of the epochs topic after both.
+    """
 
     epoch: Epoch
-    following: Epoch | None
+    next: Epoch | None
     before_offset: int
 
 
 class StreamSide:
-    """Tells the stream's sums at positions of the source.
+    """Computes the stream's sums at positions of the source.
 
     Args:
         store: The sums by epoch.
-        reader: The epochs themselves.
+        reader: Reads epochs with their changes.
         align_s: Seconds that the stream may take to reach a position.
-        clock: Seconds that pass.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -75,42 +84,44 @@ class StreamSide:
         self._align_s = align_s
         self._clock = clock
 
-    def at(self, position: SourcePosition, tables: Sequence[TableSchema], stop: threading.Event) -> Aligned:
-        """Waits until the stream has passed the position, and tells its sums there.
+    def at(self, position: SourcePosition, tables: Sequence[TableSchema], stop: threading.Event) -> AlignedSums:
+        """Waits until the stream has passed the position, and returns its sums there.
 
         Raises:
-            NotYet: it has not in time, or what it was there is no longer known.
-            SourceError: the position is of another history than the stream.
+            NotYet: The stream has not passed it in time, or its sums there are no longer stored.
+            SourceError: The position belongs to another history than the stream.
         """
-        cut = self._cut(position, stop)
-        sums = {one.table: dict(self._store.source_sums(one.table, cut.epoch.number)) for one in tables}
-        # Afterwards: what was folded meanwhile is found out.
-        if cut.epoch.number < self._store.progress().lake_epoch - EPOCHS_KEPT:
+        neighbours = self._await_neighbours(position, stop)
+        epoch = neighbours.epoch
+        sums = {table.table: dict(self._store.source_sums(table.table, epoch.number)) for table in tables}
+        # Checked after reading, so that sums folded in between are noticed.
+        if epoch.number < self._store.progress().lake_epoch - EPOCHS_KEPT:
             raise NotYet("the stream's sums at the view's position are no longer kept")
-        undecided = {one.table: reason for one in tables if (reason := self._undecided(one, cut.epoch))}
-        if cut.following is not None and any(name in cut.following.ranges for name in sums):
-            self._add_part_of_next(cut, position, sums, undecided)
-        return Aligned(cut.epoch.number, sums, undecided)
+        undecided = {table.table: reason for table in tables if (reason := self._undecided(table, epoch))}
+        if neighbours.next is not None and any(name in neighbours.next.ranges for name in sums):
+            self._add_part_of_next(neighbours.next, neighbours.before_offset, position, sums, undecided)
+        return AlignedSums(epoch.number, sums, undecided)
 
     def _undecided(self, table: TableSchema, epoch: Epoch) -> str:
-        """Why nothing can be told of a table: it is not whole yet, or its rows have other columns than are summed."""
+        """Why a table's sums are unknown. Empty when they are known."""
         number, present = self._store.definitions().get(table.table, (0, None))
         if present != table or epoch.versions.get(table.table, number) != number:
             return f"the definition of {table.table} changed before the view's position"
-        return _unfinished(table.table, epoch)
+        return _incomplete(table.table, epoch)
 
-    def _cut(self, position: SourcePosition, stop: threading.Event) -> _Cut:
+    def _await_neighbours(self, position: SourcePosition, stop: threading.Event) -> _Neighbours:
         deadline = self._clock() + self._align_s
         while True:
-            found = self._find(position)
-            if found is not None:
-                return found
-            if stop.wait(_LOOK_AGAIN_S) or self._clock() > deadline:
+            neighbours = self._neighbours(position)
+            if neighbours is not None:
+                return neighbours
+            if stop.wait(_POLL_S) or self._clock() > deadline:
                 raise NotReachedError(
                     f"the stream has not reached {position.gtid} in {self._align_s:g} s: is capture running?"
                 )
 
-    def _find(self, position: SourcePosition) -> _Cut | None:
+    def _neighbours(self, position: SourcePosition) -> _Neighbours | None:
+        """The epochs around a position. None when the stream has not passed it yet."""
         wanted = parse_gtids(position.gtid)
         following: Epoch | None = None
         before: int | None = None
@@ -126,25 +137,28 @@ class StreamSide:
                     return None
                 if following is not None and not parse_gtids(following.position.gtid).contains(wanted):
                     raise _other_history(position)
-                return _Cut(epoch, None if is_exact else following, progress.epochs_offset)
+                return _Neighbours(epoch, None if is_exact else following, progress.epochs_offset)
         if following is None:
             return None
         raise _other_history(position)
 
     def _add_part_of_next(
         self,
-        cut: _Cut,
+        epoch: Epoch,
+        before_offset: int,
         position: SourcePosition,
         sums: dict[str, dict[str, Fingerprint]],
         undecided: dict[str, str],
     ) -> None:
-        """Adds the transactions of the next epoch that are in the view, read again from the stream."""
-        assert cut.following is not None  # noqa: S101 - the caller has looked
-        rows = self._reader.read_again(cut.following.number, cut.before_offset)
+        """Adds the transactions of an epoch that are in the view, read again from the stream."""
+        rows = self._reader.read_again(epoch.number, before_offset)
         wanted = parse_gtids(position.gtid)
-        included = pa.array(
-            [one.ordinal for one in rows.epoch.transactions if wanted.contains(parse_gtids(one.gtid))], pa.int64()
-        )
+        transactions = [
+            transaction.ordinal
+            for transaction in rows.epoch.transactions
+            if wanted.contains(parse_gtids(transaction.gtid))
+        ]
+        included = pa.array(transactions, pa.int64())
         for _, changes in rows.changes:
             name = changes.table.table
             if name not in sums:
@@ -152,13 +166,16 @@ class StreamSide:
             kept = changes.rows.filter(pc.is_in(changes.rows.column("tx").cast(pa.int64()), included))
             part = Changes(changes.table, changes.version, kept)
             if last_truncation(part) != NO_TRUNCATION:
-                undecided[name] = f"{name} was emptied at the view's position"
+                undecided[name] = f"{name} was truncated at the view's position"
                 continue
             for partition, delta in net_sums(part).items():
                 sums[name][partition] = sums[name].get(partition, ZERO) + delta
+        undecided.update({name: reason for name, reason in rows.holes.items() if name in sums})
 
 
-def _unfinished(table: str, epoch: Epoch) -> str:
+def _incomplete(table: str, epoch: Epoch) -> str:
+    if table in epoch.holes:
+        return epoch.holes[table]
     cursor = epoch.snapshots.get(table)
     if table in epoch.versions and (cursor is None or cursor.complete):
         return ""

@@ -1,4 +1,4 @@
-"""How an audit spares the server: when it pauses, and how long it rests."""
+"""The load rules of an audit: when it pauses, and how long it rests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datafingerprint.config import Audit
 
 
 def reason_to_pause(load: Load, settings: Audit) -> str:
-    """Why nothing should be asked of the server now; empty when it may be."""
+    """Why the audit should send no statement now. Empty when it may."""
     if load.threads_running > settings.threads_running_max:
         return f"{load.threads_running} threads run on the server, above {settings.threads_running_max}"
     if not load.is_replica:
@@ -20,5 +20,5 @@ def reason_to_pause(load: Load, settings: Audit) -> str:
 
 
 def rest_s(rows: int, took_s: float, rows_s_max: float) -> float:
-    """Seconds to rest after so many rows in so many seconds, so that no more than `rows_s_max` are read a second."""
+    """Seconds to rest after a statement, so that at most `rows_s_max` rows are read per second."""
     return max(0.0, rows / rows_s_max - took_s) if rows_s_max else 0.0

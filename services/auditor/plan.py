@@ -1,4 +1,4 @@
-"""How tables are audited: which share a view, and which partitions share a statement."""
+"""Plans an audit: which tables share a view, and which partitions share a statement."""
 
 from __future__ import annotations
 
@@ -9,51 +9,56 @@ from datafingerprint.schema import TableSchema
 
 _TABLES_MAX = 50
 _PARTITIONS_MAX = 500
-"""Partitions that are named in one statement at most."""
+"""Most partitions that one statement names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Partitions that are summed up together; None means all that there are. `rows` is about how many."""
+    """Partitions that one statement sums up.
+
+    Attributes:
+        partitions: Their names. None for all partitions of the table.
+        rows: Their rows, approximately.
+    """
 
     partitions: tuple[str, ...] | None
     rows: int
 
 
 def batches(tables: Iterable[TableSchema], rows: Mapping[str, int], rows_max: int) -> list[list[TableSchema]]:
-    """Tables that share a view: small ones together, so that no view is open for long."""
-    found: list[list[TableSchema]] = []
-    held = 0
+    """Groups tables that share a view: small ones together, so that no view is open for long."""
+    groups: list[list[TableSchema]] = []
+    group_rows = 0
     for table in tables:
-        more = rows.get(table.table, 0)
-        if not found or held + more > rows_max or len(found[-1]) >= _TABLES_MAX:
-            found.append([])
-            held = 0
-        found[-1].append(table)
-        held += more
-    return found
+        table_rows = rows.get(table.table, 0)
+        if not groups or group_rows + table_rows > rows_max or len(groups[-1]) >= _TABLES_MAX:
+            groups.append([])
+            group_rows = 0
+        groups[-1].append(table)
+        group_rows += table_rows
+    return groups
 
 
 def units(rows: Mapping[str, int], known: Collection[str], done: Collection[str], rows_max: int) -> list[Unit]:
-    """A table's partitions in statements: every big one alone, small ones together.
+    """Splits a table's partitions into statements: every large one alone, small ones together.
 
     Args:
         rows: Rows of every partition that the source has.
-        known: Partitions that the stream or the lake have; of others an interrupted audit would not know that
-            they are still to be looked at, so they come first.
-        done: Partitions that have a finding already.
+        known: Partitions that the stream or the lake has. Others come first, because a resumed audit would not know
+            that they are still to be measured.
+        done: Partitions with a finding.
         rows_max: Most rows that share a statement.
     """
-    left = sorted((name for name in rows if name not in done), key=lambda name: (name in known, name))
-    found: list[Unit] = []
-    held: list[str] = []
-    for name in left:
-        together = sum(rows[one] for one in held) + rows[name]
-        if held and (together > rows_max or len(held) >= _PARTITIONS_MAX):
-            found.append(_unit(held, rows))
-            held = []
-        held.append(name)
-    return [*found, _unit(held, rows)] if held else found
+    remaining = sorted((name for name in rows if name not in done), key=lambda name: (name in known, name))
+    result: list[Unit] = []
+    group: list[str] = []
+    for name in remaining:
+        group_rows = sum(rows[member] for member in group) + rows[name]
+        if group and (group_rows > rows_max or len(group) >= _PARTITIONS_MAX):
+            result.append(_unit(group, rows))
+            group = []
+        group.append(name)
+    return [*result, _unit(group, rows)] if group else result
 
 
 def _unit(names: Sequence[str], rows: Mapping[str, int]) -> Unit:

@@ -1,4 +1,4 @@
-"""What an audit needs from the outside."""
+"""The outside that an audit needs: the source, past epochs, and the state store."""
 
 from __future__ import annotations
 
@@ -10,64 +10,65 @@ from datafingerprint.audit import Load
 from datafingerprint.audits import AuditStore
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.ports import EpochRows, StateStore
+from datafingerprint.ports.state import StateStore
+from datafingerprint.ports.stream import EpochRows
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql.mysql_ranges import KeyRange
 
 
 class View(Protocol):
-    """A consistent view of some tables on the source; every method may raise `UnmeasuredError`."""
+    """A consistent view of some tables on the source. Every method may raise `UnmeasuredError`."""
 
     @property
     def position(self) -> SourcePosition:
-        """Everything up to it is in the view, and nothing else."""
+        """The position of the view. It holds exactly the transactions up to there."""
 
     @property
     def age_s(self) -> float:
-        """For how many seconds it has been open."""
+        """Seconds since the view was opened."""
 
     def abort(self) -> None:
-        """Ends the statement at hand, from another thread; it raises `UnmeasuredError` there."""
+        """Ends the running statement, from another thread. The statement raises `UnmeasuredError`."""
 
     def rows(self, table: TableSchema) -> dict[str, int]:
-        """The rows of every partition that has any."""
+        """Rows of every partition that is not empty."""
 
     def bound(self, table: TableSchema, partitions: Sequence[str] | None, after: str | None, rows: int) -> str | None:
-        """The key at which the next range of so many rows ends; None when fewer are left."""
+        """The key at which the next range of `rows` rows ends. None when fewer rows are left."""
 
     def sums(
         self, table: TableSchema, partitions: Sequence[str] | None = None, bounds: KeyRange | None = None
     ) -> dict[str, Fingerprint]:
-        """The source's own sums, of every partition that has rows, of some, or of a range of the key."""
+        """The source's own sums of partitions with rows: all, the named ones, or a range of keys."""
 
 
-class Audited(Protocol):
-    """The server that audits ask."""
+class AuditTarget(Protocol):
+    """The server that audits measure."""
 
     def preflight(self, tables: Sequence[TableSchema], stream: Sequence[SourcePosition]) -> None:
-        """Demands that an audit of these tables can be exact.
+        """Checks that an audit of these tables can be exact.
 
         Args:
-            tables: What will be audited.
-            stream: Where the stream stands, and before that some of the places where it came by; may be empty.
+            tables: The tables of the audit.
+            stream: The stream's position, and some earlier ones. May be empty.
 
         Raises:
-            SourceError: it cannot; the error says why and what mends it.
+            SourceError: An exact audit is not possible.
         """
 
     def gauge(self) -> AbstractContextManager[Callable[[], Load]]:
-        """Tells how busy it is, as often as it is asked inside the block."""
+        """A function that measures the server's load inside the block."""
 
     def view(self, tables: Sequence[TableSchema]) -> AbstractContextManager[View]:
-        """Opens a view, and closes it behind the block."""
+        """Opens a view and closes it after the block."""
 
 
 class History(Protocol):
-    """The epochs that were read before."""
+    """Epochs that were read before."""
 
     def read_again(self, number: int, before_offset: int) -> EpochRows:
-        """One of them, with its changes; looked for before an offset of the epochs topic."""
+        """Reads one epoch with its changes, searching before an offset of the epochs topic."""
 
 
 class Store(StateStore, AuditStore, Protocol):
-    """The stream's sums, and where audits are kept."""
+    """The state store: the stream's sums and the audits."""

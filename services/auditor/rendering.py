@@ -1,4 +1,4 @@
-"""Audits on a terminal and as JSON."""
+"""Renders audits for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from datafingerprint.audit import Finding, overall
+from datafingerprint.audit import Finding
 from datafingerprint.fingerprint import Fingerprint
-from services.auditor.audit_run import Seen
+from datafingerprint.verdict import overall
+from services.auditor.journal import AuditStep
 
 
-def shown(findings: Sequence[Finding]) -> Table:
-    """One row for every partition."""
-    drawn = Table("table", "partition", "verdict", "hop", "source", "stream", "reason", box=None, pad_edge=False)
-    for one in findings:
-        drawn.add_row(
-            one.table,
-            one.partition or "",
-            one.outcome.value,
-            ", ".join(one.hops),
-            _rows(one.source),
-            _rows(one.stream),
-            one.reason,
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """A table with one row for every finding."""
+    table = Table("table", "partition", "verdict", "hop", "source", "stream", "reason", box=None, pad_edge=False)
+    for finding in findings:
+        table.add_row(
+            finding.table,
+            finding.partition or "",
+            finding.outcome.value,
+            ", ".join(finding.hops),
+            _rows(finding.source),
+            _rows(finding.stream),
+            finding.reason,
         )
-    return drawn
+    return table
 
 
 def _rows(part: Fingerprint | None) -> str:
@@ -35,7 +36,7 @@ def _rows(part: Fingerprint | None) -> str:
 
 
 def document(finding: Finding) -> dict[str, Any]:
-    """A finding as JSON has it."""
+    """A finding as a JSON document."""
     return {
         "table": finding.table,
         "partition": finding.partition,
@@ -53,8 +54,8 @@ def _sum(part: Fingerprint | None) -> dict[str, Any] | None:
     return {"rows": part.rows, "fingerprint": part.value, "digest": part.digest} if part else None
 
 
-class ProgressShown:
-    """Shows how an audit goes on: a bar on a terminal, a line for every step elsewhere."""
+class ProgressDisplay:
+    """Shows the progress of an audit: a bar on a terminal, a line for every step elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -78,20 +79,20 @@ class ProgressShown:
         if self._console.is_terminal:
             self._bar.stop()
 
-    def show(self, seen: Seen) -> None:
-        """A step."""
-        done = seen.progress
-        what = f"paused: {seen.paused}" if seen.paused else f"{done.rows} rows {seen.table}"
+    def show(self, step: AuditStep) -> None:
+        """Shows a step."""
+        progress = step.progress
+        what = f"paused: {step.pause}" if step.pause else f"{progress.rows} rows {step.table}"
         if not self._console.is_terminal:
-            self._print(seen, f"{done.partitions_done} of {done.partitions} partitions, {done.rows} rows")
+            self._print(step, f"{progress.partitions_done} of {progress.partitions} partitions, {progress.rows} rows")
             return
         if self._task is None:
-            self._task = self._bar.add_task(f"audit {seen.number}", total=done.partitions, what=what)
-        self._bar.update(self._task, completed=done.partitions_done, total=done.partitions, what=what)
+            self._task = self._bar.add_task(f"audit {step.number}", total=progress.partitions, what=what)
+        self._bar.update(self._task, completed=progress.partitions_done, total=progress.partitions, what=what)
 
-    def _print(self, seen: Seen, done: str) -> None:
-        if seen.paused:
-            self._console.print(f"paused: {seen.paused}", soft_wrap=True, highlight=False)
-        elif seen.findings:
-            found = overall(seen.findings).value
-            self._console.print(f"{seen.table}: {found} ({done})", soft_wrap=True, highlight=False)
+    def _print(self, step: AuditStep, progress: str) -> None:
+        if step.pause:
+            self._console.print(f"paused: {step.pause}", soft_wrap=True, highlight=False)
+        elif step.findings:
+            outcome = overall(finding.outcome for finding in step.findings).value
+            self._console.print(f"{step.table}: {outcome} ({progress})", soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""Which table is audited next when nobody asks: every one within the time set, the one that waits longest first."""
+"""The schedule of audits: every table within a period, the longest waiting first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datafingerprint.epochs import Epoch
 from datafingerprint.verdict import Outcome
 
 RETRY_S = 300.0
-"""An audit that failed, or could not tell everything, is made again after so many seconds, or earlier if all are."""
+"""Seconds until a failed or inconclusive audit is repeated, or earlier if the period is shorter."""
 
 
 def due(
@@ -19,20 +19,20 @@ def due(
     every_s: float,
     now: float,
 ) -> str | None:
-    """The table that is to be audited now; None when none is.
+    """The table to audit now. None when no table is due.
 
     Args:
-        tables: Those that can be.
-        ended: The last audit of each that is over.
-        findings: What was found last of every partition, by audits of every table too.
-        every_s: Seconds within which each is audited again; 0 for never.
+        tables: Tables that can be audited.
+        ended: The last ended audit of each table.
+        findings: The last finding of every partition, also from audits of all tables.
+        every_s: Seconds within which each table is audited again. 0 for never.
         now: Unix time in seconds.
     """
     if not every_s:
         return None
     oldest = _oldest(findings)
-    at = {table: _due_at(ended.get(table), oldest.get(table), every_s) for table in tables}
-    waiting = sorted((when, table) for table, when in at.items() if when <= now)
+    due_at = {table: _due_at(ended.get(table), oldest.get(table), every_s) for table in tables}
+    waiting = sorted((when, table) for table, when in due_at.items() if when <= now)
     return waiting[0][1] if waiting else None
 
 
@@ -46,16 +46,16 @@ def _due_at(last: StoredAudit | None, oldest: float | None, every_s: float) -> f
 
 
 def _oldest(findings: Sequence[LastFinding]) -> dict[str, float]:
-    """By table when the partition was measured that was not for the longest time; none where one never was."""
-    found: dict[str, float] = {}
-    for one in findings:
-        at = one.finding.at.checked_at if one.finding.at else 0.0
-        found[one.finding.table] = min(at, found.get(one.finding.table, at))
-    return found
+    """Time of the oldest measurement by table. 0 with a partition that was never measured."""
+    oldest: dict[str, float] = {}
+    for last in findings:
+        checked_at = last.finding.at.checked_at if last.finding.at else 0.0
+        oldest[last.finding.table] = min(checked_at, oldest.get(last.finding.table, checked_at))
+    return oldest
 
 
 def auditable(last: Epoch | None) -> set[str]:
-    """Tables whose first reading is complete at the last epoch."""
+    """Tables whose snapshot is complete at the last epoch."""
     if last is None:
         return set()
     return {table for table in last.versions if (cursor := last.snapshots.get(table)) is None or cursor.complete}

@@ -6,105 +6,122 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
+from datafingerprint.captured import captured_tables_are, not_captured
 from datafingerprint.errors import SourceError
-from datafingerprint.remedies import ALL_TABLES
-from datafingerprint.requests import Asked
+from datafingerprint.recovery import ALL_TABLES
+from datafingerprint.resync import PendingRequest
 from datafingerprint.schema import TableSchema
 from services.cdc.stream import NOTHING_READ, Stream
 
-Wanted = dict[str, str | None]
+ResyncTargets = dict[str, str | None]
 """Tables to read again with their present definitions: each as a whole (None), or one partition of it."""
 
 
 def take_up(
     stream: Stream,
-    asked: Sequence[Asked],
-    wanted: Wanted,
+    requests: Sequence[PendingRequest],
+    targets: ResyncTargets,
     present: Mapping[str, TableSchema],
     log: structlog.stdlib.BoundLogger,
 ) -> None:
-    """Adds what requests name to what is wanted, and marks it; the next epoch says so, and what was refused."""
-    for one in asked:
-        stream.next_request = one.offset + 1
-        try:
-            name, partition = _readable(stream, one, wanted, present)
-        except SourceError as error:
-            stream.refused[one.offset] = str(error)
-            log.warning("request refused", request=one.offset, reason=str(error))
-            continue
-        wanted[name] = partition
-        log.info("request taken up", request=one.offset, table=name, partition=partition)
-    mark(stream, wanted)
+    """Adds requested tables to the targets, and marks them.
 
-
-def widen(stream: Stream, wanted: Wanted) -> None:
-    """Of a table that is not complete all is to be read, whatever was asked for: its other rows begin nowhere else.
-
-    So it is after a run that was to read one partition and failed behind the epoch that says so.
+    The next epoch records that, and refused requests.
     """
-    for name in wanted:
+    for pending in requests:
+        stream.next_request = pending.offset + 1
+        try:
+            name, partition = _target(stream, pending, targets, present)
+        except SourceError as error:
+            stream.refused[pending.offset] = str(error)
+            log.warning("request refused", request=pending.offset, reason=str(error))
+            continue
+        targets[name] = partition
+        log.info("request taken up", request=pending.offset, table=name, partition=partition)
+    mark(stream, targets)
+
+
+def widen(stream: Stream, targets: ResyncTargets) -> None:
+    """Targets all of an incomplete table, even if one partition was requested.
+
+    Its other rows are not read yet. A table is incomplete after a run that was to read one partition, and failed once
+    an epoch had recorded that.
+    """
+    for name in targets:
         if name in stream.snapshots and not stream.snapshots[name].complete:
-            wanted[name] = None
+            targets[name] = None
 
 
-def take_all(wanted: Wanted, present: Iterable[str]) -> bool:
-    """Puts the tables in the place of `*`; whether all tables that there are are wanted as a whole."""
+def expand_all(targets: ResyncTargets, present: Iterable[str]) -> bool:
+    """Expands `*` to all captured tables.
+
+    Returns:
+        True if every captured table is read again as a whole.
+    """
     names = set(present)
-    is_all = ALL_TABLES in wanted
+    is_all = ALL_TABLES in targets
     if is_all:
-        wanted.clear()
-        wanted.update(dict.fromkeys(names))
-    return is_all or (bool(wanted) and names <= wanted.keys() and not any(wanted.values()))
+        targets.clear()
+        targets.update(dict.fromkeys(names))
+    return is_all or (bool(targets) and names <= targets.keys() and not any(targets.values()))
 
 
-def mark(stream: Stream, wanted: Iterable[str]) -> None:
-    """From the next epoch on these tables are not complete."""
-    for name in wanted:
-        stream.snapshots[name] = NOTHING_READ
+def mark(stream: Stream, targets: Iterable[str]) -> None:
+    """Marks tables as incomplete from the next epoch on. Those that were set aside are retried."""
+    for name in targets:
+        if name in stream.captured:
+            stream.snapshots[name] = NOTHING_READ
+        if name in stream.aside:
+            stream.aside[name].is_retried = True
 
 
-def _readable(
-    stream: Stream, one: Asked, wanted: Mapping[str, str | None], present: Mapping[str, TableSchema]
+def _target(
+    stream: Stream, pending: PendingRequest, targets: Mapping[str, str | None], present: Mapping[str, TableSchema]
 ) -> tuple[str, str | None]:
-    request = one.request
-    if request is None:
-        raise SourceError("it cannot be read", where=f"request {one.offset}", remedy="use `datafingerprint resync`")
-    if request.table not in wanted:
-        require_readable(stream, {request.table: request.partition}, present)
-        return request.table, request.partition
-    # Two partitions of one table at once are the whole table.
-    return request.table, request.partition if wanted[request.table] == request.partition else None
-
-
-def require_readable(stream: Stream, wanted: Mapping[str, str | None], present: Mapping[str, TableSchema]) -> None:
-    """Demands that each table is under watch, and has not changed where only one partition of it is to be read.
+    """The table and partition of a request.
 
     Raises:
-        SourceError: one is not, or has.
+        SourceError: they cannot be read again.
     """
-    require_present(wanted, present)
-    for name, partition in wanted.items():
+    request = pending.request
+    if request is None:
+        raise SourceError(
+            "the request cannot be decoded", where=f"request {pending.offset}", remedy="use `datafingerprint resync`"
+        )
+    if request.table not in targets:
+        require_readable(stream, {request.table: request.partition}, present)
+        return request.table, request.partition
+    # Requests for two partitions of one table become one of the whole table.
+    return request.table, request.partition if targets[request.table] == request.partition else None
+
+
+def require_readable(stream: Stream, targets: Mapping[str, str | None], present: Mapping[str, TableSchema]) -> None:
+    """Requires tables to be captured, and unchanged where only one partition is to be read.
+
+    Raises:
+        SourceError: a table is not captured, or has changed.
+    """
+    require_present(stream, targets, present)
+    for name, partition in targets.items():
         if partition is None:
             continue
-        # One partition is read beside the others of the same definition, and only when these are whole.
-        if not stream.snapshots[name].complete or present[name] != stream.watched[name].table:
+        # The other partitions are not read, so they have to be complete and of the same definition.
+        if not stream.is_followed(name) or present[name] != stream.captured[name].table:
             raise SourceError(
-                f"{name} has changed or was never read to its end",
+                f"{name} has changed, or was never read completely",
                 where=f"{name} {partition}",
                 remedy="read the whole table again, not one partition of it",
             )
 
 
-def require_present(names: Iterable[str], present: Mapping[str, TableSchema]) -> None:
-    """Demands that tables are there and under watch.
+def require_present(stream: Stream, names: Iterable[str], present: Mapping[str, TableSchema]) -> None:
+    """Requires tables to be captured and not set aside.
 
     Raises:
-        SourceError: one is not.
+        SourceError: a table is not.
     """
     missing = sorted(set(names) - set(present))
+    if missing and missing[0] in stream.aside:
+        raise SourceError(f"{missing[0]} is set aside", where="the source", remedy=stream.aside[missing[0]].reason)
     if missing:
-        raise SourceError(
-            f"no table {missing[0]} is under watch",
-            where="the source",
-            remedy=f"there are: {', '.join(sorted(present)[:10])}",
-        )
+        raise SourceError(not_captured(missing[0]), where="the source", remedy=captured_tables_are(present))

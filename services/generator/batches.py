@@ -1,8 +1,8 @@
-"""Changes of a transaction put together by table: the rows end up the same, and the server is asked far less often.
+"""Batches a transaction's changes by table, so that the server runs fewer statements.
 
-A game changes some forty rows one by one: a line of the season for everybody who played, both divisions' standings.
-Tables do not depend on one another, and changes of rows that cannot be the same may change places; so what is of one
-shape becomes one change of many rows, at the place of its first.
+A game changes some forty rows, one by one: a season line of every player, and the standings of both divisions. Tables
+do not depend on one another, and the order of changes to different rows does not matter. So changes of one shape become
+one change of many rows, in the place of the first.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _Shape = tuple[type[Change], tuple[str, ...], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Updates:
-    """New values for several rows of a table, each found by its own match.
+    """New values for several rows of a table, each with a match of its own.
 
     Attributes:
         table: The table.
-        match: The columns that rows are found by; each match is another row's.
+        match: The columns that find rows. No two matches are equal.
         fixed: The columns with a new value.
         grown: The columns that grow by a value.
         rows: The values of these columns, in this order, for each row.
@@ -36,24 +36,24 @@ class Updates:
 
 
 def batched(changes: Iterable[Change]) -> Iterator[Change | Updates]:
-    """The changes of a transaction in an order, and put together so, that they leave the same rows."""
+    """Batches changes without changing their result."""
     batches: list[_Batch] = []
     of_table: dict[str, list[_Batch]] = {}
     for change in changes:
         earlier = of_table.setdefault(change.table, [])
-        home = _home(change, earlier)
-        if home is None:
-            home = _Batch(change.table, _shape(change))
-            batches.append(home)
-            earlier.append(home)
-        home.add(change)
+        batch = _batch_of(change, earlier)
+        if batch is None:
+            batch = _Batch(change.table, _shape(change))
+            batches.append(batch)
+            earlier.append(batch)
+        batch.add(change)
     for batch in batches:
         yield from batch.whole()
 
 
 @dataclass
 class _Batch:
-    """Changes of one shape to one table; of those without a shape just one."""
+    """Changes of one shape to one table. A change without a shape is alone."""
 
     table: str
     shape: _Shape | None
@@ -66,13 +66,13 @@ class _Batch:
             self.matches.add(tuple(change.match.values()))
 
     def takes(self, change: Change) -> bool:
-        """Whether a change can be made together with these: it is of their shape, and of none of their rows."""
+        """Whether a change can join: it has the same shape, and changes none of the same rows."""
         if self.shape is None or _shape(change) != self.shape:
             return False
         return isinstance(change, Insert) or tuple(change.match.values()) not in self.matches
 
     def may_touch(self, change: Change) -> bool:
-        """Whether it could make a difference if a change were made before these."""
+        """Whether a change may concern the same rows, so that it must stay after these."""
         return any(not _are_apart(change, other) for other in self.changes)
 
     def whole(self) -> Iterator[Change | Updates]:
@@ -80,13 +80,15 @@ class _Batch:
         if len(self.changes) == 1:
             yield first
         elif isinstance(first, Insert):
-            yield Insert(self.table, tuple(row for one in self.changes if isinstance(one, Insert) for row in one.rows))
+            yield Insert(
+                self.table, tuple(row for change in self.changes if isinstance(change, Insert) for row in change.rows)
+            )
         else:
-            yield _together([one for one in self.changes if isinstance(one, Update)])
+            yield _together([change for change in self.changes if isinstance(change, Update)])
 
 
-def _home(change: Change, earlier: list[_Batch]) -> _Batch | None:
-    """The batch that a change joins: the last that takes it, unless one in between may touch the same rows."""
+def _batch_of(change: Change, earlier: list[_Batch]) -> _Batch | None:
+    """The last batch that takes a change, unless a later batch may touch the same rows."""
     for batch in reversed(earlier):
         if batch.takes(change):
             return batch
@@ -96,10 +98,10 @@ def _home(change: Change, earlier: list[_Batch]) -> _Batch | None:
 
 
 def _shape(change: Change) -> _Shape | None:
-    """What changes must have in common to be put together; None: this one stays by itself.
+    """What changes must have in common to be batched. None: the change stays alone.
 
-    Rows are found by numbers: whether two texts are the same is for a collation to say. One that finds out whether
-    somebody else was there (`played`) stays by itself.
+    Matches are numbers, because the equality of texts depends on a collation. An update that checks whether another
+    generator has played the game (`played`) stays alone.
     """
     if isinstance(change, Insert):
         return Insert, (), ()
@@ -111,17 +113,17 @@ def _shape(change: Change) -> _Shape | None:
     return Update, tuple(change.match), fixed
 
 
-def _are_apart(one: Change, other: Change) -> bool:
-    """Whether two changes are certainly of different rows, whichever is made first."""
-    if isinstance(one, Insert) and isinstance(other, Insert):
+def _are_apart(change: Change, other: Change) -> bool:
+    """Whether two changes certainly concern different rows."""
+    if isinstance(change, Insert) and isinstance(other, Insert):
         return True
     return all(
         any(
             isinstance(value, int) and isinstance(there.get(name), int) and value != there[name]
             for name, value in here.items()
-            if name not in _written(one) and name not in _written(other)
+            if name not in _written(change) and name not in _written(other)
         )
-        for here in _rows_of(one)
+        for here in _rows_of(change)
         for there in _rows_of(other)
     )
 
@@ -142,16 +144,13 @@ def _together(updates: list[Update]) -> Updates:
     first = updates[0]
     fixed = [name for name, value in first.values.items() if not isinstance(value, Plus)]
     grown = list(
-        dict.fromkeys(name for one in updates for name, value in one.values.items() if isinstance(value, Plus))
+        dict.fromkeys(name for update in updates for name, value in update.values.items() if isinstance(value, Plus))
     )
-    rows = tuple(
-        (*one.match.values(), *(_value(one, name) for name in fixed), *(_value(one, name) for name in grown))
-        for one in updates
-    )
+    rows = tuple((*update.match.values(), *(_value(update, name) for name in (*fixed, *grown))) for update in updates)
     return Updates(first.table, tuple(first.match), tuple(fixed), tuple(grown), rows)
 
 
 def _value(update: Update, name: str) -> Value:
-    """A new value, or what a column grows by; one that a row has nothing for grows by nought."""
+    """A new value, or what a column grows by: 0 if the update does not name it."""
     value = update.values.get(name, 0)
     return value.by if isinstance(value, Plus) else value

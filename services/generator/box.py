@@ -1,4 +1,4 @@
-"""A finished game as rows: line score, box score, at-bats, the game itself and the standings."""
+"""A finished game as rows: line score, box score, at-bats, game and standings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_AT_BAT = (Result.WALK, Result.HIT_BY_PITCH)
 
 
 def game_changes(played: GamePlayed, league: League, rng: random.Random) -> tuple[tuple[Change, ...], League]:
-    """Everything that a game leaves in the warehouse, and the league after it."""
+    """All changes of a game to the warehouse, and the league after it."""
     records = _records_after(played, league)
     batting, pitching = batting_rows(played, rng), pitching_rows(played, rng)
     season_changes, totals = after_game(
@@ -57,9 +57,9 @@ def _records_after(played: GamePlayed, league: League) -> tuple[Record, Record]:
 
 
 def standing_updates(before: League, after: League, teams: Iterable[int]) -> list[Change]:
-    """Updates of `team_record` in the divisions of some teams, where a row is another one now.
+    """Updates of the rows of `team_record` that change in the divisions of some teams.
 
-    A win of the leader moves `gb` of all others, so up to five rows of a division change.
+    A win of the leader changes `gb` of all others, so up to five rows of a division change.
     """
     divisions = {(before.records[team_id].league_id, before.records[team_id].division) for team_id in teams}
     updates: list[Change] = []
@@ -72,7 +72,7 @@ def standing_updates(before: League, after: League, teams: Iterable[int]) -> lis
 
 
 def _condition(played: GamePlayed, rng: random.Random) -> list[Change]:
-    """Tired arms and changed moods: the starters', and one batter's of each side."""
+    """Updates the fatigue of both starters, and the morale of one batter of each side."""
     changes: list[Change] = []
     for side, lineup in enumerate(played.lineups):
         pitches = 60 + int(rng.random() * 60)
@@ -108,7 +108,7 @@ def game_values(played: GamePlayed) -> dict[str, Value]:
 
 
 def score_rows(played: GamePlayed) -> tuple[Row, ...]:
-    """The line score: a row per side and inning; a bottom half that was not needed has none."""
+    """The line score: a row per side and inning. A bottom half that was not played has none."""
     return tuple(
         (played.game.game_id, side, inning, score)
         for side, line in enumerate(played.lines)
@@ -117,7 +117,7 @@ def score_rows(played: GamePlayed) -> tuple[Row, ...]:
 
 
 def batting_rows(played: GamePlayed, rng: random.Random) -> tuple[Row, ...]:
-    """The box score: a row for each batter who came up, added up from his plate appearances."""
+    """The box score: a row per batter, the sum of his plate appearances."""
     rows = []
     for side, lineup in enumerate(played.lineups):
         grouped: dict[int, list[AtBat]] = {}
@@ -161,7 +161,7 @@ def _batting_row(played: GamePlayed, player: Player, at_bats: list[AtBat], rng: 
         0,  # sh
         flies,
         results.count(Result.HIT_BY_PITCH),
-        None,  # ci: the export leaves it out when nobody interfered
+        None,  # ci: the export has NULL if there was no interference
         rng.uniform(-0.35, 0.35),
         0,  # stint
         rng.uniform(-1.0, 1.0) / 3,
@@ -169,7 +169,7 @@ def _batting_row(played: GamePlayed, player: Player, at_bats: list[AtBat], rng: 
 
 
 def at_bat_rows(played: GamePlayed) -> tuple[Row, ...]:
-    """Every plate appearance; what did not happen (a ball in play) is NULL."""
+    """Every plate appearance. Measurements of a ball in play are NULL without one."""
     game_id = played.game.game_id
     return tuple(_at_bat_row(game_id, at_bat) for side in played.at_bats for at_bat in side)
 

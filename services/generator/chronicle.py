@@ -1,4 +1,4 @@
-"""What is told of the league: messages, trades, injuries, and its calendar."""
+"""The league's history: messages, trades, injuries, and its calendar."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TRADE, INJURY, DRAFT, SCHEDULE, SEASON = 1, 2, 3, 4, 5  # kinds of messages
 
 
 def _row(table: Table, known: Mapping[str, Value]) -> Row:
-    """A row with nought in every column that nobody says anything about."""
+    """A row with 0 in every column that is not known."""
     return tuple(known.get(column.name, 0) for column in table.columns)
 
 
 def message(number: int, kind: int, subject: str, date: dt.date, about: Mapping[str, Value]) -> Change:
-    """A row of `messages`; a day's only one has the number of its game."""
+    """A row of `messages`. A game has at most one, with the game's number."""
     known: dict[str, Value] = {
         "message_id": number,
         "subject": subject,
@@ -54,7 +54,7 @@ def trade(game: Game, here: Player, there: Player) -> tuple[Change, Change]:
         "player_id_0_0": here.player_id,
         "player_id_1_0": there.player_id,
     }
-    told: dict[str, Value] = {
+    details: dict[str, Value] = {
         **about,
         "player_id_0": here.player_id,
         "player_id_1": there.player_id,
@@ -64,7 +64,7 @@ def trade(game: Game, here: Player, there: Player) -> tuple[Change, Change]:
     }
     return (
         Insert(TRADE_HISTORY.name, (_row(TRADE_HISTORY, known),)),
-        message(game.game_id, TRADE, summary, game.date, told),
+        message(game.game_id, TRADE, summary, game.date, details),
     )
 
 
@@ -98,7 +98,7 @@ def _who(player: Player) -> str:
 
 
 def calendar(season: int, leagues: Iterable[int]) -> tuple[Event, ...]:
-    """The days of a season that every league marks."""
+    """The events in every league's calendar of a season."""
     return tuple(
         Event(league_id, dt.date(season, month, day), kind)
         for league_id in sorted(leagues)
@@ -109,7 +109,7 @@ def calendar(season: int, leagues: Iterable[int]) -> tuple[Event, ...]:
 def calendar_changes(
     season: int, leagues: Iterable[int], numbers: Numbers
 ) -> tuple[tuple[Change, ...], tuple[Event, ...]]:
-    """A new season's calendar in place of the old one, with a message to each copy of the league."""
+    """Replaces the calendar by a new season's, with a message to each copy of the league."""
     leagues = sorted(leagues)
     events = calendar(season, leagues)
     copies = sorted({league_id // COPY_OF_LEAGUES for league_id in leagues})
@@ -135,11 +135,12 @@ def _event_row(event: Event) -> Row:
 
 
 def days_marked(game: Game, league: League) -> tuple[tuple[Change, ...], League]:
-    """Strikes the events of the game's league whose day has come."""
-    over = [one for one in league.calendar if one.league_id == game.league_id and one.start_date <= game.date]
+    """Marks the events of the game's league that are over."""
+    over = [event for event in league.calendar if event.league_id == game.league_id and event.start_date <= game.date]
     if not over:
         return (), league
     changes = tuple(
-        Update(LEAGUE_EVENTS.name, {"event_over": 1}, {"league_id": one.league_id, "type": one.type}) for one in over
+        Update(LEAGUE_EVENTS.name, {"event_over": 1}, {"league_id": event.league_id, "type": event.type})
+        for event in over
     )
-    return changes, league.with_calendar(one for one in league.calendar if one not in over)
+    return changes, league.with_calendar(event for event in league.calendar if event not in over)

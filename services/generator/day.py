@@ -1,4 +1,4 @@
-"""One step of the league: a game with what happens beside it, or a new season, as one transaction."""
+"""One step of the league: a game with its event, or a new season, as one transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class DayPlayed:
 
 
 def dice(seed: int, game: Game, purpose: str) -> random.Random:
-    """Chance for one purpose of one game: the same however often and whenever it is played."""
+    """A random generator for one purpose of one game.
+
+    It is the same whenever the game is played.
+    """
     return random.Random(f"{seed}:{game.game_id}:{purpose}")
 
 
@@ -34,7 +37,7 @@ def play_day(seed: int, game: Game, league: League, archive: Archive | None) -> 
         seed: The seed of the league.
         game: The next game of the schedule.
         league: The league before it.
-        archive: The earlier game that the event is about, if any.
+        archive: The earlier game that the event concerns, if any.
     """
     rng = dice(seed, game, "game")
     counts = {team_id: record.games for team_id, record in league.records.items()}

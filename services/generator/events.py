@@ -1,8 +1,8 @@
-"""What happens beside the games: trades, injuries, drafts, and corrections of what was played long ago.
+"""Events besides the games: trades, injuries, drafts, and corrections of earlier games.
 
-Twenty games in a row carry every kind once: a game's number says which one it carries, and every second
-game is quiet. Only quiet games are moved or postponed, so no kind is ever left out. Each event becomes part of
-its game's transaction: after a crash game and event are either both there or both to be done again.
+Twenty games in a row have every kind once. A game's number decides its kind, and every second game is quiet. Only quiet
+games are moved or postponed, so no kind is skipped. An event is part of its game's transaction: after a crash both are
+there, or both are done again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ OLD_GAME = (Kind.GAME_CORRECTED, Kind.BATTING_CORRECTED, Kind.REFILED, Kind.AT_B
 
 @dataclass(frozen=True)
 class Archive:
-    """A game played earlier, as the warehouse holds it; read only for the events that need one.
+    """An earlier game as the warehouse holds it. It is read for events that need one.
 
     Attributes:
         game: The game.
@@ -76,20 +76,20 @@ Outcome = tuple[tuple[Change, ...], League]
 
 
 def kind_of(game_id: int) -> Kind | None:
-    """The event that a game carries; None for the quiet ones."""
+    """The event of a game. None for quiet games."""
     slot, odd = divmod(game_id % PERIOD, 2)
     return _KINDS[slot] if odd else None
 
 
 def happen(kind: Kind, game: Game, league: League, archive: Archive | None, rng: random.Random) -> Outcome:
-    """Lets an event happen on the day of a game; one that finds nothing to act on changes nothing.
+    """Makes an event happen on the day of a game. Without anything to act on it changes nothing.
 
     Args:
         kind: Which event.
         game: The game just played.
         league: The league after it.
-        archive: The earlier game that the event is about, if it needs one and there is one.
-        rng: Where chance comes from.
+        archive: The earlier game that the event concerns, if it needs one and there is one.
+        rng: Source of random numbers.
     """
     if kind in _TODAY:
         return _TODAY[kind](game, league, rng)
@@ -99,7 +99,7 @@ def happen(kind: Kind, game: Game, league: League, archive: Archive | None, rng:
 
 
 def _trade(game: Game, league: League, rng: random.Random) -> Outcome:
-    """Two players of the same position change places, every other time across the leagues."""
+    """Swaps two players of the same position, every other time between leagues."""
     here = rng.choice(league.rosters[game.home_team])
     elsewhere = (game.game_id // PERIOD) % 2 == 0
     partners = [
@@ -131,7 +131,7 @@ def _moves(old: Player, new: Player, date: dt.date) -> Change:
 
 
 def _postponed(game: Game, league: League, rng: random.Random) -> Outcome:
-    """A game yet to come is taken off the schedule; another is put on it, in September."""
+    """Replaces a scheduled game by another one in September."""
     target = _quiet_game(game, league, rng)
     if target is None:
         return (), league
@@ -147,7 +147,7 @@ def _postponed(game: Game, league: League, rng: random.Random) -> Outcome:
 
 
 def _rescheduled(game: Game, league: League, rng: random.Random) -> Outcome:
-    """A game yet to come is moved to the next year's March, before that season begins."""
+    """Moves a scheduled game to the next year's March, before that season starts."""
     target = _quiet_game(game, league, rng)
     if target is None:
         return (), league
@@ -155,12 +155,12 @@ def _rescheduled(game: Game, league: League, rng: random.Random) -> Outcome:
     moved = replace(target, date=date)
     rest = (other for other in league.schedule if other != target)
     update = Update("games", {"date": date}, {"game_id": target.game_id})
-    told = news(game, SCHEDULE, f"Game {target.game_id} is moved to {date}")
-    return (update, told), league.with_schedule((*rest, moved))
+    message = news(game, SCHEDULE, f"Game {target.game_id} is moved to {date}")
+    return (update, message), league.with_schedule((*rest, moved))
 
 
 def _quiet_game(today: Game, league: League, rng: random.Random) -> Game | None:
-    """A game on the schedule of the same copy that carries no event and was not moved before."""
+    """A scheduled game of the same copy that has no event and was not moved before."""
     copy_of = league.numbers.copy_of
     quiet = [
         game
@@ -174,7 +174,7 @@ def _quiet_game(today: Game, league: League, rng: random.Random) -> Game | None:
 
 
 def _injury(game: Game, league: League, rng: random.Random) -> Outcome:
-    """The home team's injured player comes back; if all are well, one gets hurt."""
+    """Heals the home team's injured player. If there is none, one is injured."""
     batters = [player for player in league.rosters[game.home_team] if player.position != PITCHER]
     hurt = [player for player in batters if player.injured]
     player = hurt[0] if hurt else rng.choice(batters)
@@ -187,12 +187,12 @@ def _injury(game: Game, league: League, rng: random.Random) -> Outcome:
         "dtd_injury_effect_run": -rng.randint(5, 40) if injured else 0,
     }
     update = Update("players", values, {"player_id": player.player_id})
-    told = injury(game, player, days, rng) if injured else (news(game, INJURY, "Back in the line-up", player),)
-    return (update, *told), league.with_players((replace(player, injured=injured),))
+    messages = injury(game, player, days, rng) if injured else (news(game, INJURY, "Back in the line-up", player),)
+    return (update, *messages), league.with_players((replace(player, injured=injured),))
 
 
 def _draft(game: Game, league: League, rng: random.Random) -> Outcome:
-    """A player retires, and his row goes; a young one, with the game's number, is drafted for his position."""
+    """Replaces a retiring player by a young one, who has the game's number."""
     leaving = rng.choice(league.rosters[game.away_team])
     drafted = replace(leaving, player_id=game.game_id, injured=False)
     changes = (
@@ -204,14 +204,14 @@ def _draft(game: Game, league: League, rng: random.Random) -> Outcome:
 
 
 def _game_corrected(archive: Archive, league: League, rng: random.Random) -> Outcome:
-    """The gate was counted anew, or the figure is withdrawn."""
+    """Corrects or withdraws the attendance."""
     attendance = None if rng.random() < 0.25 else rng.randint(5_000, 45_000)  # noqa: PLR2004 - one in four
     values = {"attendance": attendance, "time": rng.randint(1200, 2259)}
     return (Update("games", values, {"game_id": archive.game.game_id}),), league
 
 
 def _batting_corrected(archive: Archive, league: League, rng: random.Random) -> Outcome:
-    """One batter's worth in a game is worked out anew, and his season with it."""
+    """Corrects the worth of one batter in a game, and in his season."""
     if not archive.batting:
         return (), league
     row = rng.choice(archive.batting)
@@ -221,7 +221,10 @@ def _batting_corrected(archive: Archive, league: League, rng: random.Random) -> 
 
 
 def _refiled(archive: Archive, league: League, rng: random.Random) -> Outcome:
-    """A row filed under the wrong season or league is put right; if all are right, one is misfiled."""
+    """Corrects a row with the wrong season or league.
+
+    If there is none, one row gets a wrong one.
+    """
     if not archive.batting:
         return (), league
     home = (archive.game.date.year, archive.game.league_id)
@@ -235,7 +238,7 @@ def _refiled(archive: Archive, league: League, rng: random.Random) -> Outcome:
 
 
 def _batting_match(archive: Archive, row: Mapping[str, Any]) -> Mapping[str, Value]:
-    """There is no key; a batter has one row a game, and its season and league are checked on the way."""
+    """Matches a batter's row in a game, by season and league too. The table has no key."""
     return {
         "player_id": row["player_id"],
         "game_id": archive.game.game_id,
@@ -245,7 +248,7 @@ def _batting_match(archive: Archive, row: Mapping[str, Any]) -> Mapping[str, Val
 
 
 def _at_bat_corrected(archive: Archive, league: League, rng: random.Random) -> Outcome:
-    """A plate appearance is struck out of the book and written again, with other measurements."""
+    """Deletes a plate appearance, and inserts it with other measurements."""
     if not archive.at_bats:
         return (), league
     old = rng.choice(archive.at_bats)
@@ -256,7 +259,7 @@ def _at_bat_corrected(archive: Archive, league: League, rng: random.Random) -> O
 
 
 def _annulled(archive: Archive, league: League, _rng: random.Random) -> Outcome:
-    """A game of this season is struck off: all its rows go, and records and totals lose it."""
+    """Annuls a game of this season: deletes its rows, and subtracts it from records and totals."""
     game = archive.game
     home_won = archive.runs[1] > archive.runs[0]
     records = (

@@ -1,9 +1,8 @@
-"""The statements of an export: what makes and fills tables, what sets the session, what is passed over or refused.
+"""The statements of an export: those that are run, skipped, or refused.
 
-An export is text in UTF-8 of `CREATE TABLE` and `INSERT INTO ... VALUES`, as programs like mysqldump write it. What it
-says of its session counts (`session`); what else prepares a client (`LOCK TABLES`, `ALTER TABLE ... DISABLE KEYS`) and
-views are passed over. Anything else is refused with its line, for whoever loads a file lets it do what he may do
-himself.
+An export is UTF-8 text of `CREATE TABLE` and `INSERT INTO ... VALUES`, as programs like mysqldump write it. Its session
+settings count (`session`). Other statements that prepare a client (`LOCK TABLES`, `ALTER TABLE ... DISABLE KEYS`) and
+views are skipped. Anything else is refused with its line, because a file runs with the rights of its loader.
 """
 
 from __future__ import annotations
@@ -22,7 +21,10 @@ _NAME = r"(?:`(?:[^`]|``)+`|[\w$]+)"
 
 
 def _statement(text: str) -> re.Pattern[str]:
-    """An expression for the beginning of a statement; a blank in it stands for any gap, `?` behind one for none too."""
+    """An expression for the start of a statement.
+
+    A blank stands for a gap; with `?` the gap may be empty.
+    """
     return re.compile(rf"{_GAP}*" + text.replace(" ?", rf"{_GAP}*").replace(" ", rf"{_GAP}+"), re.IGNORECASE)
 
 
@@ -51,12 +53,12 @@ class Part:
     """A statement of a file.
 
     Attributes:
-        line: The line that it begins in, from 1.
+        line: The line of its start, from 1.
         kind: What it does.
-        sql: Its text, without comments and the semicolon; of a SET what is honoured of it.
-        table: The table that it makes, fills or drops; empty for a SET.
-        head: Of an insert, everything before its rows; else empty.
-        unless_there: Whether it leaves a table alone that is there already.
+        sql: Its text, without comments and semicolon. Of a SET, the assignments that count.
+        table: The table that it makes, fills or drops. Empty for a SET.
+        head: Everything before the rows of an insert. Otherwise empty.
+        unless_there: Whether it skips a table that exists.
     """
 
     line: int
@@ -68,22 +70,22 @@ class Part:
 
 
 def parts(lines: Iterable[str], where: str) -> Iterator[Part]:
-    """The statements of a file that count; a DROP of several tables is one for each.
+    """The statements of a file that count. A DROP of several tables gives one part per table.
 
     Args:
         lines: The file's lines.
         where: Its name, for errors.
 
     Raises:
-        ConfigError: a statement is none of an export's, or does not end; with file, line and reason.
+        ConfigError: a statement does not belong into an export, or does not end. The error has file and line.
     """
     for line, text in Cutter(where).statements(lines):
-        if found := _INSERT.match(text):
-            yield Part(line, Kind.INSERT, text, _bare(found["table"]), found[0])
-        elif found := _CREATE.match(text):
-            yield Part(line, Kind.CREATE, text, _bare(found["table"]), unless_there=bool(found["unless"]))
-        elif found := _DROP.match(text):
-            for name in re.findall(_NAME, found["tables"]):
+        if match := _INSERT.match(text):
+            yield Part(line, Kind.INSERT, text, _bare(match["table"]), match[0])
+        elif match := _CREATE.match(text):
+            yield Part(line, Kind.CREATE, text, _bare(match["table"]), unless_there=bool(match["unless"]))
+        elif match := _DROP.match(text):
+            for name in re.findall(_NAME, match["tables"]):
                 yield Part(line, Kind.DROP, text, _bare(name))
         elif _SET.match(text):
             sql = honoured(text, f"{where} line {line}")
@@ -95,7 +97,7 @@ def parts(lines: Iterable[str], where: str) -> Iterator[Part]:
 
 def _refuse(text: str, where: str) -> None:
     beginning = " ".join(text[:200].split())[:30]
-    raise ConfigError(f"a statement that no export has, beginning {beginning!r}", where=where, remedy=REMEDY)
+    raise ConfigError(f"not a statement of an export: {beginning!r}", where=where, remedy=REMEDY)
 
 
 def _bare(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The files of an export: which there are, and their lines as they were written."""
+"""The files of an export, and their lines as they were written."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ def export_files(folder: Path) -> list[Path]:
     """The files of an export, in the order of their names.
 
     Raises:
-        ConfigError: the folder is not there, cannot be read, or has none.
+        ConfigError: the folder does not exist, cannot be read, or has no such file.
     """
     try:
-        found = sorted(path for path in folder.iterdir() if path.suffix == ".sql" and not path.is_dir())
+        files = sorted(path for path in folder.iterdir() if path.suffix == ".sql" and not path.is_dir())
     except FileNotFoundError:
         raise ConfigError("there is no such folder", where=str(folder), remedy=_REMEDY) from None
     except OSError as error:
         raise ConfigError(f"cannot read the folder ({error.strerror})", where=str(folder), remedy=_REMEDY) from None
-    if not found:
+    if not files:
         raise ConfigError("there are no .sql files", where=str(folder), remedy=_REMEDY)
-    return found
+    return files
 
 
 def parts_of(path: Path) -> Iterator[Part]:
     """The statements of a file.
 
     Raises:
-        ConfigError: it cannot be read, or not as an export; with file, line and reason.
+        ConfigError: the file cannot be read, or is not an export. The error has file and line.
     """
     line = 0
 
     def lines() -> Iterator[str]:
         nonlocal line
         with path.open("rb") as file:
-            for octets in file:
+            for raw in file:
                 line += 1
-                # Line ends stay as they are: within a text they are the text's.
-                text = octets.decode("utf-8")
+                # Line ends stay as they are: one may be inside a quoted text.
+                text = raw.decode("utf-8")
                 yield text.removeprefix(_MARK) if line == 1 else text
 
     try:
@@ -52,7 +52,7 @@ def parts_of(path: Path) -> Iterator[Part]:
         raise ConfigError(
             f"not UTF-8 ({error.reason})",
             where=f"{path} line {line}",
-            remedy="write the export anew in UTF-8 (mysqldump: with --hex-blob)",
+            remedy="write the export again in UTF-8 (mysqldump: with --hex-blob)",
         ) from None
     except OSError as error:
         raise ConfigError(

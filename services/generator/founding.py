@@ -1,4 +1,4 @@
-"""The league on its first day: rows of leagues, teams and players, all made up but always the same."""
+"""The league on its first day: made-up leagues, teams and players, the same every time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLOURS = ("#0B3D91", "#A6192E", "#FFFFFF", "#1C1C1C", "#F2A900", "#00594C", "")
 
 
 def first_teams() -> dict[int, Record]:
-    """Every team with an empty record: team ids 1 to 15 in the first league, 16 to 30 in the second."""
+    """Every team with an empty record: ids 1 to 15 in the first league, 16 to 30 in the second."""
     ids = [(league_id, place) for league_id, league in LEAGUES.items() for place in range(len(league.teams))]
     return {
         team_id: Record(team_id, league_id, division=place // DIVISION_TEAMS)
@@ -48,7 +48,7 @@ def first_players() -> dict[int, Player]:
 
 
 def founding_changes(season: int) -> tuple[Change, ...]:
-    """Everything that is there before the first season is scheduled."""
+    """All rows before the first season is scheduled."""
     names = [name for _, known in sorted(LEAGUES.items()) for name in known.teams]
     teams = list(zip(first_teams().values(), names, strict=True))
     today = dt.date(season, 4, 1)
@@ -67,7 +67,7 @@ def founding_changes(season: int) -> tuple[Change, ...]:
         TEAM_PITCHING_STATS: (team_line(TEAM_PITCHING_STATS, record, season) for record, _ in teams),
         TEAM_RECORD: ((record.team_id, 0, 0, 0, 0, 1, 0.0, 0.0, 0, None) for record, _ in teams),
     }
-    return tuple(Insert(table.name, tuple(found)) for table, found in rows.items())
+    return tuple(Insert(table.name, tuple(table_rows)) for table, table_rows in rows.items())
 
 
 def league_row(league_id: int, season: int) -> Row:
@@ -125,10 +125,10 @@ def player_row(player: Player, rng: random.Random, today: dt.date, *, drafted: b
     """A row of `players`.
 
     Args:
-        player: Who he is, and where he plays.
-        rng: Everything else.
-        today: The day of the row, from which ages are counted.
-        drafted: Whether he comes from the draft of that day; else he has been around for years.
+        player: Ids and position.
+        rng: Source of all other values.
+        today: The date that ages refer to.
+        drafted: Whether he is drafted that day. Otherwise he has played for years.
     """
     age = rng.randint(18, 22) if drafted else rng.randint(20, 39)
     born = dt.date(today.year - age, 1, 1) + dt.timedelta(days=rng.randrange(today.timetuple().tm_yday))

@@ -1,4 +1,4 @@
-"""Plays one game: line-ups, half-innings, and the value that box score and at-bats are made from."""
+"""Plays one game: line-ups, half-innings, and the result for box score and at-bats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AWAY, HOME = 0, 1
 
 @dataclass(frozen=True)
 class Lineup:
-    """Who plays for one team: nine batters by spot, one on the bench, the starter and the reliever."""
+    """A team's players in a game: nine batters by spot, one on the bench, starter and reliever."""
 
     team_id: int
     batters: tuple[Player, ...]
@@ -30,7 +30,7 @@ class Lineup:
 
 @dataclass
 class Side:
-    """A team while it bats: what it has scored, and who comes up next."""
+    """A team while it bats: its line score and its next batter."""
 
     lineup: Lineup
     line: list[int] = field(default_factory=list)
@@ -43,21 +43,21 @@ class Side:
         return sum(self.line)
 
     def batter(self, inning: int) -> tuple[Player, bool]:
-        """Who is up, and whether he bats for another: the last spot gets a pinch hitter late in the game."""
+        """The next batter, and whether he is a pinch hitter, as in the last spot late in the game."""
         pinch = inning >= RELIEF_INNING and self.next_spot == PINCH_SPOT
         return (self.lineup.bench if pinch else self.lineup.batters[self.next_spot]), pinch
 
 
 @dataclass(frozen=True)
 class GamePlayed:
-    """A finished game; index 0 is the away side and 1 the home side, as in the export's column names.
+    """A finished game. Index 0 is the away side and 1 the home side, as in the export's columns.
 
     Attributes:
-        game: What was on the schedule.
-        lineups: Who played.
+        game: The scheduled game.
+        lineups: The players of both sides.
         lines: Runs by inning; the home side may lack the last one.
         at_bats: Every plate appearance in order.
-        attendance: People who saw it.
+        attendance: Number of spectators.
     """
 
     game: Game
@@ -73,7 +73,7 @@ class GamePlayed:
 
     @property
     def innings(self) -> int:
-        """Innings begun; more than nine after a tie."""
+        """Number of innings, more than nine after a tie."""
         return len(self.lines[AWAY])
 
     def count(self, side: int, results: Sequence[Result]) -> int:
@@ -92,7 +92,7 @@ class GamePlayed:
 
     @property
     def winner(self) -> int:
-        """The side with more runs; there are no ties."""
+        """The side with more runs. There are no ties."""
         return HOME if self.runs[HOME] > self.runs[AWAY] else AWAY
 
 
@@ -101,12 +101,12 @@ def lineup(roster: Sequence[Player], games_played: int) -> Lineup:
 
     Args:
         roster: The team's players; each position has at least one, and the bench at least one more.
-        games_played: The team's games so far, which say whose turn it is to start.
+        games_played: The team's games so far, which decide the starter.
     """
     pitchers = [player for player in roster if player.position == PITCHER]
-    fit_first = sorted(roster, key=lambda player: (player.injured, player.player_id))
-    batters = tuple(next(player for player in fit_first if player.position == position) for position in FIELDERS)
-    bench = next(player for player in fit_first if player.position != PITCHER and player not in batters)
+    healthy_first = sorted(roster, key=lambda player: (player.injured, player.player_id))
+    batters = tuple(next(player for player in healthy_first if player.position == position) for position in FIELDERS)
+    bench = next(player for player in healthy_first if player.position != PITCHER and player not in batters)
     relief = pitchers[STARTERS:]
     return Lineup(
         roster[0].team_id,
@@ -120,7 +120,7 @@ def lineup(roster: Sequence[Player], games_played: int) -> Lineup:
 def play(
     game: Game, rosters: Mapping[int, Sequence[Player]], games_played: Mapping[int, int], rng: random.Random
 ) -> GamePlayed:
-    """Plays a game to its end; the same arguments give the same game."""
+    """Plays a game. The same arguments give the same game."""
     lineups = (
         lineup(rosters[game.away_team], games_played[game.away_team]),
         lineup(rosters[game.home_team], games_played[game.home_team]),

@@ -1,7 +1,7 @@
-"""Indexes on the tables without a key, so that a game costs the same however long the league has been played.
+"""Indexes on the tables without a key, so that a game's cost does not grow with the league.
 
-The export declares none; without them every correction, and every tired arm, reads a whole table. They are not
-unique: the tables stay without a key for everybody who reads them.
+The export declares none, and without them every correction and every tired arm reads a whole table. They are not
+unique, so the tables still have no key.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _FOUND = (
 
 
 def ensure_indexes(warehouse: Warehouse) -> tuple[str, ...]:
-    """Makes the indexes that are missing on tables that are there; answers the tables that got one.
+    """Makes missing indexes on existing tables. Returns the tables that got one.
 
-    An index of somebody else on the same column will do.
+    Any index that starts with the column is enough.
     """
     missing = tuple(
         table
@@ -40,6 +40,6 @@ def ensure_indexes(warehouse: Warehouse) -> tuple[str, ...]:
     for table in missing:
         column = INDEXES[table]
         name = quoted(f"generator_{column}")
-        # By itself: the server commits around it, and ends a transaction.
+        # In a transaction of its own, because the server commits around it.
         warehouse.transact([Statement(f"CREATE INDEX {name} ON {quoted(table)} ({quoted(column)})")])
     return missing

@@ -1,4 +1,4 @@
-"""The league as the generator knows it: players, records and the games still to be played."""
+"""The league: players, records, and scheduled games."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DESIGNATED_HITTER = 10
 
 @dataclass(frozen=True, order=True)
 class Player:
-    """A player as far as line-ups and trades need to know him."""
+    """What line-ups and trades need to know of a player."""
 
     player_id: int
     team_id: int
@@ -28,7 +28,7 @@ class Player:
 
 @dataclass(frozen=True)
 class Record:
-    """A team's season so far; `streak` counts wins upwards and losses downwards from 0."""
+    """A team's season so far. `streak` is positive for wins and negative for losses."""
 
     team_id: int
     league_id: int
@@ -40,7 +40,7 @@ class Record:
 
     @property
     def pct(self) -> float:
-        """Share of games won, as the export has it: a double, rounded by nobody."""
+        """Share of games won, as in the export: a double that is not rounded."""
         return self.wins / self.games if self.games else 0.0
 
     def after(self, *, won: bool) -> Record:
@@ -55,13 +55,13 @@ class Record:
         )
 
     def without(self, *, won: bool) -> Record:
-        """The record with a game annulled; the streak stays what it was called at the time."""
+        """The record with a game annulled. The streak does not change."""
         return replace(self, games=self.games - 1, wins=self.wins - won, losses=self.losses - (not won))
 
 
 @dataclass(frozen=True)
 class Game:
-    """A game that is still to be played."""
+    """A scheduled game."""
 
     game_id: int
     league_id: int
@@ -87,15 +87,15 @@ class Event:
 
 @dataclass(frozen=True)
 class League:
-    """Everything that the next game depends on; the warehouse holds all of it.
+    """All that the next game depends on. The warehouse holds all of it.
 
     Attributes:
         season: The latest season that has a schedule.
         players: By player id.
         records: By team id.
         schedule: Games not played, in the order of play.
-        totals: What the season adds up to so far.
-        calendar: Events of the leagues that are yet to come.
+        totals: The totals of the season so far.
+        calendar: Future events of the leagues.
         numbers: How games and copies of the league are numbered.
     """
 
@@ -110,18 +110,18 @@ class League:
     @cached_property
     def rosters(self) -> Mapping[int, tuple[Player, ...]]:
         """Players by team, in the order of their ids."""
-        found: dict[int, list[Player]] = {team_id: [] for team_id in self.records}
+        rosters: dict[int, list[Player]] = {team_id: [] for team_id in self.records}
         for player in sorted(self.players.values()):
-            found.setdefault(player.team_id, []).append(player)
-        return {team_id: tuple(players) for team_id, players in found.items()}
+            rosters.setdefault(player.team_id, []).append(player)
+        return {team_id: tuple(players) for team_id, players in rosters.items()}
 
     @cached_property
     def divisions(self) -> Mapping[tuple[int, int], tuple[Record, ...]]:
         """Records by league and division."""
-        found: dict[tuple[int, int], list[Record]] = {}
+        divisions: dict[tuple[int, int], list[Record]] = {}
         for record in self.records.values():
-            found.setdefault((record.league_id, record.division), []).append(record)
-        return {place: tuple(records) for place, records in found.items()}
+            divisions.setdefault((record.league_id, record.division), []).append(record)
+        return {division: tuple(records) for division, records in divisions.items()}
 
     def with_players(self, joined: Iterable[Player], left: Iterable[int] = ()) -> League:
         """The league after players came, changed or left."""
@@ -137,8 +137,10 @@ class League:
         )
 
     def without_game(self, game: Game) -> League:
-        """The league once a game has been played; it is the next one as a rule."""
-        rest = self.schedule[1:] if self.schedule[:1] == (game,) else [one for one in self.schedule if one != game]
+        """The league without a scheduled game, which usually is the next one."""
+        rest = (
+            self.schedule[1:] if self.schedule[:1] == (game,) else [other for other in self.schedule if other != game]
+        )
         return self._keeping_rosters(replace(self, schedule=tuple(rest)))
 
     def with_totals(self, totals: Totals) -> League:
@@ -154,13 +156,13 @@ class League:
         return self._keeping_rosters(replace(self, schedule=tuple(sorted(games, key=lambda game: game.order))))
 
     def _keeping_rosters(self, league: League) -> League:
-        """Hands the grouped players on: 1,200 of them are sorted once a trade, not thrice a game."""
+        """Keeps the rosters: 1,200 players are then sorted once per trade, not three times a game."""
         league.__dict__["rosters"] = self.rosters
         return league
 
 
 def standings(records: Iterable[Record]) -> dict[int, dict[str, Value]]:
-    """The rows of one division's table of standings, by team id: all columns but the key."""
+    """The rows of one division's standings by team id: all columns but the key."""
     table = sorted(records, key=lambda record: (-record.pct, -record.wins, record.team_id))
     first = table[0]
     return {

@@ -1,10 +1,10 @@
-"""Loads one file of an export, in a session as the file sets it, from the insert on that is not loaded yet.
+"""Loads one file of an export, with the session that it sets, from its first pending insert.
 
-1. The file is read as a whole, so that nothing of one that cannot be loaded is.
-2. It is read again and run in its order. Inserts gather into transactions of some megabytes, each with a note of how
-   many of the file are done; tables are made, and the session is set, between these.
+1. The whole file is checked, so that an invalid file is not loaded in part.
+2. It is read again and run in order. Inserts are collected into transactions of some megabytes, each with a note of how
+   many are done. Between them tables are made and the session is set.
 
-A load that was interrupted sets the session anew, passes over the inserts that are done, and goes on.
+A load that was interrupted sets the session again, skips the inserts that are done, and continues.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datafingerprint.errors import ConfigError, Stop
+from datafingerprint.sql.mysql_session import WRITING, WRITING_MODE
 from services.generator.export import Kind, Part
 from services.generator.files import parts_of
 from services.generator.inserts import fitted, sized
@@ -21,12 +22,15 @@ from services.generator.ports import Warehouse
 from services.generator.progress import PROGRESS, begin, note, table_names
 from services.generator.statements import Statement
 
-TRANSACTION_OCTETS = 4_000_000  # of text; about 40,000 rows of a box score
-_AT_ONCE = 1_000  # statements between two looks at whether to stop
-_OTHER_QUOTES = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES")
-_OF_THE_SERVER = ("sql_mode", "time_zone", "foreign_key_checks")
-_ALL_WARNINGS = "SET SESSION max_error_count = 65535"
-_USUAL_WARNINGS = "SET SESSION max_error_count = @@GLOBAL.max_error_count"
+TRANSACTION_CHARACTERS = 4_000_000  # about 40,000 rows of a box score
+_AT_ONCE = 1_000  # statements between two checks of whether to stop
+_BEGINNING = (
+    Statement(WRITING_MODE),
+    Statement(
+        "SET SESSION time_zone = %s, foreign_key_checks = %s", (WRITING["time_zone"], WRITING["foreign_key_checks"])
+    ),
+)
+"""The session at the start of every file: the settings that a file may change, from `sql.mysql_session`."""
 
 
 @dataclass
@@ -34,11 +38,11 @@ class FileLoad:
     """The load of one file.
 
     Attributes:
-        warehouse: Where to.
+        warehouse: Receives the rows.
         path: The file.
         done: How many of its inserts are loaded.
-        is_new: Whether nothing of it was begun.
-        is_stopping: Asked now and then whether to stop; what is committed stays.
+        is_new: Whether no load of it has started.
+        is_stopping: Whether to stop. Committed rows stay.
     """
 
     warehouse: Warehouse
@@ -47,18 +51,18 @@ class FileLoad:
     is_new: bool
     is_stopping: Callable[[], bool]
     rows: int = 0
-    _packet_octets: int = 0
+    _packet_bytes: int = 0
     _settings: list[Part] = field(default_factory=list)
     _chunk: list[Part] = field(default_factory=list)
     _size: int = 0
 
     def run(self) -> bool:
-        """Loads the file; answers whether it is loaded to its end.
+        """Loads the file. Returns whether it is loaded completely.
 
         Raises:
-            ConfigError: it cannot be loaded; with file, line and reason.
+            ConfigError: the file cannot be loaded. The error has file, line and reason.
         """
-        ((self._packet_octets,),) = self.warehouse.query(Statement("SELECT @@max_allowed_packet"))
+        ((self._packet_bytes,),) = self.warehouse.query(Statement("SELECT @@max_allowed_packet"))
         made = set(table_names(self.warehouse))
         if not self._is_sound(made if self.is_new else set()):
             return False
@@ -74,27 +78,27 @@ class FileLoad:
                 self._flush()
                 self._prepare(part, made)
             elif seen > self.done + len(self._chunk):
-                self._gather(part)
+                self._collect(part)
         self._flush()
         self.warehouse.transact([note(self.path.name, self.done, complete=True)])
         leave_session(self.warehouse)
         return True
 
     def _is_sound(self, made: set[str]) -> bool:
-        """Reads the file to its end before anything of it is run; False when told to stop meanwhile."""
+        """Checks the whole file before anything of it is run. Returns False if stopped."""
         here: set[str] = set()
         for number, part in enumerate(parts_of(self.path)):
             if number % _AT_ONCE == 0 and self.is_stopping():
                 return False
             self._require_own_table(part, here, made)
-            for _ in fitted(part, self._packet_octets, str(self.path)):
+            for _ in fitted(part, self._packet_bytes, str(self.path)):
                 pass
             if part.kind is Kind.CREATE:
                 here.add(part.table)
         return True
 
     def _require_own_table(self, part: Part, here: set[str], made: set[str]) -> None:
-        """A table of another file is neither dropped nor taken for the one that this file makes."""
+        """Requires that the file neither drops nor makes a table of another file."""
         if part.table == PROGRESS:
             what = f"{PROGRESS} is the generator's own table"
             remedy = "leave it out of the export (mysqldump: --ignore-table)"
@@ -109,7 +113,7 @@ class FileLoad:
         raise ConfigError(what, where=f"{self.path} line {part.line}", remedy=remedy)
 
     def _prepare(self, part: Part, made: set[str]) -> None:
-        """Makes a table that is not there, or sets the session."""
+        """Makes a missing table, or sets the session."""
         if part.kind is Kind.SET:
             self._run([part])
             self._settings.append(part)
@@ -117,14 +121,14 @@ class FileLoad:
             self._run([part])
             made.add(part.table)
 
-    def _gather(self, part: Part) -> None:
+    def _collect(self, part: Part) -> None:
         self._chunk.append(part)
         self._size += len(part.sql)
-        if self._size >= TRANSACTION_OCTETS:
+        if self._size >= TRANSACTION_CHARACTERS:
             self._flush()
 
     def _flush(self) -> None:
-        """Commits the inserts that have gathered, with the note that tells of them."""
+        """Commits the collected inserts, with the note of them."""
         if not self._chunk:
             return
         done = self.done + len(self._chunk)
@@ -132,14 +136,14 @@ class FileLoad:
         self.done, self._chunk, self._size = done, [], 0
 
     def _run(self, chunk: list[Part], *notes: Statement) -> int:
-        """Runs statements of the file as one transaction; answers the rows that changed.
+        """Runs statements of the file as one transaction. Returns the number of changed rows.
 
-        When the server refuses one, they are run again one by one, to name the line.
+        If the server refuses one, they are run again one by one, to find its line.
         """
         where = str(self.path)
-        whole = sized(chunk, self._packet_octets, where) if chunk[0].kind is Kind.INSERT else iter(chunk)
+        whole = sized(chunk, self._packet_bytes, where) if chunk[0].kind is Kind.INSERT else iter(chunk)
         try:
-            return self.warehouse.transact([*map(_told, whole), *notes])
+            return self.warehouse.transact([*map(_statement, whole), *notes])
         except Stop:
             self.warehouse.connect()
             self._set_session()
@@ -149,7 +153,7 @@ class FileLoad:
             nonlocal line
             for part in chunk:
                 line = part.line
-                yield from map(_told, fitted(part, self._packet_octets, where))
+                yield from map(_statement, fitted(part, self._packet_bytes, where))
             yield from notes
 
         try:
@@ -158,32 +162,19 @@ class FileLoad:
             raise ConfigError(
                 f"the server refuses a statement of a seed file ({error.what})",
                 where=f"{where} line {line}",
-                remedy="mend the file and start again; what was loaded before it stays",
+                remedy="fix the file and start again; what was loaded before it stays",
             ) from error
 
     def _set_session(self) -> None:
-        """The session that the file begins with, and what the file has set so far.
-
-        That is the server's own, but for what would read quotes otherwise than the file was cut by.
-        """
-        ((modes,),) = self.warehouse.query(Statement("SELECT @@GLOBAL.sql_mode"))
-        usual = ",".join(mode for mode in str(modes).split(",") if mode not in _OTHER_QUOTES)
-        first = Statement("SET SESSION sql_mode = %s", (usual,))
+        """Sets the session to the start of every file, and then as this file has set it so far."""
         settings = (Statement(part.sql) for part in self._settings)
-        self.warehouse.transact([first, *_warnings(self.warehouse, _ALL_WARNINGS), *settings])
+        self.warehouse.transact([*_BEGINNING, *settings])
 
 
 def leave_session(warehouse: Warehouse) -> None:
-    """Puts the session back to what the server gives to everybody."""
-    values = ", ".join(f"SESSION {name} = @@GLOBAL.{name}" for name in _OF_THE_SERVER)
-    warehouse.transact([Statement(f"SET {values}"), *_warnings(warehouse, _USUAL_WARNINGS)])
+    """Resets the session to what it was before the file."""
+    warehouse.transact(_BEGINNING)
 
 
-def _warnings(warehouse: Warehouse, sql: str) -> list[Statement]:
-    """What sets how many warnings the server tells; MySQL wants a privilege for it, and tells 1,024."""
-    ((version,),) = warehouse.query(Statement("SELECT VERSION()"))
-    return [Statement(sql)] if "mariadb" in str(version).lower() else []
-
-
-def _told(part: Part) -> Statement:
+def _statement(part: Part) -> Statement:
     return Statement(part.sql, keeps_values=part.kind is Kind.INSERT)

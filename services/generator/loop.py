@@ -1,4 +1,4 @@
-"""The generator's loop: the next game at its time, through lost connections, until told to stop."""
+"""The generator's loop: plays each game at its time, through lost connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from structlog.stdlib import BoundLogger
 
-from datafingerprint.errors import Unavailable
+from datafingerprint.errors import DataFingerprintError, Unavailable
 from services.generator.day import dice, play_day
 from services.generator.events import kind_of
 from services.generator.indexes import ensure_indexes
@@ -32,15 +32,15 @@ REPORT_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Orders:
-    """What is to be played.
+    """What to play.
 
     Attributes:
-        games: End after this many; None: no end.
-        rate: Games a second; 0: no pause.
-        seed: Which life of the league.
-        days: End when this many days of the league are over; None: no end.
-        burst_games: Games that are played without a pause now and then; 0: none.
-        burst_every_s: Seconds from one burst to the next.
+        games: End after this many games. None: no end.
+        rate: Games a second. 0: no pause.
+        seed: Seed of all random numbers of the league.
+        days: End after this many days of the league. None: no end.
+        burst_games: Games of a burst, played without a pause. 0: no bursts.
+        burst_every_s: Seconds between the starts of two bursts.
     """
 
     games: int | None
@@ -53,7 +53,7 @@ class Orders:
 
 @dataclass
 class Tally:
-    """What was done, for the log: in all, and at the last report."""
+    """Counts for the log: in all, and at the last report."""
 
     started: float
     games: int = 0
@@ -71,8 +71,10 @@ class Tally:
 class Loop:
     """Plays games into a warehouse.
 
-    The league is read from the warehouse at the start and after every loss of the connection, and only then
-    believed; a game whose COMMIT was never answered is found played, or is played again with the same rows.
+    The league is read from the warehouse at the start and after every lost connection. If a COMMIT got no reply, the
+    game is then found played, or is played again with the same rows.
+
+    `on_away` is called with the Unix time of the first failure and the error, `on_well` after every completed step.
     """
 
     warehouse: Warehouse
@@ -82,6 +84,8 @@ class Loop:
     seed_folder: Path | None = None
     only_load: bool = False
     copies: int = 1
+    on_away: Callable[[float, DataFingerprintError], None] = lambda _since, _error: None
+    on_well: Callable[[], None] = lambda: None
     _tally: Tally = field(init=False)
     _numbers: Numbers = field(default_factory=Numbers)
     _league: League | None = None
@@ -96,11 +100,11 @@ class Loop:
         self._tally = Tally(started=now, reported_at=now)
 
     def prepare(self) -> None:
-        """Connects, and loads the seed if it is not there; waits for the warehouse as long as it takes."""
+        """Connects, and loads the seed if it is missing. Waits for the warehouse without a limit."""
         self._until_done(self._prepare)
 
     def run(self) -> None:
-        """Plays until the ordered number of games or days, or until `stopping` is set."""
+        """Plays the ordered number of games or days, or until `stopping` is set."""
         self._due = time.monotonic()
         self._burst_due = self._due + self.orders.burst_every_s
         while not self.stopping.is_set() and not self._finished():
@@ -114,20 +118,24 @@ class Loop:
         )
 
     def _until_done(self, action: Callable[[], None]) -> None:
-        """Does something once the warehouse lets it be done; backs off in between, twice as long each time."""
+        """Retries an action until the warehouse is back, with pauses that double."""
         pause = BACKOFF_FIRST_S
         lost = False
+        lost_at = 0.0
         while not self.stopping.is_set():
             try:
                 if lost:
                     self._prepare()
                 action()
             except Unavailable as error:
+                lost_at = lost_at if lost else time.time()
                 lost, self._league = True, None
+                self.on_away(lost_at, error)
                 self.log.warning("warehouse away, trying again", error=str(error), pause_s=round(pause, 1))
                 self.stopping.wait(pause)
                 pause = min(pause * 2, BACKOFF_MAX_S)
             else:
+                self.on_well()
                 return
 
     def _prepare(self) -> None:
@@ -140,7 +148,7 @@ class Loop:
             is_stopping=self.stopping.is_set,
         )
         if not is_loaded:
-            self.log.info("stopped before everything was loaded; the next start goes on from there")
+            self.log.info("stopped before everything was loaded; the next start continues there")
             return
         self._numbers = ensure_copies(
             self.warehouse,
@@ -170,7 +178,7 @@ class Loop:
             self._play(league)
 
     def _note_day(self, league: League) -> None:
-        """A day is over when the next game is of another one."""
+        """Counts a day when the next game is on another one."""
         if not league.schedule:
             return
         day = league.schedule[0].date
@@ -179,7 +187,7 @@ class Loop:
         self._day = day
 
     def _read(self) -> League:
-        """Reads the league, and finds out whether the game in flight was committed after all."""
+        """Reads the league, and checks whether the game in flight was committed."""
         league = read_league(asking(self.warehouse), self._numbers)
         if self._in_flight is not None and all(game.game_id != self._in_flight for game in league.schedule):
             self._tally.games += 1
@@ -205,7 +213,10 @@ class Loop:
             self._report(now)
 
     def _wait_for_turn(self) -> bool:
-        """Waits for the next game's time; a late one does not make the next ones hurry. False: told to stop."""
+        """Waits for the next game's time.
+
+        A late game does not speed up the next ones. Returns False if stopped.
+        """
         if not self.orders.rate:
             return True
         now = time.monotonic()
@@ -216,12 +227,15 @@ class Loop:
         return not stopped
 
     def _is_in_burst(self, now: float) -> bool:
-        """Whether the next game belongs to a burst; the games after one are as far apart as before it."""
+        """Whether the next game belongs to a burst.
+
+        The games after a burst have their usual distance.
+        """
         orders = self.orders
         if orders.burst_games and now >= self._burst_due:
             self._burst_due = now + orders.burst_every_s
             self._burst_left = orders.burst_games
-            self.log.info("burst begins", games=orders.burst_games)
+            self.log.info("burst started", games=orders.burst_games)
         if not self._burst_left:
             return False
         self._burst_left -= 1

@@ -1,4 +1,4 @@
-"""The pitchers' box score: what each of them allowed, added up from the plate appearances against him."""
+"""The pitchers' box score: the sum of the plate appearances against each of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _pitching_row(played: GamePlayed, side: int, pitcher: Player, rng: random.Ra
 
 
 def _allowed(at_bats: list[AtBat]) -> dict[str, int]:
-    """Counts of what happened against a pitcher; a runner counts against whom he reached base on."""
+    """Counts against a pitcher. A runner counts against the pitcher who let him reach base."""
     results = [at_bat.result for at_bat in at_bats]
     doubles, triples, homers = (results.count(kind) for kind in (Result.DOUBLE, Result.TRIPLE, Result.HOME_RUN))
     hits = sum(result in HITS for result in results)
@@ -84,7 +84,7 @@ def _allowed(at_bats: list[AtBat]) -> dict[str, int]:
 def _decisions(
     played: GamePlayed, side: int, lineup: Lineup, pitcher: Player, allowed: dict[str, int]
 ) -> dict[str, int]:
-    """Who began, who won and lost, who saved; the runs scored for a side count to its starter."""
+    """Start, win, loss and save of a pitcher. The starter gets the runs of his side."""
     started = pitcher == lineup.starter
     won = played.winner == side
     saved = int(won and not started and abs(played.runs[HOME] - played.runs[AWAY]) <= SAVE_MARGIN)

@@ -1,4 +1,4 @@
-"""Where the league plays: sub-leagues, divisions and parks; and rows of which only some columns matter."""
+"""Sub-leagues, divisions and parks, and rows with filler in columns that do not matter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.generator.tables import DIVISIONS, PARKS, SUB_LEAGUES, Column, Tab
 
 
 def sub_league_row(league_id: int, name: LeagueName) -> Row:
-    """A league has one sub-league, with its own name."""
+    """The row of a league's only sub-league, which has the league's name."""
     known: dict[str, Value] = {
         "league_id": league_id,
         "sub_league_id": 0,
@@ -51,24 +51,24 @@ def park_row(park_id: int, name: TeamName) -> Row:
 
 
 def team_line(table: Table, record: Record, season: int) -> Row:
-    """A team's line of a season that has not begun: nought everywhere."""
+    """A team's line of a season that has not started: 0 in every count."""
     known: dict[str, Value] = {
         "team_id": record.team_id,
         "year": season,
         "league_id": record.league_id,
         "level_id": 1,
     }
-    nought = {column.name: 0.0 if column.type == "DOUBLE" else 0 for column in table.columns}
-    return tuple({**nought, **known}.values())
+    zeros = {column.name: 0.0 if column.type == "DOUBLE" else 0 for column in table.columns}
+    return tuple({**zeros, **known}.values())
 
 
 def filled_row(table: Table, known: Mapping[str, Value], rng: random.Random) -> Row:
-    """All columns of a row in order: the known ones, and for the others a value fit for the type."""
+    """All columns of a row in order: known values, and for the others a value of the type."""
     return tuple(known[column.name] if column.name in known else _filler(column, rng) for column in table.columns)
 
 
 def _filler(column: Column, rng: random.Random) -> Value:
-    """Mostly nought, as in an export of a young league; now and then NULL where the column allows it."""
+    """Mostly 0, as in an export of a young league, and sometimes NULL if the column allows it."""
     if column.nullable and rng.random() < 0.06:  # noqa: PLR2004 - six in a hundred
         return None
     if column.type == "DOUBLE":

@@ -1,4 +1,4 @@
-"""One half of an inning, plate appearance by plate appearance: the ground truth of every score."""
+"""Plays half an inning, plate appearance by plate appearance, from which all scores follow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OUTS = 3
 
 @dataclass(slots=True)
 class AtBat:
-    """A plate appearance; filled in while it and the rest of the half-inning happen."""
+    """A plate appearance. It is filled in until the half-inning ends."""
 
     player_id: int
     pitcher_id: int
@@ -62,7 +62,7 @@ class AtBat:
 
 @lru_cache(maxsize=65_536)
 def _cumulative(player_id: int) -> tuple[float, ...]:
-    """A player's own frequencies, summed up; his number alone says how good he is."""
+    """A player's cumulative frequencies. His number alone decides his skill."""
     skill = random.Random(player_id).uniform(0.75, 1.3)
     total, sums = 0.0, []
     for result, frequency in zip(_ORDER, _FREQUENCY, strict=True):
@@ -73,7 +73,7 @@ def _cumulative(player_id: int) -> tuple[float, ...]:
 
 @dataclass(slots=True)
 class Half:
-    """The half-inning while it is played: who stands on which base, outs, runs."""
+    """A half-inning while it is played: runners on base, outs, runs."""
 
     rng: random.Random
     outs: int = 0
@@ -81,7 +81,7 @@ class Half:
     bases: list[AtBat | None] = field(default_factory=lambda: [None, None, None])
 
     def play(self, at_bat: AtBat) -> None:
-        """Lets one batter come up, and moves everybody."""
+        """Plays one batter, and moves all runners."""
         self._draw(at_bat)
         if at_bat.result in (Result.WALK, Result.HIT_BY_PITCH):
             self._force(at_bat)
@@ -98,7 +98,7 @@ class Half:
             self.outs += 1
 
     def steal(self) -> None:
-        """Now and then the runner on first goes; never with two out, so a batter always gets his turn."""
+        """The runner on first sometimes steals. Never with two out, so the batter gets his turn."""
         runner = self.bases[0]
         if runner is None or self.bases[1] is not None or self.outs == OUTS - 1 or self.rng.random() > 0.08:  # noqa: PLR2004 - eight in a hundred
             return
@@ -128,7 +128,7 @@ class Half:
         self.runs += 1
 
     def _force(self, at_bat: AtBat) -> None:
-        """Everybody who is pushed moves a base; a run only with the bases full."""
+        """Forced runners move one base. A run scores with the bases full."""
         moving: AtBat | None = at_bat
         for base in range(3):
             moving, self.bases[base] = self.bases[base], moving
@@ -138,7 +138,7 @@ class Half:
             self._score(moving, at_bat)
 
     def _hit(self, at_bat: AtBat, bases: int) -> None:
-        """Runners go as far as the batter, and one base more in two of five cases if it is free."""
+        """Runners move as far as the batter, and one free base more in two of five cases."""
         before = self.bases
         self.bases = [None, None, None]
         for base in (2, 1, 0):

@@ -1,4 +1,4 @@
-"""What the generator asks of a warehouse."""
+"""What the generator needs from a warehouse."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from services.generator.statements import Statement
 class Warehouse(Protocol):
     """One connection to the source.
 
-    Every method may raise `Unavailable` (the connection is lost; `connect` again, then read what is true
-    now) or `Stop` (an operator has to act).
+    Every method may raise `Unavailable` (the connection is lost: `connect` again, and read the present state) or `Stop`
+    (an operator has to act).
     """
 
     def connect(self) -> None:
-        """Opens the connection anew, closing a former one; makes sure that the schema is there and used.
+        """Opens a new connection, after closing a former one. Creates and uses the schema.
 
-        Blocks up to a few seconds when another generator plays the same schema, then raises `Unavailable`.
+        If another generator plays the same schema, it blocks up to a few seconds, then raises `Unavailable`.
         """
 
     def query(self, statement: Statement) -> Sequence[tuple[Any, ...]]:
         """All rows of a SELECT, outside any transaction."""
 
     def transact(self, statements: Iterable[Statement]) -> int:
-        """Runs statements as one transaction and commits it; answers how many rows it changed.
+        """Runs statements as one transaction and commits it. Returns the number of changed rows.
 
-        When it raises, the transaction is either rolled back or, if the reply to COMMIT was lost, committed:
-        the caller finds out by reading.
+        If it raises, the transaction is rolled back, or committed if the reply to COMMIT was lost. The caller reads to
+        find out.
         """
 
     def close(self) -> None:
-        """Ends the connection; a transaction that is open is rolled back by the server."""
+        """Closes the connection. The server rolls an open transaction back."""

@@ -1,6 +1,6 @@
-"""How far the schema is filled: a table of the generator's own, written in the transaction that it tells of.
+"""The generator's progress, in a table that is written in the same transaction as the rows.
 
-It also says whose the schema is: tables without it were made by somebody else, and are left alone.
+It also marks the schema as the generator's. A schema with tables and without it is not touched.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ def table_names(warehouse: Warehouse) -> frozenset[str]:
 
 
 def create_progress(warehouse: Warehouse) -> None:
-    """Makes the table; the schema is the generator's from now on."""
+    """Makes the table. The schema is the generator's from now on."""
     warehouse.transact([_CREATE])
 
 
 def read_progress(warehouse: Warehouse) -> dict[str, tuple[int, bool]]:
-    """Every step that was begun: how much of it is done, and whether that is all."""
+    """Every step that was started: how much of it is done, and whether that is all."""
     rows = warehouse.query(Statement(f"SELECT `step`, `done`, `complete` FROM {quoted(PROGRESS)}"))
     return {step: (done, bool(complete)) for step, done, complete in rows}
 
 
 def begin(step: str) -> Statement:
-    """Takes a step up that was not begun yet."""
+    """Starts a step."""
     return Statement(f"INSERT INTO {quoted(PROGRESS)} (`step`, `done`, `complete`) VALUES (%s, 0, 0)", (step,))
 
 
 def note(step: str, done: int, *, complete: bool) -> Statement:
-    """Says how far a step is; belongs into the transaction that brought it there, and changes one row."""
+    """Records a step's progress, in the transaction that made it. It changes one row."""
     sql = f"UPDATE {quoted(PROGRESS)} SET `done` = %s, `complete` = %s WHERE `step` = %s"
     return Statement(sql, (done, int(complete), step))

@@ -1,4 +1,4 @@
-"""A team's shares and averages from its counts, as `team_batting_stats` and `team_pitching_stats` have them."""
+"""Shares and averages of a team for `team_batting_stats` and `team_pitching_stats`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KEY = ("team_id", "year", "league_id", "level_id", "split_id")
 
 
 def team_batting_values(counts: Mapping[str, int]) -> dict[str, Value]:
-    """All columns of a team's batting but those that say whose and when."""
+    """All columns of a team's batting line except its key columns."""
     n = defaultdict(int, counts)
     singles = n["h"] - n["d"] - n["t"] - n["hr"]
     bases = singles + 2 * n["d"] + 3 * n["t"] + 4 * n["hr"]
@@ -39,7 +39,7 @@ def team_batting_values(counts: Mapping[str, int]) -> dict[str, Value]:
 
 
 def team_pitching_values(counts: Mapping[str, int]) -> dict[str, Value]:
-    """All columns of a team's pitching but those that say whose and when."""
+    """All columns of a team's pitching line except its key columns."""
     values: dict[str, float] = {**counts, "ip": counts.get("outs", 0) // 3, "ipf": counts.get("outs", 0) % 3}
     values |= _allowed(counts) | _won(counts)
     return {name: values.get(name, 0) for name in TEAM_PITCHING_STATS.column_names if name not in _KEY}

@@ -1,4 +1,4 @@
-"""Reads from the warehouse what the next game depends on: after every start and every lost connection."""
+"""Reads the league from the warehouse, after every start and every lost connection."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ Ask = Callable[[Select], Sequence[tuple[Any, ...]]]
 
 
 def asking(warehouse: Warehouse) -> Ask:
-    """Questions to a warehouse."""
+    """Returns a function that runs a SELECT on a warehouse."""
     return lambda select: warehouse.query(selection(select))
 
 
 def require_tables(warehouse: Warehouse) -> None:
-    """Refuses to play in a schema that lacks what playing writes.
+    """Requires the tables and columns that the generator writes.
 
     Raises:
-        SourceError: tables, or columns of them, are not there; all of them are named.
+        SourceError: some are missing. All of them are named.
     """
-    found: dict[str, set[str]] = {}
+    present: dict[str, set[str]] = {}
     for table, column in warehouse.query(_COLUMNS):
-        found.setdefault(table, set()).add(column)
-    lacking = [table.name for table in TABLES if table.name not in found]
+        present.setdefault(table, set()).add(column)
+    lacking = [table.name for table in TABLES if table.name not in present]
     lacking += [
         f"{table.name}.{name}"
         for table in TABLES
         for name in table.column_names
-        if table.name in found and name not in found[table.name]
+        if table.name in present and name not in present[table.name]
     ]
     if lacking:
         raise SourceError(
@@ -60,14 +60,14 @@ def require_tables(warehouse: Warehouse) -> None:
 
 
 def read_league(ask: Ask, numbers: Numbers) -> League:
-    """The league as it stands.
+    """The present league.
 
     Args:
-        ask: Where it is.
+        ask: Runs a SELECT.
         numbers: How its games are numbered.
 
     Raises:
-        SourceError: the schema has the tables but no league in them that could go on.
+        SourceError: the tables hold no complete league.
     """
     players = ask(Select("players", ("player_id", "team_id", "league_id", "position", "injury_is_injured")))
     original = ("game_id", numbers.spacing)
@@ -75,7 +75,7 @@ def read_league(ask: Ask, numbers: Numbers) -> League:
     records = _records(ask)
     if not newest or not records or not players:
         raise SourceError(
-            "the league is not whole: games, team_record or players is empty",
+            "the league is incomplete: games, team_record or players is empty",
             where="the generator's schema",
             remedy="drop the schema; the generator then loads its seed again",
         )
@@ -116,22 +116,22 @@ def _totals(ask: Ask, season: int) -> Totals:
 
 
 def _team_counts(ask: Ask, table: str, names: tuple[str, ...]) -> dict[int, dict[str, int]]:
-    """A team's counts; of its outs the export keeps innings and thirds."""
+    """A team's counts. The export has innings and thirds instead of outs."""
     kept = tuple(name for name in (*names, "ip", "ipf") if name in BY_NAME[table].column_names)
-    found: dict[int, dict[str, int]] = {}
+    by_team: dict[int, dict[str, int]] = {}
     for team_id, *values in ask(Select(table, ("team_id", *kept))):
         counts = dict(zip(kept, values, strict=True))
         if "outs" in names:
             counts["outs"] = 3 * counts.pop("ip") + counts.pop("ipf")
-        found[team_id] = counts
-    return found
+        by_team[team_id] = counts
+    return by_team
 
 
 def read_archive(ask: Ask, kind: Kind, game: Game, rng: random.Random, numbers: Numbers) -> Archive | None:
-    """The earlier game that an event is about: the first one played from a random number on, or the very first.
+    """The earlier game of an event: the first one played from a random number on.
 
-    An annulled game is one of the season that is being played; all other events look into the seasons
-    before: every other time into the one just over, else into the first.
+    If there is none, it is the first game of the season. An annulled game is of the present season. Other events take a
+    game of the last season or of the first one.
     """
     if kind is not Kind.ANNULLED and kind not in OLD_GAME:
         return None
@@ -140,15 +140,15 @@ def read_archive(ask: Ask, kind: Kind, game: Game, rng: random.Random, numbers: 
         season = rng.choice((FIRST_SEASON, season - 1))
     start, end = numbers.season_start(season, copy), numbers.season_start(season + 1, copy)
     pivot = start + int(rng.random() * (BLOCK // 10))
-    found = _first_played(ask, pivot, end) or _first_played(ask, start, end)
-    if found is None or found.game.game_id == game.game_id:
+    archive = _first_played(ask, pivot, end) or _first_played(ask, start, end)
+    if archive is None or archive.game.game_id == game.game_id:
         return None
     batting = kind in (Kind.BATTING_CORRECTED, Kind.REFILED, Kind.ANNULLED)
     return replace(
-        found,
-        batting=_lines(ask, PLAYERS_GAME_BATTING, found.game) if batting else (),
-        pitching=_lines(ask, PLAYERS_GAME_PITCHING_STATS, found.game) if kind is Kind.ANNULLED else (),
-        at_bats=_of_game(ask, PLAYERS_AT_BAT_BATTING_STATS, found.game) if kind is Kind.AT_BAT_CORRECTED else (),
+        archive,
+        batting=_lines(ask, PLAYERS_GAME_BATTING, archive.game) if batting else (),
+        pitching=_lines(ask, PLAYERS_GAME_PITCHING_STATS, archive.game) if kind is Kind.ANNULLED else (),
+        at_bats=_of_game(ask, PLAYERS_AT_BAT_BATTING_STATS, archive.game) if kind is Kind.AT_BAT_CORRECTED else (),
     )
 
 
@@ -172,6 +172,6 @@ def _lines(ask: Ask, table: Table, game: Game) -> tuple[dict[str, Any], ...]:
 
 
 def _of_game(ask: Ask, table: Table, game: Game) -> tuple[tuple[Any, ...], ...]:
-    """Sorted, for a table without a key has no order of its own; NULLs first."""
+    """A game's rows, sorted with NULLs first, because a table without a key has no order."""
     rows = ask(Select(table.name, table.column_names, {"game_id": game.game_id}))
     return tuple(sorted(rows, key=lambda row: tuple((value is not None, value or 0) for value in row)))

@@ -1,6 +1,6 @@
-"""What a transaction does to rows: values that name tables and columns, and know no SQL.
+"""Changes of rows as values, without SQL.
 
-Every simulation in this package returns these; `statements` turns them into SQL.
+Every simulation in this package returns them. `statements` turns them into SQL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Row = tuple[Value, ...]
 
 @dataclass(frozen=True)
 class Plus:
-    """A new value that depends on the old one: the column, and this much more."""
+    """A new value relative to the old one: this much more."""
 
     by: float
 
@@ -30,7 +30,7 @@ class Insert:
 
 @dataclass(frozen=True)
 class Update:
-    """New values for the rows that match; an empty match means every row of the table."""
+    """New values for the rows that match. An empty match is every row of the table."""
 
     table: str
     values: Mapping[str, Value | Plus]
@@ -39,10 +39,10 @@ class Update:
 
 @dataclass(frozen=True)
 class Delete:
-    """Takes away the rows that match, at most `limit` of them (None: all).
+    """Deletes the rows that match, at most `limit` of them (None: all).
 
-    A limit is for a table without a key, where one of several equal rows is meant: which one makes no
-    difference, for the match names every column.
+    A limit deletes one of several equal rows of a table without a key. The match names every column, so it does not
+    matter which one.
     """
 
     table: str
@@ -55,8 +55,8 @@ class Select:
     """Columns of the rows that match, in no order unless `ordered_by` names a column.
 
     Attributes:
-        above: A column, and what its value has to be greater than.
-        below: A column, and what its value has to be less than.
+        above: A column, and the bound that its value exceeds.
+        below: A column, and the bound that its value is less than.
     """
 
     table: str
@@ -73,5 +73,5 @@ Change = Insert | Update | Delete
 
 
 def rows_changed(changes: tuple[Change, ...]) -> int:
-    """How many rows are asked for: an insert's rows, and one for every update or delete."""
+    """Number of rows of the changes: an insert's rows, and one for every update or delete."""
     return sum(len(change.rows) if isinstance(change, Insert) else 1 for change in changes)

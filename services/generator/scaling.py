@@ -1,9 +1,8 @@
-"""Copies of a whole league under new numbers, made by the server itself from the rows that are there.
+"""Copies a whole league under new numbers. The server copies its own rows.
 
-Every table that belongs to a league is copied: one with a column in its key (or, without a key, any column) that
-numbers leagues, teams, parks, players, games or messages. What all leagues share (nations, cities) stays as it is. A
-number of copy k is the original's plus k times a thousand (leagues, teams, parks) or plus k times the spacing that was
-chosen when the first copies were made; other values stay.
+A table is copied if its key (or, without a key, any column) numbers leagues, teams, parks, players, games or messages.
+Tables that all leagues share (nations, cities) are not. A number of copy k is the original's plus k times a thousand
+(leagues, teams, parks), or plus k times the spacing that the first copies had. Other values are equal.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ Progress = Callable[[str, int], None]
 
 @dataclass(frozen=True)
 class Numbered:
-    """A table as far as copying it needs to know.
+    """A table to copy.
 
     Attributes:
         name: Its name.
         columns: All columns, in order.
-        shifts: Columns whose numbers move, and by how much a copy.
+        shifts: Columns with numbers that shift, and the shift per copy.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Numbered:
 
 
 def shift_of(column: str, data_type: str, numbers: Numbers) -> int | None:
-    """By how much the numbers of a column move from copy to copy; None: they stay."""
+    """The shift of a column's numbers from copy to copy. None: they are equal."""
     if data_type not in ("int", "bigint") or column in _SHARED:
         return None
     if _OF_GAMES.fullmatch(column):
@@ -58,46 +57,47 @@ def shift_of(column: str, data_type: str, numbers: Numbers) -> int | None:
 
 
 def numbered_tables(columns: Sequence[tuple[str, str, str, int]], numbers: Numbers) -> list[Numbered]:
-    """The tables that belong to a league, from (table, column, type, whether it is in the key)."""
+    """The tables to copy, from (table, column, type, whether it is in the key)."""
     tables: dict[str, list[tuple[str, str, int]]] = {}
     for table, column, data_type, in_key in columns:
         tables.setdefault(table, []).append((column, data_type.lower(), in_key))
-    found = []
+    numbered = []
     for name, described in tables.items():
         shifts = {
             column: by for column, data_type, _ in described if (by := shift_of(column, data_type, numbers)) is not None
         }
         key = [column for column, _, in_key in described if in_key]
         if shifts and name != PROGRESS and (not key or any(column in shifts for column in key)):
-            found.append(Numbered(name, tuple(column for column, _, _ in described), shifts))
-    return found
+            numbered.append(Numbered(name, tuple(column for column, _, _ in described), shifts))
+    return numbered
 
 
 def ensure_copies(
     warehouse: Warehouse, copies: int, progress: Progress, is_stopping: Callable[[], bool] = lambda: False
 ) -> Numbers:
-    """Makes copies of the league until there are as many as asked for; finishes what was interrupted.
-
-    Answers how the games of the league and its copies are numbered.
+    """Makes the missing copies of the league, and finishes interrupted ones.
 
     Args:
-        warehouse: Where the league is.
-        copies: How many there shall be, the original included; fewer than there are changes nothing.
-        progress: Told the table and the rows that came.
-        is_stopping: Asked between two transactions whether to stop; the next call goes on from there.
+        warehouse: Has the league.
+        copies: Number of copies, the original included. A smaller number than there are changes nothing.
+        progress: Called with each table and its new rows.
+        is_stopping: Whether to stop, checked between transactions. The next call continues there.
+
+    Returns:
+        How the games of the league and its copies are numbered.
 
     Raises:
-        SourceError: the original has numbers that a copy would have, or there are none left for so many copies.
+        SourceError: the original has numbers of a copy, or there are too few numbers for so many copies.
     """
     known = read_progress(warehouse)
-    asked, complete = known.get(SCALE, (1, True))
+    planned, complete = known.get(SCALE, (1, True))
     numbers = _numbers(known, copies)
-    if complete and copies <= asked:
+    if complete and copies <= planned:
         return numbers
     if copies > numbers.copies_max:
         raise SourceError(
-            f"there is room for {numbers.copies_max} copies of this league, not for {copies}: "
-            f"when it was first copied its games were numbered {numbers.spacing:,} apart",
+            f"there are numbers for {numbers.copies_max} copies of this league, not for {copies}: "
+            f"the first copies were numbered {numbers.spacing:,} apart",
             where="the generator's schema",
             remedy=f"ask for fewer, or load an empty schema with --scale {copies}",
         )
@@ -110,30 +110,33 @@ def ensure_copies(
         warehouse.transact([begin(SCALE), begin(SPACING), spaced])
     if complete:
         warehouse.transact([note(SCALE, copies, complete=False)])
-        asked = copies
+        planned = copies
     for table in tables:
         step = f"{SCALE} of {table.name}"
         if step not in known:
             warehouse.transact([begin(step)])
-        rows = _copy(warehouse, table, known.get(step, (0, False))[0], asked, is_stopping)
+        rows = _copy(warehouse, table, known.get(step, (0, False))[0], planned, is_stopping)
         if is_stopping():
             return numbers
         progress(table.name, rows)
-    warehouse.transact([note(SCALE, max(asked, 1), complete=True)])
-    if copies > asked:
+    warehouse.transact([note(SCALE, max(planned, 1), complete=True)])
+    if copies > planned:
         ensure_copies(warehouse, copies, progress, is_stopping)
     return numbers
 
 
 def _numbers(known: Mapping[str, tuple[int, bool]], copies: int) -> Numbers:
-    """As the first copies were numbered; those that no note tells of were made when there was one way only."""
+    """The numbering of the first copies.
+
+    Copies without a note are from a version with one numbering.
+    """
     if SPACING in known:
         return Numbers(known[SPACING][0])
     return Numbers(SPACINGS[-1]) if SCALE in known else numbers_for(copies)
 
 
 def _copy(warehouse: Warehouse, table: Numbered, done: int, copies: int, is_stopping: Callable[[], bool]) -> int:
-    """Makes the copies of one table from number `done` + 1 on, or some; answers how many rows came."""
+    """Makes the copies of one table from number `done` + 1 on. Returns the number of new rows."""
     ((originals,),) = warehouse.query(
         Statement(f"SELECT COUNT(*) FROM {quoted(table.name)} o WHERE {_original(table)}")
     )
@@ -143,8 +146,8 @@ def _copy(warehouse: Warehouse, table: Numbered, done: int, copies: int, is_stop
         if is_stopping():
             break
         last = min(first + at_once, copies) - 1
-        told = note(f"{SCALE} of {table.name}", last, complete=last == copies - 1)
-        rows += warehouse.transact([copying(table, range(first, last + 1)), told]) - 1
+        copied = note(f"{SCALE} of {table.name}", last, complete=last == copies - 1)
+        rows += warehouse.transact([copying(table, range(first, last + 1)), copied]) - 1
     return rows
 
 
@@ -165,7 +168,7 @@ def _moved(column: str, shift: int | None) -> str:
 
 
 def _original(table: Numbered) -> str:
-    """What is true of the original's rows alone: no number is beyond the first copy's, and one is a number at all."""
+    """A condition for the original's rows: no number is a copy's, and at least one is set."""
     small = " AND ".join(f"COALESCE(o.{quoted(column)}, 0) < {shift:d}" for column, shift in table.shifts.items())
     some = " OR ".join(f"o.{quoted(column)} > 0" for column in table.shifts)
     return f"{small} AND ({some})"

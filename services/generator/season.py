@@ -1,4 +1,4 @@
-"""Schedules: which game has which number, when it is played, and what a new season brings."""
+"""Schedules: numbers and dates of games, and the start of a new season."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ FIRST_GAME_TIMES = (1305, 1335, 1905, 1910, 2005)
 def schedule(
     season: int, leagues: Mapping[int, Sequence[int]], rounds: int = ROUNDS, numbers: Numbers = WITHOUT_COPIES
 ) -> tuple[Game, ...]:
-    """A season's games, in the order of play; the same for every seed.
+    """A season's games in the order of play. They are the same for every seed.
 
     Args:
-        season: Its year; game days follow one another from the first of April.
+        season: Its year. Game days start on the first of April.
         leagues: Teams of each league.
         rounds: How often each pair of a league meets.
         numbers: How games are numbered.
     """
     opening = dt.date(season, 4, 1)
     games: list[Game] = []
-    # Every copy of the league draws the same, so that it is a copy in this too.
+    # Every copy of the league draws the same numbers, so that schedules are copies too.
     dice = {league_id // COPY_OF_LEAGUES: random.Random(f"schedule:{season}") for league_id in leagues}
     following = {copy: itertools.count(numbers.season_start(season, copy) + 1) for copy in dice}
     for day in range(rounds * max(_round_days(teams) for teams in leagues.values())):
@@ -50,24 +50,30 @@ def schedule(
 
 
 def _round_days(teams: Sequence[int]) -> int:
-    """How many days it takes until everybody has met everybody; one rests a day when they are odd."""
+    """The days of a round, in which every team meets every other.
+
+    One rests if their number is odd.
+    """
     return len(teams) - 1 + len(teams) % 2
 
 
 def _pairs(teams: Sequence[int], day: int) -> list[tuple[int, int]]:
-    """The circle method: one stays, the others move on by a place a day; whoever meets nobody has the day off."""
-    nobody = 0
-    fixed, *others = teams if len(teams) % 2 == 0 else (nobody, *teams)
+    """The circle method: one team stays, the others move on by one place a day.
+
+    The team that is paired with `rest` does not play.
+    """
+    rest = 0
+    fixed, *others = teams if len(teams) % 2 == 0 else (rest, *teams)
     turn = day % len(others)
     circle = [fixed, *others[turn:], *others[:turn]]
     pairs = [(circle[place], circle[-1 - place]) for place in range(len(circle) // 2)]
-    # The one that stays would always be at home.
+    # The team that stays would always be at home.
     pairs[0] = pairs[0] if day % 2 == 0 else pairs[0][::-1]
-    return [pair for pair in pairs if nobody not in pair]
+    return [pair for pair in pairs if rest not in pair]
 
 
 def unplayed_row(game: Game) -> Row:
-    """A game of the schedule as a row of `games`: nothing is known yet, so scores are 0 and pitchers NULL."""
+    """A scheduled game as a row of `games`, with scores of 0 and pitchers NULL."""
     played_columns: Row = (0, 0, 0, 0, 0, 0, 0, 0, 0)
     pitchers: Row = (None, None, 0, None, None)
     return (
@@ -85,14 +91,14 @@ def unplayed_row(game: Game) -> Row:
 
 def teams_by_league(records: Iterable[Record]) -> dict[int, list[int]]:
     """Team ids of each league, ascending."""
-    found: dict[int, list[int]] = {}
+    teams: dict[int, list[int]] = {}
     for record in sorted(records, key=lambda record: record.team_id):
-        found.setdefault(record.league_id, []).append(record.team_id)
-    return found
+        teams.setdefault(record.league_id, []).append(record.team_id)
+    return teams
 
 
 def new_season(league: League, rounds: int = ROUNDS) -> tuple[tuple[Change, ...], League]:
-    """Rolls over to the next year: a schedule, records at nought, everybody a year older.
+    """Starts the next season: a schedule, empty records, and every player a year older.
 
     Raises:
         SourceError: there are no numbers left for another season.
@@ -108,7 +114,7 @@ def new_season(league: League, rounds: int = ROUNDS) -> tuple[tuple[Change, ...]
     leagues = teams_by_league(league.records.values())
     games = schedule(season, leagues, rounds, league.numbers)
     records = tuple(Record(old.team_id, old.league_id, division=old.division) for old in league.records.values())
-    told, events = calendar_changes(season, leagues, league.numbers)
+    dates, events = calendar_changes(season, leagues, league.numbers)
     changes: list[Change] = [Insert("games", tuple(unplayed_row(game) for game in games))]
     after = replace(league.with_records(records).with_schedule(games), season=season, totals=Totals())
     for division in after.divisions.values():
@@ -125,5 +131,5 @@ def new_season(league: League, rounds: int = ROUNDS) -> tuple[tuple[Change, ...]
         }
         changes.append(Update("leagues", opening, {"league_id": league_id}))
     changes.append(Update("players", {"age": Plus(1), "experience": Plus(1)}, {}))
-    changes += told
+    changes += dates
     return tuple(changes), replace(after, calendar=events)

@@ -1,4 +1,4 @@
-"""Writes `sql/mysql/seed`: the league as it stands on the first day of the 2031 season.
+"""Writes `sql/mysql/seed`: the league on the first day of the 2031 season.
 
 Run `python -m services.generator.seed_sql` after a change to the simulation; a test compares the files with
 what this writes.
@@ -20,7 +20,11 @@ from services.generator.season import ROUNDS, new_season
 from services.generator.store import Store
 from services.generator.tables import TABLES, Table
 
-SEED_FOLDER = Path(__file__).parents[2] / "sql" / "mysql" / "seed"
+_INSTALLED_SEED = Path(__file__).parent / "seed"
+_CHECKOUT_SEED = Path(__file__).parents[2] / "sql" / "mysql" / "seed"
+SEED_FOLDER = _INSTALLED_SEED if _INSTALLED_SEED.is_dir() else _CHECKOUT_SEED
+"""The wheel has the seed inside the package; a checkout has it in `sql`."""
+
 SEED = 2030  # of the first season; the seasons that are played have their own
 FIRST_ROUNDS = 1  # of the first season: fifteen days, 210 games
 ROWS_OF_AN_INSERT = 200
@@ -28,12 +32,12 @@ END_OF_STATEMENT = ";\n"  # no value holds a line break, so this ends a statemen
 
 
 def seed_file(table: str) -> Path:
-    """Where a table's seed lies."""
+    """Path of a table's seed."""
     return SEED_FOLDER / f"{table}.mysql.sql"
 
 
 def seed_rows() -> dict[str, list[Row]]:
-    """All rows of the seed, by table: the league is founded, plays its first season, and opens the next."""
+    """All rows of the seed by table: of a league that has played its first season."""
     store, league = founded()
     season = league.season
     while season == league.season:
@@ -45,8 +49,8 @@ def founded(rounds: int = FIRST_ROUNDS, season: int = FIRST_SEASON) -> tuple[Sto
     """A store with a league on the first day of its first season."""
     store = Store()
     store.apply(founding_changes(season))
-    nobody_played = League(season - 1, first_players(), first_teams(), ())
-    changes, league = new_season(nobody_played, rounds)
+    unplayed = League(season - 1, first_players(), first_teams(), ())
+    changes, league = new_season(unplayed, rounds)
     store.apply(changes)
     return store, league
 
@@ -68,12 +72,12 @@ def play_next(store: Store, league: League, seed: int, rounds: int = ROUNDS) -> 
 
 
 def file_text(table: Table, rows: Iterable[Row]) -> str:
-    """A table's file: `CREATE TABLE` in the export's manner, then its rows."""
+    """A table's file: `CREATE TABLE` as in the export, then its rows."""
     return create_table(table) + "".join(_inserts(table, list(rows)))
 
 
 def create_table(table: Table) -> str:
-    """The statement that makes a table; one that is there already is left alone."""
+    """The statement that makes a table if it does not exist."""
     lines = [
         f"  `{column.name}` {column.type} {'DEFAULT NULL' if column.nullable else 'NOT NULL'}"
         for column in table.columns
@@ -93,7 +97,7 @@ def _inserts(table: Table, rows: list[Row]) -> Iterator[str]:
 
 
 def _literal(value: Value) -> str:
-    """A value as SQL; a double with an exponent, or the server would take it for a decimal."""
+    """A value as SQL. A double has an exponent, because the server would read it as a decimal."""
     if value is None:
         return "NULL"
     if isinstance(value, float):

@@ -1,7 +1,7 @@
 """Loads an export's files into an empty schema, and finishes a load that was interrupted.
 
-A table of the generator's own (`progress`) says which files are loaded. So a load goes on where it was interrupted,
-and a table that somebody empties later stays empty.
+A table of the generator's own (`progress`) lists the files that are loaded. So a load continues where it was
+interrupted, and a table that is emptied later stays empty.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ def ensure_seed(
     otherwise: Path,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Loads what is missing of an export; answers whether all of it is loaded.
+    """Loads the missing files of an export. Returns whether all of it is loaded.
 
     Args:
-        warehouse: Where to.
-        folder: Where its `*.sql` files lie; None: whatever is loaded will do.
-        progress: Told the file and its rows after each.
-        otherwise: The folder of the export that is loaded when none is named and none is loaded.
-        is_stopping: Whether to stop; asked often, and then the answer is False.
+        warehouse: Receives the rows.
+        folder: Folder of the `*.sql` files. None accepts any export that is loaded.
+        progress: Called with each file and its number of rows.
+        otherwise: Folder of the export to load if none is given and none is loaded.
+        is_stopping: Whether to stop. If so, the result is False.
 
     Raises:
-        SourceError: the schema holds tables that were not loaded by the generator, or from other files.
-        ConfigError: a file is missing or cannot be read as an export; with file, line and reason.
+        SourceError: the schema holds tables that the generator did not load, or that are from other files.
+        ConfigError: a file is missing or is not an export. The error has file, line and reason.
     """
     files = export_files(folder or otherwise)
     _own(warehouse)
@@ -60,7 +60,7 @@ def ensure_seed(
 
 
 def _own(warehouse: Warehouse) -> None:
-    """Takes an empty schema; one with somebody else's tables is refused."""
+    """Claims an empty schema. A schema with other tables is refused."""
     tables = table_names(warehouse)
     if PROGRESS in tables:
         return
@@ -76,14 +76,14 @@ def _own(warehouse: Warehouse) -> None:
 def _require_these_files(
     known: Mapping[str, tuple[int, bool]], files: list[Path], *, is_loaded: bool, is_named: bool
 ) -> None:
-    """One schema, one export: the files of another one are neither mixed with it nor silently left out."""
+    """Requires the files of one export: no other export is mixed with it or silently skipped."""
     names = {path.name for path in files}
     if is_loaded:
         strange = sorted(names - known.keys()) if is_named else []
         remedy = "name an empty schema as generator.schema_name, or leave --seed-dir out to play what is there"
     else:
         strange = sorted(known.keys() - names)
-        remedy = "name the folder that it was begun with by --seed-dir, or drop the schema"
+        remedy = "name the folder of the first load by --seed-dir, or drop the schema"
     if strange:
         state = "holds another export" if is_loaded else "holds a part of another export"
         which = "has no" if is_loaded else "came from"

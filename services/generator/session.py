@@ -1,9 +1,9 @@
-"""What the SET statements of an export mean for the session that loads it.
+"""Which SET statements of an export apply to the session that loads it.
 
-Three variables change what a statement of the file means, and count: `sql_mode` (which values are taken, and as what),
-`time_zone` (TIMESTAMPs) and `foreign_key_checks` (tables in any order). Values that a file keeps and puts back
-(`SET @OLD_SQL_MODE=@@SQL_MODE`) are kept and put back. What a load has no use for is passed over: it commits by itself,
-keeps its checks, and speaks UTF-8. Any other variable is refused by its name.
+Three variables change the meaning of the file and apply: `sql_mode` (which values are accepted), `time_zone`
+(TIMESTAMPs) and `foreign_key_checks` (tables in any order). Values that a file saves and restores (`SET
+@OLD_SQL_MODE=@@SQL_MODE`) are saved and restored. Variables that a load does not need are skipped: it commits by
+itself, keeps its checks, and uses UTF-8. Any other variable is refused by name.
 """
 
 from __future__ import annotations
@@ -41,40 +41,40 @@ _KEPT_FROM = re.compile(r"@@(?:(?:session|local)\.)?(\w+)", re.IGNORECASE)
 
 
 def honoured(text: str, where: str) -> str:
-    """What the session is to be told of a SET statement; empty when nothing of it counts.
+    """The part of a SET statement that applies. Empty if none does.
 
     Args:
-        text: The statement, also within the marks of a comment that servers execute; these stay.
+        text: The statement. The marks of a comment that servers execute stay.
         where: File and line, for errors.
 
     Raises:
-        ConfigError: it sets what no load may set, or to a value that is none of an export's; the variable is named.
+        ConfigError: it sets a variable that a load must not set, or to an unsupported value.
     """
     opening = re.match(r"/\*M?!\d*", text)
     rest = re.sub(r"^\s*SET\b", "", _MARKS.sub(" ", text), flags=re.IGNORECASE)
-    counted = []
+    applied = []
     while rest.strip():
-        found = _CHARACTER_SET.match(rest) or _ASSIGNMENT.match(rest)
-        if found is None:
+        match = _CHARACTER_SET.match(rest) or _ASSIGNMENT.match(rest)
+        if match is None:
             beginning = " ".join(rest.split())[:30]
             raise _refusal(f"SET {beginning!r}", where)
-        if _counts(found.groupdict(), where):
-            counted.append(found[0].strip().rstrip(",").strip())
-        rest = rest[found.end() :]
-    sql = f"SET {', '.join(counted)}" if counted else ""
+        if _applies(match.groupdict(), where):
+            applied.append(match[0].strip().rstrip(",").strip())
+        rest = rest[match.end() :]
+    sql = f"SET {', '.join(applied)}" if applied else ""
     return f"{opening[0]} {sql} */" if sql and opening else sql
 
 
-def _counts(found: dict[str, str | None], where: str) -> bool:
-    """Whether one assignment is for the session that loads."""
-    value = found["value"] or ""
-    if found.get("kept"):
+def _applies(assignment: dict[str, str | None], where: str) -> bool:
+    """Whether one assignment applies to the session."""
+    value = assignment["value"] or ""
+    if assignment.get("kept"):
         source = _KEPT_FROM.fullmatch(value)
         if source is None:
-            raise _refusal(f"SET {found['kept']} = {value}", where)
+            raise _refusal(f"SET {assignment['kept']} = {value}", where)
         return source[1].lower() in HONOURED
-    name = " ".join((found["name"] or "").lower().split())
-    scope = (found.get("scope") or found.get("dotted") or "session").lower()
+    name = " ".join((assignment["name"] or "").lower().split())
+    scope = (assignment.get("scope") or assignment.get("dotted") or "session").lower()
     if name in CHARACTER_SETS:
         _require_utf8(name, value, where)
         return False
@@ -92,21 +92,21 @@ def _require_utf8(name: str, value: str, where: str) -> None:
         raise ConfigError(
             f"SET {name} {value}: an export is read as UTF-8",
             where=where,
-            remedy="write it anew in UTF-8, with SET NAMES utf8mb4 or none",
+            remedy="write it again in UTF-8, with SET NAMES utf8mb4 or none",
         )
 
 
 def _require_usual_quotes(value: str, where: str) -> None:
-    """The file was cut by the quotes and escapes that servers have by default."""
+    """Refuses modes with other quotes and escapes than those by which the file was split."""
     odd = sorted(_OTHER_QUOTES & {mode.strip().upper() for mode in value.strip("'\"").split(",")})
     if odd:
         raise ConfigError(
-            f"SET sql_mode with {', '.join(odd)}: texts and names are then quoted otherwise than in an export",
+            f"SET sql_mode with {', '.join(odd)}: it changes how texts and names are quoted",
             where=where,
-            remedy="write the export anew without it",
+            remedy="write the export again without it",
         )
 
 
 def _refusal(what: str, where: str, why: str = "") -> ConfigError:
     remedy = f"{why}--set-gtid-purged=OFF" if why else f"it may set {', '.join(HONOURED)}; take the statement out"
-    return ConfigError(f"{what} is not for the session that loads an export", where=where, remedy=remedy)
+    return ConfigError(f"{what} is not allowed in an export", where=where, remedy=remedy)

@@ -20,8 +20,8 @@ class Statement:
     Attributes:
         sql: The text; every identifier is quoted.
         parameters: The values, in order.
-        must_change: Whether a transaction is wrong in which this changes no row.
-        keeps_values: Whether a transaction is wrong in which the server cuts or replaces a value of this.
+        must_change: Whether a transaction fails if this changes no row.
+        keeps_values: Whether a transaction fails if the server truncates or replaces a value of this.
     """
 
     sql: str
@@ -36,7 +36,7 @@ def quoted(identifier: str) -> str:
 
 
 def statements(changes: Iterable[Change]) -> Iterator[Statement]:
-    """The statements of a transaction: few, for one changes all rows of a table that it can (`batches`)."""
+    """The statements of a transaction, batched (`batches`)."""
     for change in batched(changes):
         if isinstance(change, Insert):
             yield from _inserts(change)
@@ -57,7 +57,10 @@ def _inserts(change: Insert) -> Iterator[Statement]:
 
 
 def _places(row: Row) -> list[str]:
-    """Whole numbers as they are, `%s` for the rest: most of a game's 3,600 values are such, and the client is slow."""
+    """Integers as literals, `%s` for other values.
+
+    Most of a game's 3,600 values are integers, and the client library binds parameters slowly.
+    """
     return [str(value) if type(value) is int else "%s" for value in row]
 
 
@@ -66,7 +69,10 @@ def _parameters(rows: Iterable[Row]) -> tuple[Value, ...]:
 
 
 def _update(change: Update) -> Statement:
-    """A game that is not there or already played must not be played: its update has to change a row."""
+    """An update. One that marks a game as played must change a row.
+
+    Otherwise the game does not exist, or was played already.
+    """
     assignments = []
     parameters: list[Value] = []
     for name, value in change.values.items():
@@ -79,17 +85,20 @@ def _update(change: Update) -> Statement:
 
 
 def _updates(change: Updates) -> Iterator[Statement]:
-    """Rows are joined to a list of new values, which is read first: each row is then found by its index."""
+    """Updates that join the table to a list of new values.
+
+    The list is read first, so rows are found by index.
+    """
     table = quoted(change.table)
     names = (*change.match, *change.fixed, *change.grown)
-    found = " AND ".join(f"{table}.{quoted(name)} = `new`.{quoted(name)}" for name in change.match)
+    condition = " AND ".join(f"{table}.{quoted(name)} = `new`.{quoted(name)}" for name in change.match)
     assignments = [f"{table}.{quoted(name)} = `new`.{quoted(name)}" for name in change.fixed]
     assignments += [f"{table}.{quoted(name)} = {table}.{quoted(name)} + `new`.{quoted(name)}" for name in change.grown]
     for start in range(0, len(change.rows), UPDATED_MAX):
         rows = change.rows[start : start + UPDATED_MAX]
         first = ", ".join(f"{place} AS {quoted(name)}" for place, name in zip(_places(rows[0]), names, strict=True))
         values = " UNION ALL SELECT ".join([first, *(", ".join(_places(row)) for row in rows[1:])])
-        sql = f"UPDATE (SELECT {values}) AS `new` STRAIGHT_JOIN {table} ON {found} SET {', '.join(assignments)}"
+        sql = f"UPDATE (SELECT {values}) AS `new` STRAIGHT_JOIN {table} ON {condition} SET {', '.join(assignments)}"
         yield Statement(sql, _parameters(rows))
 
 
@@ -113,7 +122,7 @@ def selection(select: Select) -> Statement:
 
 
 def _where(match: Mapping[str, Value]) -> tuple[str, tuple[Value, ...]]:
-    """A condition that also finds NULLs (`<=>`); nothing to match is every row."""
+    """A condition that also finds NULLs (`<=>`). An empty match finds every row."""
     if not match:
         return "", ()
     conditions = (f"{quoted(name)} {'<=>' if value is None else '='} %s" for name, value in match.items())

@@ -1,6 +1,6 @@
-"""Rows in memory: what a warehouse would hold after the same changes.
+"""Rows in memory, as a warehouse would hold them after the same changes.
 
-The seed is written from one, and tests play in one; the generator itself keeps no rows.
+The seed is written from a store, and tests play in one. The generator itself keeps no rows.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ from services.generator.indexes import INDEXES
 from services.generator.rows import Change, Delete, Insert, Plus, Row, Select, Update, Value
 from services.generator.tables import BY_NAME, TABLES
 
-_Found = dict[int, dict[str, Value]]
+_Rows = dict[int, dict[str, Value]]
 
 
 class Store:
-    """All tables of a league; rows found by their index, or the first column of their key, without a search."""
+    """All tables of a league.
+
+    The index, or the first column of the key, finds rows without a search.
+    """
 
     def __init__(self) -> None:
-        self._rows: dict[str, _Found] = {table.name: {} for table in TABLES}
-        self._by: dict[str, dict[Value, _Found]] = {table.name: {} for table in TABLES}
+        self._rows: dict[str, _Rows] = {table.name: {} for table in TABLES}
+        self._by: dict[str, dict[Value, _Rows]] = {table.name: {} for table in TABLES}
         self._serial = 0
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Does what a transaction of these changes does."""
+        """Applies the changes of a transaction."""
         for change in changes:
             if isinstance(change, Insert):
                 self._insert(change)
@@ -38,12 +41,12 @@ class Store:
         return [tuple(row.values()) for row in self._rows[table].values()]
 
     def select(self, question: Select) -> Sequence[Row]:
-        """What a warehouse answers."""
-        found = [row for row in self._matching(question.table, question.match).values() if _within(row, question)]
+        """Runs a SELECT."""
+        rows = [row for row in self._matching(question.table, question.match).values() if _within(row, question)]
         if question.ordered_by is not None:
             column = question.ordered_by
-            found.sort(key=lambda row: (row[column] is not None, row[column]), reverse=question.descending)
-        return [tuple(row[name] for name in question.columns) for row in found[: question.limit]]
+            rows.sort(key=lambda row: (row[column] is not None, row[column]), reverse=question.descending)
+        return [tuple(row[name] for name in question.columns) for row in rows[: question.limit]]
 
     def _insert(self, change: Insert) -> None:
         names, indexed = BY_NAME[change.table].column_names, _indexed(change.table)
@@ -59,7 +62,7 @@ class Store:
             del self._rows[change.table][serial]
             del self._by[change.table][row[indexed]][serial]
 
-    def _matching(self, table: str, match: Mapping[str, Value]) -> _Found:
+    def _matching(self, table: str, match: Mapping[str, Value]) -> _Rows:
         indexed = _indexed(table)
         among = self._by[table].get(match[indexed], {}) if indexed in match else self._rows[table]
         return {

@@ -1,7 +1,7 @@
-"""What a season adds up to: each player's line with each team, and each team's; always the sum of the games.
+"""Season totals: a line of each player with each team, and of each team.
 
-Players' lines grow by what a game brought, so that only who has one needs to be known; teams' lines have shares and
-averages too, and are written whole.
+They are always the sum of the games. A player's line grows by the game's counts, so only its existence must be known.
+A team's line has shares and averages too, and is written as a whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from services.generator.tables.seasons import (
 
 Line = Mapping[str, Any]
 _NO_COUNTS = {"year", "level_id", "split_id", "position", "stint", "ci", "ip", "ipf"}
-WAR_OF_WPA = 1.5  # the export's own sum is secret; a constant keeps a line the sum of its games
+WAR_OF_WPA = 1.5  # The export's formula is unknown. With a constant, a line is the sum of its games.
 
 
 def _counts(table: Table) -> tuple[str, ...]:
@@ -38,13 +38,13 @@ PITCHED_WORTH = ("ir", "irs", "wpa", "li")
 
 @dataclass(frozen=True)
 class Totals:
-    """The season so far, as far as the next game's changes need it.
+    """The totals of the season so far that the next game's changes need.
 
     Attributes:
-        batted: By team, the players who have a batting line with it.
-        pitched: By team and player who has a pitching line with it, the outs in it.
-        batting: By team, the counts of its batting.
-        pitching: By team, the counts of its pitching.
+        batted: By team, the players with a batting line.
+        pitched: By team and player with a pitching line, the outs in that line.
+        batting: By team, its batting counts.
+        pitching: By team, its pitching counts.
     """
 
     batted: Mapping[int, frozenset[int]] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Totals:
 def after_game(
     totals: Totals, season: int, batting: Iterable[Line], pitching: Iterable[Line], *, sign: int = 1
 ) -> tuple[tuple[Change, ...], Totals]:
-    """Adds a game's box scores to the season, or takes them away again (`sign` -1)."""
+    """Adds a game's box scores to the season, or subtracts them (`sign` -1)."""
     batting, pitching = list(batting), list(pitching)
     changes: list[Change] = []
     for team_id in sorted({line["team_id"] for line in (*batting, *pitching)}):
@@ -85,7 +85,7 @@ def team_changes(team_id: int, totals: Totals) -> tuple[Change, Change]:
 
 
 def worth_corrected(season: int, line: Line, wpa: float, ubr: float) -> Change:
-    """One batter's worth in a game was worked out anew: his line moves by as much."""
+    """Applies a correction of one batter's worth in a game to his season line."""
     moved = {"wpa": Plus(wpa - line["wpa"]), "ubr": Plus(ubr - line["ubr"])}
     moved["war"] = Plus(WAR_OF_WPA * moved["wpa"].by)
     return Update(PLAYERS_CAREER_BATTING_STATS.name, moved, _match(line, season))
@@ -122,7 +122,7 @@ def _pitchers(totals: Totals, season: int, team_id: int, lines: list[Line], sign
 def _line_change(
     table: Table, season: int, line: Line, grown: Mapping[str, float], fixed: Mapping[str, int], *, is_known: bool
 ) -> Change:
-    """A line that is there grows by what is not nought; else it begins with the game."""
+    """Adds a game to an existing line, or starts a line with it."""
     if is_known:
         more = {name: Plus(by) for name, by in grown.items() if by}
         return Update(table.name, {**more, **fixed}, _match(line, season))
@@ -140,6 +140,6 @@ def _grown(line: Line, names: tuple[str, ...], sign: int) -> dict[str, float]:
 
 
 def _sum(before: Mapping[str, int], lines: list[Line], names: tuple[str, ...], sign: int) -> dict[str, int]:
-    """A team's counts; of games it has played one, however many of its players took part."""
+    """A team's counts. It has played one game, not one per player."""
     counts = {name: before.get(name, 0) + sign * sum(line[name] for line in lines) for name in names}
     return {**counts, "g": before.get("g", 0) + sign, "gs": before.get("gs", 0) + sign}

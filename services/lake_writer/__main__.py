@@ -1,47 +1,60 @@
-"""`python -m services.lake_writer`: carries epochs from Kafka into Iceberg tables."""
+"""`python -m services.lake_writer`: writes epochs from Kafka into Iceberg tables."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import click
 import structlog
 
-from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
-from datafingerprint.adapters.kafka_lake_commits import KafkaLakeCommitLog
-from datafingerprint.adapters.lake import IcebergLake
-from datafingerprint.adapters.lake_garbage import LakeGarbage
-from datafingerprint.adapters.process import run_service
-from datafingerprint.adapters.scratch import TemporaryScratch
+from datafingerprint import consumer_groups
+from datafingerprint.adapters.iceberg.lake import IcebergLake
+from datafingerprint.adapters.iceberg.objects_below import IcebergLakeObjects
+from datafingerprint.adapters.kafka.epoch_reader import KafkaEpochReader
+from datafingerprint.adapters.kafka.lake_commits import KafkaLakeCommitLog
+from datafingerprint.adapters.kafka.requests import ask
+from datafingerprint.adapters.runtime.process import run_service
+from datafingerprint.adapters.runtime.scratch import TemporaryScratch
 from datafingerprint.config import Settings
-from services.lake_writer.sweeper import Sweeper
+from datafingerprint.resync import ResyncRequest
+from services.lake_writer.orphan_cleaner import OrphanCleaner
 from services.lake_writer.writer import LakeWriter
-
-GROUP = "dfp-lake-writer"
 
 
 def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
-    """One run, from finding where the lake stands to the end or a failure."""
+    """One run, from reading the lake's epoch to the end or a failure."""
+    group = consumer_groups.consumer_group(settings.kafka.prefix, consumer_groups.LAKE_WRITER)
     with (
         contextlib.closing(IcebergLake(settings)) as lake,
-        contextlib.closing(KafkaEpochReader(settings.kafka, GROUP)) as reader,
+        contextlib.closing(KafkaEpochReader(settings.kafka, group, passes_holes=True)) as reader,
         contextlib.closing(KafkaLakeCommitLog(settings.kafka)) as commits,
     ):
         lake.preflight()
-        with _sweeping(settings, log):
+        with _orphans_cleaned(settings, log):
             scratch = TemporaryScratch(settings.scratch.directory, stop.is_set)
-            LakeWriter(reader, lake, commits, settings.lake, log, scratch, alive=stop.is_set).run(stop)
+            writer = LakeWriter(
+                reader,
+                lake,
+                commits,
+                settings.lake,
+                log,
+                scratch,
+                alive=stop.is_set,
+                ask=lambda table: ask(settings.kafka, ResyncRequest(table, None, time.time())),
+            )
+            writer.run(stop)
 
 
 @contextlib.contextmanager
-def _sweeping(settings: Settings, log: structlog.stdlib.BoundLogger) -> Iterator[None]:
-    """Removes old files beside the writing, by connections of its own."""
+def _orphans_cleaned(settings: Settings, log: structlog.stdlib.BoundLogger) -> Iterator[None]:
+    """Deletes old files in a thread, with connections of its own."""
     ended = threading.Event()
-    with contextlib.closing(LakeGarbage(settings)) as garbage:
-        thread = threading.Thread(target=Sweeper(garbage, settings.lake, log).run, args=(ended,), name="sweeper")
+    with contextlib.closing(IcebergLakeObjects(settings)) as objects:
+        thread = threading.Thread(target=OrphanCleaner(objects, settings.lake, log).run, args=(ended,), name="orphans")
         thread.start()
         try:
             yield

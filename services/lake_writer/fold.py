@@ -1,7 +1,7 @@
-"""Folds changes to their net effect: which rows leave the lake, which enter it.
+"""Folds changes to their net effect: which rows to delete from the lake, and which to add.
 
-A table with a key is a map from key to row; one without is a multiset, in which a row is identified by all of
-its values. Both fold by the same two steps: number the images in order, then look at each identity alone.
+A table with a key is a map from key to row. A table without a key is a multiset: all values of a row identify it. Both
+fold in the same two steps: number the images in order, then fold the images of each identity.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datafingerprint.changes import (
     HAS_BEFORE,
     NO_TRUNCATION,
     Changes,
-    conformed,
+    conform_to,
     has_op,
     images,
     last_truncation,
@@ -31,7 +31,7 @@ from datafingerprint.schema import TableSchema
 Mask = npt.NDArray[np.bool_]
 
 EVERY_COPY = 2**31
-"""How many copies of a removed key leave the lake: all, should damage have left more than one."""
+"""Number of copies of a removed key that are deleted: all, in case damage has left more than one."""
 
 _KEYED = """
     SELECT id, arg_min(sign, seq) AS first_sign, arg_max(sign, seq) AS last_sign,
@@ -43,14 +43,14 @@ _MULTISET = "SELECT id, sum(sign)::BIGINT AS net, min(image) AS image FROM event
 
 @dataclass(frozen=True, slots=True)
 class NetChange:
-    """What a run of changes comes to.
+    """The net effect of a run of changes.
 
     Attributes:
-        reset: The table starts again from nothing: whatever the lake holds goes.
-        reset_partitions: Partitions that do.
-        added: Rows to put into the lake.
-        removed: One image of each identity that leaves, to find the files by.
-        removed_ids: Their identities, and how many copies of each leave: columns `id` (text), `copies` (int64).
+        reset: The table starts from nothing: all its rows in the lake are deleted.
+        reset_partitions: Partitions that start from nothing.
+        added: Rows to add to the lake.
+        removed: One image of each identity to delete, to find the files by.
+        removed_ids: These identities, and how many copies of each: columns `id` (text), `copies` (int64).
     """
 
     reset: bool
@@ -61,22 +61,22 @@ class NetChange:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether the lake table stays as it is."""
         return not (self.reset or self.reset_partitions or self.added.num_rows or self.removed.num_rows)
 
 
 def fold(table: TableSchema, parts: Sequence[tuple[int, Changes]]) -> NetChange:
-    """The net effect of changes given as (Kafka partition, changes), each partition's in order.
+    """The net effect of changes, given as (Kafka partition, changes).
 
-    An identity lives in one Kafka partition, so no order between partitions is needed. Changes of an older definition
-    are taken as if their rows had the newer columns, which are NULL in them.
+    Changes of one partition are in order. An identity is in one Kafka partition, so partitions need no order among
+    them. Rows of an older definition get the newer columns as NULL.
 
     Raises:
-        WireError: changes that count are of a definition with other columns than that.
+        WireError: changes that count have a definition with other columns than that.
     """
     by_partition: dict[int, list[Changes]] = {}
-    for partition, one in parts:
-        by_partition.setdefault(partition, []).append(one)
+    for partition, changes in parts:
+        by_partition.setdefault(partition, []).append(changes)
     runs = [_valid(table, by_partition[partition]) for partition in sorted(by_partition)]
     net = _net(table, [piece for run in runs for piece in run.pieces], reset=any(run.reset for run in runs))
     return replace(net, reset_partitions=frozenset().union(*(run.reset_partitions for run in runs)))
@@ -84,7 +84,10 @@ def fold(table: TableSchema, parts: Sequence[tuple[int, Changes]]) -> NetChange:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What counts of one Kafka partition: rows, each piece with the partitions whose images a later `t` made void."""
+    """The rows of one Kafka partition that count.
+
+    Each piece has the table's partitions that a later `t` empties: their images do not count.
+    """
 
     pieces: list[tuple[pa.Table, frozenset[str]]]
     reset: bool
@@ -92,23 +95,23 @@ class _Run:
 
 
 def _valid(table: TableSchema, parts: Sequence[Changes]) -> _Run:
-    """From the last change backwards, as far as a `t` of the whole table."""
+    """Collects changes from the last one backwards, up to a `t` of the whole table."""
     void: frozenset[str] = frozenset()
     pieces: list[tuple[pa.Table, frozenset[str]]] = []
-    for one in reversed(parts):
-        if one.partition is not None:
-            void |= {one.partition}
+    for changes in reversed(parts):
+        if changes.partition is not None:
+            void |= {changes.partition}
             continue
-        last = last_truncation(one)
-        counting = Changes(one.table, one.version, one.rows.slice(last + 1))
-        pieces.append((conformed(counting, table).rows, void))
+        last = last_truncation(changes)
+        counting = Changes(changes.table, changes.version, changes.rows.slice(last + 1))
+        pieces.append((conform_to(counting, table).rows, void))
         if last != NO_TRUNCATION:
             return _Run(pieces[::-1], reset=True, reset_partitions=void)
     return _Run(pieces[::-1], reset=False, reset_partitions=void)
 
 
 def _counting(table: TableSchema, pieces: Sequence[tuple[pa.Table, frozenset[str]]], side: str) -> Mask:
-    """Which rows have an image on this side that counts."""
+    """Marks the rows with an image on this side that counts."""
     ops = HAS_BEFORE if side == "before" else HAS_AFTER
     masks = []
     for rows, void in pieces:
@@ -142,29 +145,33 @@ def _net(table: TableSchema, parts: Sequence[tuple[pa.Table, frozenset[str]]], *
     )
     net = _keyed(all_images, events) if table.key else _multiset(all_images, events)
     if reset:
-        # Nothing is left in the lake for the removed ones to be taken from.
+        # The lake table is empty then: there is nothing to delete.
         return NetChange(reset, net[0], all_images.slice(0, 0), _ids([], []))
     return NetChange(reset, *net)
 
 
 def _keyed(all_images: pa.Table, events: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """A key was in the lake before if its first image is one taken away, and is in it after if its last is not."""
+    """Folds by key.
+
+    If the first image of a key is a before image, the lake has the key. If the last one is an after image, the lake
+    gets it.
+    """
     net = run(_KEYED, events=events)
-    gone = net.filter(_equals(net, "first_sign", -1))
-    stays = net.filter(_equals(net, "last_sign", 1))
-    ids = _ids(gone.column("id"), np.full(gone.num_rows, EVERY_COPY))
-    return all_images.take(stays.column("last_image")), all_images.take(gone.column("first_image")), ids
+    removed = net.filter(_equals(net, "first_sign", -1))
+    added = net.filter(_equals(net, "last_sign", 1))
+    ids = _ids(removed.column("id"), np.full(removed.num_rows, EVERY_COPY))
+    return all_images.take(added.column("last_image")), all_images.take(removed.column("first_image")), ids
 
 
 def _multiset(all_images: pa.Table, events: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """What was put in place more often than taken away enters as often, and the other way round."""
+    """Folds by counts: after images minus before images are the rows to add, or to remove."""
     net = run(_MULTISET, events=events)
     counts = np.asarray(net.column("net").to_numpy(), dtype=np.int64)
     which = np.asarray(net.column("image").to_numpy(), dtype=np.int64)
-    enters, leaves = counts > 0, counts < 0
-    added = all_images.take(pa.array(np.repeat(which[enters], counts[enters])))
-    gone = net.filter(pa.array(leaves))
-    return added, all_images.take(pa.array(which[leaves])), _ids(gone.column("id"), -counts[leaves])
+    is_added, is_removed = counts > 0, counts < 0
+    added = all_images.take(pa.array(np.repeat(which[is_added], counts[is_added])))
+    ids = net.filter(pa.array(is_removed)).column("id")
+    return added, all_images.take(pa.array(which[is_removed])), _ids(ids, -counts[is_removed])
 
 
 def _equals(rows: pa.Table, column: str, value: int) -> pa.Array:
@@ -189,13 +196,22 @@ LEFT = """
 
 
 def without(table: TableSchema, rows: pa.Table, removed: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """A file's rows without those that leave, and the identities that are still to be taken from other files."""
+    """A file's rows without the deleted ones, and the identities to delete from other files."""
+    keep, left = staying(table, rows, removed)
+    return (rows if keep.all() else rows.filter(pa.array(keep))), left
+
+
+def staying(table: TableSchema, rows: pa.Table, removed: pa.Table) -> tuple[Mask, pa.Table]:
+    """Marks a file's rows that stay.
+
+    Also returns the identities still to be deleted from other files.
+    """
     ids = identities(rows, table.identity)
     file = pa.table({"id": ids, "image": pa.array(np.arange(rows.num_rows))})
     taken = run(TAKEN, file=file, removed=removed)
-    if not taken.num_rows:
-        return rows, removed
     keep = np.ones(rows.num_rows, dtype=np.bool_)
+    if not taken.num_rows:
+        return keep, removed
     keep[taken.column("image").to_numpy()] = False
     left = run(LEFT, removed=removed, taken=taken)
-    return rows.filter(pa.array(keep)), left.select(["id", "copies"]).cast(removed.schema)
+    return keep, left.select(["id", "copies"]).cast(removed.schema)

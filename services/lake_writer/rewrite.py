@@ -1,4 +1,4 @@
-"""Chooses the files that a net change touches, and makes the commit that carries it into one lake table."""
+"""Chooses the files that a net change touches, and commits it to one lake table."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datafingerprint.digests import partition_names
+from datafingerprint.digests import partition_names, sums_by_partition
+from datafingerprint.fingerprint import ZERO, Fingerprint, total
 from datafingerprint.partitions import partitioning
-from datafingerprint.ports import DataFile, LakeTable, Stamp
+from datafingerprint.ports.lake import DataFile, LakeTable, Stamp
 from datafingerprint.schema import Kind, TableSchema
-from services.lake_writer.fold import NetChange, without
+from services.lake_writer.fold import NetChange, staying
 
 
 @dataclass(frozen=True, slots=True)
 class MergePolicy:
     """When small files are merged.
 
-    A partition that is touched while it has twice `files` files below half of `rows_max` rows gets its `files`
-    smallest ones merged: what was merged is larger, so a row is rewritten a logarithmic number of times.
+    If a touched partition has twice `files` files below half of `rows_max` rows, its `files` smallest ones are merged.
+    The merged file is larger, so a row is rewritten a logarithmic number of times.
     """
 
     files: int
@@ -29,16 +30,17 @@ class MergePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class CommitResult:
     """What a commit did.
 
     Attributes:
-        snapshot_id: The table's snapshot now.
-        rows_added: Rows put in.
-        rows_removed: Rows taken away.
-        rows_missing: Rows to be taken away that the lake did not have; the sums will tell.
+        snapshot_id: The table's present snapshot.
+        rows_added: Rows added.
+        rows_removed: Rows deleted.
+        rows_missing: Rows to delete that the lake did not have. The sums will differ.
         files_added: New files.
         files_removed: Files that are no longer live.
+        is_unknown: Whether deleted rows were missing, or had other values than in the stream.
     """
 
     snapshot_id: int | None
@@ -47,10 +49,11 @@ class Applied:
     rows_missing: int
     files_added: int
     files_removed: int
+    is_unknown: bool = False
 
 
 def rows_read(table: TableSchema, net: NetChange, files: Sequence[DataFile], policy: MergePolicy) -> int:
-    """How many rows of the lake `apply` would hold in memory, at most."""
+    """The largest number of the lake's rows that `apply` would hold in memory."""
     if net.reset:
         return 0
     touched = candidates(table, net.removed, files)
@@ -60,56 +63,68 @@ def rows_read(table: TableSchema, net: NetChange, files: Sequence[DataFile], pol
     return sum(file.rows for file in {file.path: file for file in [*touched, *merged(names, files, policy)]}.values())
 
 
-def apply(table: TableSchema, lake_table: LakeTable, net: NetChange, stamp: Stamp, policy: MergePolicy) -> Applied:
-    """Carries a net change into the lake, atomically, all in memory; `bounded.BoundedCommit` does so in pieces.
+def apply(table: TableSchema, lake_table: LakeTable, net: NetChange, stamp: Stamp, policy: MergePolicy) -> CommitResult:
+    """Commits a net change atomically, in memory. `StreamingCommit` does the same in pieces.
 
-    Without any change, a table that is outdated gets its new columns.
+    An outdated table gets its new columns even without a change.
 
     Raises:
-        ConflictError: another writer was first; nothing has changed.
+        ConflictError: another writer was first. Nothing has changed.
     """
     files = lake_table.files()
-    rows, gone, missing = _rewritten(table, lake_table, net, files)
-    removed_rows = sum(file.rows for file in gone) - rows.num_rows
+    rows, removed, missing, is_unknown = _rewritten(table, lake_table, net, files)
+    rows_removed = sum(file.rows for file in removed) - rows.num_rows
     rows = pa.concat_tables([rows, net.added])
     parts = _by_partition(table, rows)
-    small = merged(parts, [file for file in files if file not in gone], policy)
+    small = merged(parts, [file for file in files if file not in removed], policy)
     if small:
         old = [lake_table.read(file) for file in small]
         parts = _by_partition(table, pa.concat_tables([rows, *old]))
     added = lake_table.write(parts, stamp)
-    gone = [*gone, *small]
-    if not added and not gone and not lake_table.is_outdated:
-        return Applied(lake_table.snapshot_id, 0, 0, missing, 0, 0)
-    snapshot_id = lake_table.commit(added, gone, stamp)
-    return Applied(snapshot_id, net.added.num_rows, removed_rows, missing, len(added), len(gone))
+    removed = [*removed, *small]
+    if not added and not removed and not lake_table.is_outdated:
+        return CommitResult(lake_table.snapshot_id, 0, 0, missing, 0, 0, is_unknown)
+    snapshot_id = lake_table.commit(added, removed, stamp)
+    return CommitResult(snapshot_id, net.added.num_rows, rows_removed, missing, len(added), len(removed), is_unknown)
 
 
 def _rewritten(
     table: TableSchema, lake_table: LakeTable, net: NetChange, files: Sequence[DataFile]
-) -> tuple[pa.Table, list[DataFile], int]:
-    """What stays of the files that lose rows, those files, and how many identities were found in none."""
+) -> tuple[pa.Table, list[DataFile], int, bool]:
+    """Rewrites the files that lose rows.
+
+    Returns:
+        The rows that stay, these files, the number of identities in no file, and `CommitResult.is_unknown`.
+    """
     if net.reset:
-        return table.arrow.empty_table(), list(files), 0
+        return table.arrow.empty_table(), list(files), 0, False
+    deleted = ZERO
     kept: list[pa.Table] = []
-    gone = [file for file in files if file.partition in net.reset_partitions]
-    left = net.removed_ids
-    for file in candidates(table, net.removed, [file for file in files if file not in gone]):
-        if not left.num_rows:
+    removed = [file for file in files if file.partition in net.reset_partitions]
+    pending = net.removed_ids
+    for file in candidates(table, net.removed, [file for file in files if file not in removed]):
+        if not pending.num_rows:
             break
         rows = lake_table.read(file)
-        rest, still = without(table, rows, left)
-        if rest.num_rows < rows.num_rows:
-            kept.append(rest)
-            gone.append(file)
-        # A key leaves every file that holds it; only a multiset's copies are used up.
-        left = left if table.key else still
-    missing = 0 if table.key else left.num_rows
-    return pa.concat_tables([table.arrow.empty_table(), *kept]), gone, missing
+        stays, still = staying(table, rows, pending)
+        if not stays.all():
+            kept.append(rows.filter(pa.array(stays)))
+            removed.append(file)
+            deleted += sum_of(table, rows.filter(pa.array(~stays)))
+        # A key is deleted from every file that has it. Only a multiset's copies are used up.
+        pending = pending if table.key else still
+    missing = 0 if table.key else pending.num_rows
+    is_unknown = deleted != sum_of(table, net.removed) if table.key else missing > 0
+    return pa.concat_tables([table.arrow.empty_table(), *kept]), removed, missing, is_unknown
+
+
+def sum_of(table: TableSchema, rows: pa.Table) -> Fingerprint:
+    """The sum of rows, by which a keyed table's deletes are checked."""
+    return total(sums_by_partition(rows, table.columns, partitioning(table)).values())
 
 
 def candidates(table: TableSchema, removed: pa.Table, files: Sequence[DataFile]) -> list[DataFile]:
-    """The files that may hold rows that leave: in their partitions, and with bounds that take in one of them."""
+    """The files that may hold rows to delete, by partition and bounds."""
     if not removed.num_rows:
         return []
     rows_of = _rows_by_name(partition_names(removed, partitioning(table)).combine_chunks())
@@ -122,7 +137,7 @@ def candidates(table: TableSchema, removed: pa.Table, files: Sequence[DataFile])
 
 
 def _rows_by_name(names: pa.Array) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """The indexes of the rows that bear each name."""
+    """The indexes of the rows of each name."""
     coded = names.dictionary_encode()
     codes = np.asarray(coded.indices.to_numpy())
     order = np.argsort(codes, kind="stable")
@@ -138,7 +153,7 @@ def _as_integer(kind: pa.DataType) -> pa.DataType:
 
 
 def _ordered(values: pa.ChunkedArray) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], pa.Array]:
-    """A column's values as integers, and which are NULL (no bound says anything about those)."""
+    """A column's values as integers, and a mask of NULLs, which bounds do not cover."""
     integers = values.cast(_as_integer(values.type)).cast(pa.int64())
     null = np.asarray(integers.is_null().to_numpy(), dtype=np.bool_)
     return np.asarray(pc.fill_null(integers, 0).to_numpy(), dtype=np.int64), null
@@ -154,8 +169,8 @@ def _may_hold(
         bounds = file.bounds.get(name)
         if bounds is not None:
             low, high = bounds
-            found = integers[which]
-            possible &= null[which] | ((found >= low) & (found <= high))
+            selected = integers[which]
+            possible &= null[which] | ((selected >= low) & (selected <= high))
     return bool(possible.any())
 
 
@@ -179,13 +194,13 @@ def _by_partition(table: TableSchema, rows: pa.Table) -> dict[str, pa.Table]:
 
 
 def merged(partitions: Iterable[str], files: Sequence[DataFile], policy: MergePolicy) -> list[DataFile]:
-    """The small files of touched partitions that are merged along."""
-    found: list[DataFile] = []
+    """The small files to merge in touched partitions."""
+    chosen: list[DataFile] = []
     for name in partitions:
         small = sorted(
             (file for file in files if file.partition == name and file.rows < policy.rows_max // 2),
             key=lambda file: file.rows,
         )
         if len(small) >= 2 * policy.files:
-            found += small[: policy.files]
-    return found
+            chosen += small[: policy.files]
+    return chosen

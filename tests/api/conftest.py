@@ -13,15 +13,17 @@ import pytest
 from fastapi import FastAPI
 
 from api.application import create_app
-from api.ports import LagReader, StateView, Store
-from datafingerprint.adapters.state import SqlStateStore
-from datafingerprint.audit import At, Finding, Hop
+from api.ports import LagReader, ServicesReader, StateView, Store
+from datafingerprint.adapters.state.incidents import SqlIncidentStore
+from datafingerprint.adapters.state.store import SqlStateStore
+from datafingerprint.audit import Finding, Hop, MeasuredAt
 from datafingerprint.audits import AuditProgress, AuditState, Origin, Scope
 from datafingerprint.column_types import column
 from datafingerprint.epochs import Epoch, OffsetRange, SnapshotCursor, SourcePosition, Transaction
 from datafingerprint.errors import DataFingerprintError
 from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.ledger import Advance, FileSums, Judged, LakeTableState, Progress, SumKey
+from datafingerprint.ledger import Advance, FileSums, LakeTableState, Progress, SumKey, TableVerdicts
+from datafingerprint.liveness import CHAIN, Roster, ServiceReport, Services, ServiceState
 from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome, judge_table
 
@@ -51,6 +53,28 @@ class FakeLagReader:
         if self.failure is not None:
             raise self.failure
         return self.groups
+
+
+@dataclass
+class FakeServices:
+    """What the services said, as a test puts it in: service to state, message and remedy; all that are needed run."""
+
+    said: dict[str, tuple[ServiceState, str, str]] = field(
+        default_factory=lambda: dict.fromkeys(CHAIN, (ServiceState.RUNNING, "working", ""))
+    )
+    silent_s: dict[str, float] = field(default_factory=dict)
+    away: str | None = None
+
+    def services(self) -> Services:
+        """See the port."""
+        roster = Roster()
+        for number, (name, (state, message, remedy)) in enumerate(self.said.items()):
+            heard_at = NOW - self.silent_s.get(name, 1.0)
+            report = ServiceReport(
+                name, f"here:{number}", "here", number, "1", state, NOW - 100, NOW - 90, heard_at, message, remedy
+            )
+            roster.hear(report, heard_at)
+        return Services(roster.services(NOW), self.away)
 
 
 def table(name: str, *partition: str) -> TableSchema:
@@ -101,11 +125,15 @@ def seed(store: SqlStateStore) -> None:
     source, lake = {"date_year=2031": G2031, "date_year=2032": G2032}, files[0].sums
     store.save_verdicts(
         Progress("stream", 5, 10, 3, 1),
-        [Judged(GAMES, 3, judge_table(source, lake)), Judged(TRADES, 3, {}), Judged(PLAYERS, 3, {})],
+        [
+            TableVerdicts(GAMES, 3, judge_table(source, lake)),
+            TableVerdicts(TRADES, 3, {}),
+            TableVerdicts(PLAYERS, 3, {}),
+        ],
         1_000_010.0,
     )
     audit = store.begin_audit(Scope(GAMES), Origin.SCHEDULE, "somebody", 1_000_011.0)
-    at = At(SourcePosition("0-1-4", "binlog.000004", 7004), 4, 1_000_012.0)
+    at = MeasuredAt(SourcePosition("0-1-4", "binlog.000004", 7004), 4, 1_000_012.0)
     findings = [
         Finding(GAMES, "date_year=2031", Outcome.MATCH, (), "", G2031, G2031, at),
         Finding(
@@ -119,6 +147,13 @@ def seed(store: SqlStateStore) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqlStateStore]:
     with closing(SqlStateStore(f"sqlite:///{tmp_path}/state.db", clock=lambda: 1_000_009.0)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def incidents(tmp_path: Path) -> Iterator[SqlIncidentStore]:
+    """The incidents in the same database."""
+    with closing(SqlIncidentStore(f"sqlite:///{tmp_path}/state.db")) as opened:
         yield opened
 
 
@@ -148,8 +183,17 @@ class _AppTransport(httpx.BaseTransport):
         return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
 
 
-def _over(store: Store, lag_reader: LagReader, now: float = NOW) -> httpx.Client:
-    return httpx.Client(transport=_AppTransport(create_app(store, lag_reader, lambda: now)), base_url="http://api")
+def _over(
+    store: Store,
+    lag_reader: LagReader,
+    now: float = NOW,
+    services: ServicesReader | None = None,
+    incidents: SqlIncidentStore | None = None,
+) -> httpx.Client:
+    app = create_app(store, lag_reader, lambda: now, services=services, incident_reader=incidents)
+    # The transport hands on what is decoded already.
+    plain = {"Accept-Encoding": "identity"}
+    return httpx.Client(transport=_AppTransport(app), base_url="http://api", headers=plain)
 
 
 @pytest.fixture
@@ -165,6 +209,20 @@ def client(seeded: SqlStateStore, lag_reader: FakeLagReader) -> Iterator[httpx.C
 
 
 @pytest.fixture
+def services() -> FakeServices:
+    return FakeServices()
+
+
+@pytest.fixture
+def listening_client(
+    seeded: SqlStateStore, incidents: SqlIncidentStore, lag_reader: FakeLagReader, services: FakeServices
+) -> Iterator[httpx.Client]:
+    """A client of an application that hears what the services say, and knows incidents."""
+    with _over(seeded, lag_reader, NOW, services, incidents) as client:
+        yield client
+
+
+@pytest.fixture
 def client_after(
     seeded: SqlStateStore, lag_reader: FakeLagReader
 ) -> Callable[[float], AbstractContextManager[httpx.Client]]:
@@ -172,7 +230,7 @@ def client_after(
     return lambda seconds: _over(seeded, lag_reader, NOW + seconds)
 
 
-class _BrokenStore:
+class BrokenStore:
     """A store that cannot be read."""
 
     def __init__(self, failure: Exception) -> None:
@@ -184,8 +242,16 @@ class _BrokenStore:
         raise self._failure
         yield
 
+    def queue_audit(self, scope: Scope, origin: Origin, now: float) -> int:
+        """Fails."""
+        raise self._failure
+
+    def cancel_audit(self, number: int, now: float) -> bool:
+        """Fails."""
+        raise self._failure
+
 
 @pytest.fixture
 def broken(lag_reader: FakeLagReader) -> Callable[[Exception], AbstractContextManager[httpx.Client]]:
     """A client of an application whose store fails so."""
-    return lambda failure: _over(_BrokenStore(failure), lag_reader)
+    return lambda failure: _over(BrokenStore(failure), lag_reader)

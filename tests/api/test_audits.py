@@ -1,4 +1,4 @@
-"""`/v1/audits` queues audits for the auditor, tells how they stand, and refuses what it does not know."""
+"""`/v1/audits` queues audits for the auditor, shows their progress, and refuses invalid requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.audits import AuditProgress
 
 GAMES = "ootp.games"

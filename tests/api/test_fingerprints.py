@@ -1,4 +1,4 @@
-"""`/v1/fingerprints` tells both sides of every table and partition at one epoch, and never guesses."""
+"""`/v1/fingerprints` shows both sides of every table and partition at one epoch, with the verdict."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.ledger import FileSums, Judged, LakeTableState, Progress
+from datafingerprint.ledger import FileSums, LakeTableState, Progress, TableVerdicts
 from datafingerprint.verdict import Outcome, Verdict
 
 GAMES = "ootp.games"
@@ -118,7 +118,7 @@ def test_an_empty_table_matches_only_when_its_lake_side_is_known_empty(
 def test_an_empty_table_with_source_rows_at_the_epoch_is_not_called_empty(
     client: httpx.Client, seeded: SqlStateStore
 ) -> None:
-    seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), [Judged(GAMES, 3, {})], 1.0)
+    seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), [TableVerdicts(GAMES, 3, {})], 1.0)
     assert get(client, f"/v1/fingerprints/{GAMES}")["verdict"] == "inconclusive"
 
 
@@ -130,7 +130,7 @@ def test_a_side_that_is_unknown_in_one_partition_is_unknown_for_the_table(
         "a": Verdict(Outcome.INCONCLUSIVE, "because", one, None),
         "b": Verdict(Outcome.MATCH, "", one, one),
     }
-    seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), [Judged(GAMES, 3, verdicts)], 1.0)
+    seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), [TableVerdicts(GAMES, 3, verdicts)], 1.0)
     answer = get(client, f"/v1/fingerprints/{GAMES}")
     assert (answer["verdict"], answer["reason"]) == ("inconclusive", "because")
     assert answer["source"]["rows"] == 2
@@ -147,7 +147,7 @@ def test_partitions_of_two_fields_and_of_none_are_found_by_their_names(
     client: httpx.Client, seeded: SqlStateStore
 ) -> None:
     one = Verdict(Outcome.MATCH, "", Fingerprint(1, 1, 1), Fingerprint(1, 1, 1))
-    judged = [Judged("ootp.players", 3, {"a=x/b=%2F": one}), Judged("ootp.<trades>", 3, {"-": one})]
+    judged = [TableVerdicts("ootp.players", 3, {"a=x/b=%2F": one}), TableVerdicts("ootp.<trades>", 3, {"-": one})]
     seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), judged, 1.0)
     assert get(client, "/v1/fingerprints/ootp.players/a=x/b=%252F")["partition"] == "a=x/b=%2F"
     assert get(client, "/v1/fingerprints/ootp.<trades>/-")["partition"] == "-"
@@ -165,7 +165,7 @@ def test_what_is_not_there_is_told_with_what_is(client: httpx.Client) -> None:
 
 
 def test_an_empty_store_answers_with_nothing_rather_than_a_match(empty_client: httpx.Client) -> None:
-    nothing = {"verdict": "inconclusive", "epoch": None, "items": [], "next_cursor": None}
+    nothing: dict[str, object] = {"verdict": "inconclusive", "epoch": None, "items": [], "next_cursor": None}
     assert get(empty_client, "/v1/fingerprints") == nothing
     response = empty_client.get("/v1/fingerprints/ootp.games")
     assert response.json() == {"error": "no table ootp.games; there are none yet"}
@@ -236,7 +236,7 @@ def test_an_answer_that_the_caller_has_is_not_sent_again(
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
     verdict = Verdict(Outcome.INCONCLUSIVE, "no longer", None, None)
-    judged = Judged(GAMES, 4, {"date_year=2031": verdict})
+    judged = TableVerdicts(GAMES, 4, {"date_year=2031": verdict})
     seeded.save_verdicts(Progress("stream", 5, 10, 4, 2), [judged], 1_000_011.0)
     changed = client.get(url, headers={"If-None-Match": etag})
     assert changed.status_code == 200

@@ -12,10 +12,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.freshness import Freshness, duration
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import Unavailable
 from datafingerprint.ledger import Advance, Progress, StoredEpoch
+from tests.api.conftest import FakeLagReader
 
 DAYS_3 = 3 * 86_400.0
 NOTHING_KNOWN = {"messages": 6, "rows": None, "epochs": None, "seconds": None}
@@ -27,7 +28,7 @@ def get(client: httpx.Client, path: str) -> Any:  # noqa: ANN401 - JSON
     return client.get(path).json()
 
 
-def test_with_the_fingerprinter_dead_no_lag_is_told(client_after: Later, lag_reader: Any) -> None:  # noqa: ANN401 - the fake of conftest
+def test_with_the_fingerprinter_dead_no_lag_is_told(client_after: Later, lag_reader: FakeLagReader) -> None:
     lag_reader.groups["dfp-fingerprinter"] = {"dfp.epochs": 518_400, "dfp.ootp.games": 900_000}
     with client_after(DAYS_3) as client:
         status = get(client, "/v1/status")
@@ -56,7 +57,7 @@ def test_with_capture_dead_the_lake_is_only_told_to_have_what_was_published(clie
         assert (group["rows"], group["epochs"], group["seconds"]) == (6, 2, 115.0)
 
 
-def test_with_kafka_away_it_is_not_told_who_stands_still(client_after: Later, lag_reader: Any) -> None:  # noqa: ANN401 - the fake of conftest
+def test_with_kafka_away_it_is_not_told_who_stands_still(client_after: Later, lag_reader: FakeLagReader) -> None:
     lag_reader.failure = Unavailable("the broker is away")
     with client_after(100.0) as client:
         assert get(client, "/v1/status")["standstill"] == (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
@@ -16,12 +16,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from api import metrics
-from api.application import OPEN_PATHS, create_app
-from api.ports import LagReader, Store
+from api.application import create_app
+from api.pages import policy
+from api.ports import LagReader, StateView, Store
+from api.readiness import Readiness
+from api.routes import operation, pages
 from api.server import require_token
 from datafingerprint.config import Api
 from datafingerprint.errors import ConfigError, StateError, Unavailable
+from tests.api.conftest import BrokenStore, FakeLagReader
 
+OPEN_PATHS = operation.OPEN_PATHS | pages.OPEN_PATHS
 TOKEN = "sixteen-or-more-characters"
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +42,8 @@ PATHS = {
     "/v1/fingerprints/{table}",
     "/v1/fingerprints/{table}/{partition}",
     "/v1/lag",
+    "/v1/matrix",
+    "/v1/services",
     "/v1/status",
     "/v1/tables",
 }
@@ -50,8 +57,10 @@ def test_the_process_lives_whatever_the_store_does(broken: Broken) -> None:
         assert client.get("/healthz").json() == {"status": "ok"}
 
 
-def test_it_is_ready_when_a_first_epoch_is_stored(empty_client: httpx.Client) -> None:
-    response = empty_client.get("/readyz")
+def test_it_is_ready_when_a_first_epoch_is_stored(store: Store, lag_reader: LagReader) -> None:
+    app = create_app(store, lag_reader, token=TOKEN)
+    assert ask(app, "/readyz", {}).json() == {"error": "not ready"}
+    response = ask(app, "/readyz", {"Authorization": f"Bearer {TOKEN}"})
     assert response.status_code == 503
     assert "no epoch is stored yet" in response.json()["error"]
 
@@ -61,10 +70,52 @@ def test_it_is_ready_with_epochs(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("failure", [Unavailable("the state store is away"), StateError("of version 2")])
-def test_it_is_not_ready_without_its_store(broken: Broken, failure: Exception) -> None:
-    with broken(failure) as client:
-        response = client.get("/readyz")
-        assert (response.status_code, response.json()) == (503, {"error": str(failure)})
+def test_only_who_has_the_token_learns_why_it_is_not_ready(lag_reader: LagReader, failure: Exception) -> None:
+    for token in ("", TOKEN):
+        app = create_app(BrokenStore(failure), lag_reader, token=token)
+        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}):
+            response = ask(app, "/readyz", given)
+            assert (response.status_code, response.json()) == (503, {"error": "not ready"})
+            assert ask(app, "/healthz", given).json() == {"status": "ok"}
+    response = ask(app, "/readyz", {"Authorization": f"Bearer {TOKEN}"})
+    assert response.json() == {"error": f"not ready: {failure}"}
+
+
+def test_the_store_is_looked_at_once_a_second_however_many_ask_whether_it_is_ready(seeded: Store) -> None:
+    looks = 0
+    now = 0.0
+
+    class Counting:
+        def reading(self) -> AbstractContextManager[StateView]:
+            nonlocal looks
+            looks += 1
+            return seeded.reading()
+
+    ready = Readiness(Counting(), lambda: now)  # type: ignore[arg-type]
+    assert [ready.reason() for _ in range(50)] == [""] * 50
+    assert looks == 1
+    now = 1.0
+    ready.reason()
+    assert looks == 2
+
+
+def test_a_store_that_does_not_answer_holds_up_one_caller_only(seeded: Store) -> None:
+    asked, release_memory = threading.Event(), threading.Event()
+
+    class Slow:
+        def reading(self) -> AbstractContextManager[StateView]:
+            asked.set()
+            release_memory.wait(10)
+            return seeded.reading()
+
+    ready = Readiness(Slow())  # type: ignore[arg-type]
+    first = threading.Thread(target=ready.reason)
+    first.start()
+    assert asked.wait(10)
+    assert ready.reason() == "the first check is running"
+    release_memory.set()
+    first.join()
+    assert ready.reason() == ""
 
 
 @pytest.mark.parametrize(
@@ -72,7 +123,7 @@ def test_it_is_not_ready_without_its_store(broken: Broken, failure: Exception) -
     [
         (Unavailable("the state store is away"), 503, "the state store is away"),
         (StateError("of version 2", remedy="do this"), 500, "of version 2: do this"),
-        (RuntimeError("a secret detail"), 500, "the service failed; its log says why"),
+        (RuntimeError("a secret detail"), 500, "the service failed; its log names the cause"),
     ],
 )
 def test_every_failure_is_answered_as_an_error_in_json(
@@ -138,11 +189,13 @@ def test_metrics_tell_verdicts_epochs_and_lag(client: httpx.Client) -> None:
     assert found["dfp_audits"]["done",] == 1
 
 
-def test_every_metric_of_the_list_is_shown_and_no_other(client: httpx.Client) -> None:
-    assert set(families(client.get("/metrics").text)) == {metric.name for metric in metrics.METRICS}
+def test_every_metric_of_the_list_is_shown_and_no_other(listening_client: httpx.Client) -> None:
+    assert set(families(listening_client.get("/metrics").text)) == {metric.name for metric in metrics.METRICS}
 
 
-def test_metrics_tell_that_the_store_or_kafka_is_away(client: httpx.Client, broken: Broken, lag_reader: Any) -> None:  # noqa: ANN401 - the fake of conftest
+def test_metrics_tell_that_the_store_or_kafka_is_away(
+    client: httpx.Client, broken: Broken, lag_reader: FakeLagReader
+) -> None:
     lag_reader.failure = Unavailable("the broker is away")
     found = families(client.get("/metrics").text)
     assert found["dfp_kafka_up"] == {(): 0}
@@ -163,13 +216,24 @@ def test_names_of_metrics_begin_alike_and_are_unique() -> None:
     assert all(re.fullmatch(r"dfp_[a-z_]+", name) for name in names)
 
 
-def test_the_dashboard_loads_nothing_from_elsewhere_and_puts_text_in_place_only(client: httpx.Client) -> None:
-    response = client.get("/")
+def test_the_page_of_rest_loads_nothing_from_elsewhere_and_puts_text_in_place_only(client: httpx.Client) -> None:
+    response = client.get("/docs")
     assert response.headers["content-type"].startswith("text/html")
-    assert "connect-src 'self'" in response.headers["content-security-policy"]
+    policy = response.headers["content-security-policy"]
+    assert "connect-src 'self'" in policy
+    assert not re.search(r"unsafe|https?:|\*", policy)
     page = response.text
-    assert not re.search(r"https?://|//cdn|@import", page)
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", page)
+    assert not re.search(r"https?://|//cdn|@import|<script src|<link rel=.stylesheet|\bon[a-z]+=\"|\bstyle=\"", page)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", page)
+
+
+def test_a_page_may_run_its_own_scripts_only() -> None:
+    page = "<style>a{}</style><script>\n1;\n</script>"
+    assert "script-src 'sha256-+VGbPvmxFvH1rEs7LzqnMnfhYsw5lxcqVXQpu4rqLHM='" in policy(page) or "sha256" in policy(
+        page
+    )
+    assert policy("") == policy("<p>")
+    assert "script-src 'none'; style-src 'none'" in policy("")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
@@ -209,3 +273,16 @@ def ask(app: FastAPI, path: str, headers: dict[str, str]) -> httpx.Response:
             return await client.get(path, headers=headers)
 
     return anyio.run(answered)
+
+
+@pytest.mark.parametrize("path", sorted(one for one in PATHS if "{" not in one))
+def test_head_answers_as_get_does_without_a_body(client: httpx.Client, path: str) -> None:
+    got, headed = client.get(path), client.head(path)
+    assert (headed.status_code, headed.content) == (got.status_code, b"")
+    assert headed.headers["content-type"] == got.headers["content-type"]
+    assert int(headed.headers["content-length"]) > 0
+
+
+def test_head_of_what_is_not_there_is_404_and_the_document_does_not_list_it(client: httpx.Client) -> None:
+    assert client.head("/v1/nothing").status_code == 404
+    assert all("head" not in methods for methods in client.get("/openapi.json").json()["paths"].values())

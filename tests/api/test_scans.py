@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.application import create_app
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.errors import ConfigError, Unavailable
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.scans import Scan, ScanState

@@ -14,17 +14,18 @@ import uvicorn
 from click.testing import CliRunner, Result
 
 from api.application import create_app
-from datafingerprint.adapters.state import SqlStateStore
+from commands.__main__ import exit_status, main
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.ledger import Judged, Progress
+from datafingerprint.ledger import Progress, TableVerdicts
 from datafingerprint.verdict import judge_table
-from services.__main__ import exit_status, main
+from tests.api.conftest import FakeLagReader
 
 SAID: dict[str, Any] = {"verdict": "match", "audit": {"mismatch": 0}, "standstill": None}
 
 
 @contextmanager
-def served(store: SqlStateStore, lag_reader: Any, now: float) -> Iterator[int]:  # noqa: ANN401 - the fake of conftest
+def served(store: SqlStateStore, lag_reader: FakeLagReader, now: float) -> Iterator[int]:
     """The application on a port of its own."""
     app = create_app(store, lag_reader, lambda: now)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -39,7 +40,9 @@ def served(store: SqlStateStore, lag_reader: Any, now: float) -> Iterator[int]: 
 
 
 @pytest.fixture
-def shown(seeded: SqlStateStore, lag_reader: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Result]:  # noqa: ANN401 - the fake of conftest
+def shown(
+    seeded: SqlStateStore, lag_reader: FakeLagReader, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[float], Result]:
     """What the command says at a moment."""
 
     def ask(now: float) -> Result:
@@ -67,8 +70,10 @@ def test_a_match_beside_an_audit_that_found_the_source_different_is_status_1(
 ) -> None:
     sums = {"date_year=2031": Fingerprint(3, 1, 2), "date_year=2032": Fingerprint(4, 5, 6)}
     for table in ("ootp.games", "ootp.players"):
-        seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), [Judged(table, 3, judge_table(sums, sums))], 1_000_015.0)
-    seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), [Judged("ootp.<trades>", 3, {})], 1_000_015.0)
+        seeded.save_verdicts(
+            Progress("stream", 5, 10, 3, 1), [TableVerdicts(table, 3, judge_table(sums, sums))], 1_000_015.0
+        )
+    seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), [TableVerdicts("ootp.<trades>", 3, {})], 1_000_015.0)
     result = shown(1_000_020.0)
     assert (result.exit_code, verdict(result)) == (1, "match")
     assert "1 partitions agree with the source, 1 do not" in result.output

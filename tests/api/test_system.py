@@ -1,4 +1,4 @@
-"""Status, tables, epochs and lag are told from what is stored, with Kafka away as well."""
+"""Status, tables, epochs and lag are read from the stored state, also with Kafka away."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.errors import Unavailable
 from datafingerprint.ledger import Progress
+from tests.api.conftest import FakeLagReader
 
 
 def get(client: httpx.Client, path: str) -> Any:  # noqa: ANN401 - JSON
@@ -31,12 +32,18 @@ def test_the_status_tells_both_epochs_and_what_lies_between(client: httpx.Client
         "recorded_age_s": 11.0,
         "source_age_s": 15.0,
         "standstill": None,
+        "services": [],
         "tables": 3,
         "rows": 2455,
         "partitions": {"match": 1, "mismatch": 1, "inconclusive": 0},
+        "without_partitions": {
+            "count": 1,
+            "first": [{"table": "ootp.players", "verdict": "inconclusive", "reason": "snapshot at 40 %"}],
+        },
         "audit": {"match": 1, "mismatch": 1, "inconclusive": 0, "oldest": "1970-01-12T13:46:52Z"},
         "lag": {"messages": 6, "rows": 6, "epochs": 2, "seconds": 15.0},
         "snapshot": {"ootp.players": 40},
+        "set_aside": {},
     }
 
 
@@ -77,13 +84,15 @@ def test_the_lag_of_each_group_comes_from_kafka_and_the_stored_epochs(client: ht
     }
 
 
-def test_what_the_fingerprinter_has_not_read_it_does_not_pretend_to_know(client: httpx.Client, lag_reader: Any) -> None:  # noqa: ANN401 - the fake of conftest
+def test_what_the_fingerprinter_has_not_read_it_does_not_pretend_to_know(
+    client: httpx.Client, lag_reader: FakeLagReader
+) -> None:
     lag_reader.groups["dfp-fingerprinter"] = {"dfp.epochs": 2}
     found = get(client, "/v1/lag")["groups"]["dfp-fingerprinter"]
     assert (found["messages"], found["rows"], found["epochs"], found["seconds"]) == (2, None, None, None)
 
 
-def test_with_kafka_away_the_rest_is_still_told(client: httpx.Client, lag_reader: Any) -> None:  # noqa: ANN401 - the fake of conftest
+def test_with_kafka_away_the_rest_is_still_told(client: httpx.Client, lag_reader: FakeLagReader) -> None:
     lag_reader.failure = Unavailable("the broker is away", where="127.0.0.1:9092")
     answer = get(client, "/v1/lag")
     assert answer["kafka"] == "unavailable: the broker is away at 127.0.0.1:9092"

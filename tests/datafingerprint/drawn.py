@@ -38,7 +38,7 @@ def _decimal_column(name: str, precision: int, scale: int) -> Column:
 def columns(name: str) -> st.SearchStrategy[Column]:
     """A column of any kind under this name."""
     integers = st.builds(
-        lambda octets, unsigned: Column(name, "int", Kind.INTEGER, octets=octets, unsigned=unsigned),
+        lambda octets, unsigned: Column(name, "int", Kind.INTEGER, width_bytes=octets, unsigned=unsigned),
         st.sampled_from([1, 2, 3, 4, 8]),
         st.booleans(),
     )
@@ -57,7 +57,7 @@ def values(column: Column) -> st.SearchStrategy[Any]:
 
 def _values(column: Column) -> st.SearchStrategy[Any]:
     if column.kind is Kind.INTEGER:
-        bits = 8 * column.octets
+        bits = 8 * column.width_bytes
         low, high = (0, 2**bits - 1) if column.unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         return st.integers(low, high) | st.sampled_from([low, high])
     if column.kind is Kind.DECIMAL:
@@ -143,9 +143,9 @@ KEYED = TableSchema(
     "s",
     "keyed",
     (
-        Column("id", "int(11)", Kind.INTEGER, octets=4, nullable=False),
+        Column("id", "int(11)", Kind.INTEGER, width_bytes=4, nullable=False),
         Column("Part", "varchar(9)", Kind.TEXT),
-        Column("n", "bigint(20)", Kind.INTEGER, octets=8),
+        Column("n", "bigint(20)", Kind.INTEGER, width_bytes=8),
     ),
     ("id",),
     ("Part",),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datafingerprint.audit import At, Hop, judge, overall
+import pytest
+
+from datafingerprint.audit import Hop, MeasuredAt, judge
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.fingerprint import ZERO, Fingerprint
-from datafingerprint.verdict import Outcome, Verdict
+from datafingerprint.verdict import Outcome, Verdict, overall
 
-AT = At(SourcePosition("0-1-1", "f", 4), 3, 9.0)
+AT = MeasuredAt(SourcePosition("0-1-1", "f", 4), 3, 9.0)
 ONE, OTHER, TWO = Fingerprint(1, 5, 6), Fingerprint(1, 5, 7), Fingerprint(2, 8, 9)
 LOST = Verdict(Outcome.MISMATCH, "the lake has 1 row too few", ONE, ZERO)
 FINE = Verdict(Outcome.MATCH, "", ONE, ONE)
@@ -28,7 +30,7 @@ def test_the_sums_that_differ_name_the_hop() -> None:
             "the stream has 1 row too few; the lake has 1 row too few",
         ),
     }
-    assert overall(found) is Outcome.MISMATCH
+    assert overall(one.outcome for one in found) is Outcome.MISMATCH
 
 
 def test_a_partition_is_found_whichever_side_has_it_and_only_those_asked_for_are_told() -> None:
@@ -38,3 +40,26 @@ def test_a_partition_is_found_whichever_side_has_it_and_only_those_asked_for_are
     ]  # fmt: skip
     assert [one.partition for one in judge("s.t", {"a": ONE}, {"b": ONE}, {}, AT, ["a"])] == ["a"]
     assert overall([]) is Outcome.MATCH
+
+
+@pytest.mark.parametrize(
+    ("source", "stream", "verdict", "is_suspect", "hops"),
+    [
+        # A row that capture missed was changed later: the lake has it, and so has the source.
+        (TWO, ONE, (ONE, TWO), False, (Hop.CAPTURE,)),
+        # The lake differs otherwise too.
+        (TWO, ONE, (ONE, ZERO), False, (Hop.CAPTURE, Hop.LAKE)),
+        (TWO, ONE, (ONE, ZERO), True, (Hop.CAPTURE,)),
+        (TWO, TWO, (TWO, ONE), True, (Hop.LAKE,)),
+    ],
+)
+def test_a_row_that_the_stream_never_had_does_not_blame_the_lake(
+    source: Fingerprint,
+    stream: Fingerprint,
+    verdict: tuple[Fingerprint, Fingerprint],
+    is_suspect: bool,
+    hops: tuple[Hop, ...],
+) -> None:
+    lake = {"-": Verdict(Outcome.MISMATCH, "other values", *verdict)}
+    (found,) = judge("s.t", {"-": source}, {"-": stream}, lake, AT, is_suspect=is_suspect)
+    assert found.hops == hops

@@ -21,7 +21,7 @@ from datafingerprint.schema import Column, Kind, TableSchema
 from datafingerprint.sql import duckdb as sql
 from tests.datafingerprint.drawn import Row, arrow, rows_of, slow_sums, tables, tables_with_rows
 
-INT = Column("id", "int(11)", Kind.INTEGER, octets=4)
+INT = Column("id", "int(11)", Kind.INTEGER, width_bytes=4)
 
 
 def identified(rows: pa.Table, columns: tuple[Column, ...]) -> list[str]:
@@ -29,7 +29,7 @@ def identified(rows: pa.Table, columns: tuple[Column, ...]) -> list[str]:
     native = digests.native_identities(rows, columns)
     assert native is not None
     assert native.to_pylist() == digests.identities_in_duckdb(rows, columns).to_pylist()
-    return digests.identities(rows, columns).to_pylist()
+    return list(digests.identities(rows, columns).to_pylist())
 
 
 def summed(rows: pa.Table, columns: tuple[Column, ...], names: Partitioning) -> dict[str, Fingerprint]:
@@ -45,9 +45,9 @@ def of_kind(kind: Kind, name: str = "c", **more: Any) -> Column:  # noqa: ANN401
 
 
 EXAMPLES: list[tuple[Column, Any, bytes]] = [
-    (of_kind(Kind.INTEGER, octets=8), -9223372036854775808, b"c=-9223372036854775808"),
-    (of_kind(Kind.INTEGER, octets=8, unsigned=True), 18446744073709551615, b"c=18446744073709551615"),
-    (of_kind(Kind.INTEGER, octets=1), 0, b"c=0"),
+    (of_kind(Kind.INTEGER, width_bytes=8), -9223372036854775808, b"c=-9223372036854775808"),
+    (of_kind(Kind.INTEGER, width_bytes=8, unsigned=True), 18446744073709551615, b"c=18446744073709551615"),
+    (of_kind(Kind.INTEGER, width_bytes=1), 0, b"c=0"),
     (of_kind(Kind.DECIMAL, precision=5, scale=2), Decimal("-1.50"), b"c=-1.50"),
     (of_kind(Kind.DECIMAL, precision=5, scale=2), Decimal("0.00"), b"c=0.00"),
     (of_kind(Kind.DECIMAL, precision=5, scale=2), Decimal("-0.00"), b"c=0.00"),
@@ -98,10 +98,10 @@ def test_a_whole_row_is_the_md5_of_a_string_written_by_hand() -> None:
         of_kind(Kind.TEXT, "name"),
         of_kind(Kind.TEXT, "Close"),
         INT,
-        of_kind(Kind.INTEGER, "_x", octets=4),
+        of_kind(Kind.INTEGER, "_x", width_bytes=4),
         of_kind(Kind.TEXT, "gone"),
-        of_kind(Kind.INTEGER, "ZZ", octets=4),
-        of_kind(Kind.INTEGER, "ab", octets=4),
+        of_kind(Kind.INTEGER, "ZZ", width_bytes=4),
+        of_kind(Kind.INTEGER, "ab", width_bytes=4),
     )
     row = {"name": "Babe|Ruth", "Close": "é", "id": 3, "_x": -1, "gone": None, "ZZ": 26, "ab": 2}
     written = "_x=-1|ab=2|close=2:é|id=3|name=9:Babe|Ruth|zz=26".encode()
@@ -112,7 +112,7 @@ def test_a_whole_row_is_the_md5_of_a_string_written_by_hand() -> None:
 
 
 def test_reserved_characters_of_a_columns_name_are_encoded() -> None:
-    columns = (INT, of_kind(Kind.INTEGER, "A|b=c%d", octets=4))
+    columns = (INT, of_kind(Kind.INTEGER, "A|b=c%d", width_bytes=4))
     assert canonical({"id": 1, "A|b=c%d": 2}, columns) == b"a%7Cb%3Dc%25d=2|id=1"
 
 
@@ -174,7 +174,7 @@ def test_the_engine_names_partitions_as_the_plain_definition_does(drawn: tuple[T
     assert digests.partition_names(arrow(table, rows), names).to_pylist() == expected
     if rows:
         in_sql = f"SELECT {sql.partition_name(names)} AS name FROM input"
-        found = digests.run(in_sql, input=digests.renderable(arrow(table, rows), table.columns))
+        found = digests.run(in_sql, input=digests.to_renderable(arrow(table, rows), table.columns))
         assert found.column("name").to_pylist() == expected
 
 

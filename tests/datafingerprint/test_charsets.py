@@ -16,15 +16,15 @@ from datafingerprint.errors import DecodeError
 FOLDER = Path(datafingerprint.charsets.__file__).parent / "tables"
 
 
-def slowly(octets: bytes, charset: str) -> str:
+def slowly(raw: bytes, charset: str) -> str:
     """One code after another, the longest first."""
     table = table_of(charset)
-    made = ""
-    while octets:
-        length = next(length for length in (4, 3, 2, 1) if octets[:length] in table and len(octets) >= length)
-        made += table[octets[:length]]
-        octets = octets[length:]
-    return made
+    text = ""
+    while raw:
+        length = next(length for length in (4, 3, 2, 1) if raw[:length] in table and len(raw) >= length)
+        text += table[raw[:length]]
+        raw = raw[length:]
+    return text
 
 
 def test_every_table_has_a_file_and_every_file_a_table() -> None:
@@ -42,7 +42,7 @@ def test_no_two_codes_have_one_character(charset: str) -> None:
 def test_a_column_is_decoded_as_its_values_are_code_by_code(charset: str, data: st.DataObject) -> None:
     value = st.lists(st.sampled_from(sorted(table_of(charset))), max_size=6).map(b"".join)
     given_values = data.draw(st.lists(st.none() | value, max_size=6))
-    expected = [None if one is None else slowly(one, charset) for one in given_values]
+    expected = [None if value is None else slowly(value, charset) for value in given_values]
     skipped = data.draw(st.integers(0, len(given_values)))
     values = pa.array(given_values, pa.binary())
     assert texts(values, charset, "c").to_pylist() == expected
@@ -52,26 +52,26 @@ def test_a_column_is_decoded_as_its_values_are_code_by_code(charset: str, data: 
 @given(st.sampled_from(sorted(IN_CODE_UNITS)), st.lists(st.none() | st.text(), max_size=6))
 def test_a_column_of_code_units_is_decoded_as_the_library_does(charset: str, given_texts: list[str | None]) -> None:
     if charset == "ucs2":
-        given_texts = [one and "".join(letter for letter in one if ord(letter) < 0x10000) for one in given_texts]
-    octets = [None if one is None else one.encode(IN_CODE_UNITS[charset][0]) for one in given_texts]
-    found = texts(pa.array([b"\0\0\0\0", *octets], pa.binary())[1:], charset, "c")
-    found.validate(full=True)
-    assert found.to_pylist() == given_texts
+        given_texts = [value and "".join(letter for letter in value if ord(letter) < 0x10000) for value in given_texts]
+    raw_values = [None if value is None else value.encode(IN_CODE_UNITS[charset][0]) for value in given_texts]
+    decoded = texts(pa.array([b"\0\0\0\0", *raw_values], pa.binary())[1:], charset, "c")
+    decoded.validate(full=True)
+    assert decoded.to_pylist() == given_texts
 
 
 @given(st.sampled_from(sorted(KNOWN)), st.lists(st.none() | st.binary(max_size=8), max_size=4))
-def test_any_octets_are_texts_or_refused(charset: str, octets: list[bytes | None]) -> None:
+def test_any_bytes_are_texts_or_rejected(charset: str, raw_values: list[bytes | None]) -> None:
     try:
-        found = texts(pa.array(octets, pa.binary()), charset, "c")
+        decoded = texts(pa.array(raw_values, pa.binary()), charset, "c")
     except DecodeError as error:
         assert "column c holds" in str(error)  # noqa: PT017 - either is right
     else:
-        found.validate(full=True)
-        assert [one is None for one in found.to_pylist()] == [one is None for one in octets]
+        decoded.validate(full=True)
+        assert [value is None for value in decoded.to_pylist()] == [value is None for value in raw_values]
 
 
 @pytest.mark.parametrize(
-    ("charset", "octets"),
+    ("charset", "raw_values"),
     [
         ("cp1251", [b"\x98"]),
         ("gbk", [b"\xb0\xa1\xb0"]),
@@ -88,9 +88,9 @@ def test_any_octets_are_texts_or_refused(charset: str, octets: list[bytes | None
         ("utf8mb4", [b"\xff"]),
     ],
 )
-def test_what_has_no_exact_character_is_refused(charset: str, octets: list[bytes]) -> None:
+def test_a_code_without_an_exact_character_is_rejected(charset: str, raw_values: list[bytes]) -> None:
     with pytest.raises(DecodeError, match=rf"a text in column c holds .*, which {charset} has no exact character for"):
-        texts(pa.array(octets, pa.binary()), charset, "c")
+        texts(pa.array(raw_values, pa.binary()), charset, "c")
 
 
 def test_utf8_is_as_it_is_stored() -> None:

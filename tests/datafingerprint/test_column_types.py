@@ -17,8 +17,8 @@ from tests.datafingerprint.drawn import tables
 @pytest.mark.parametrize(
     ("type_text", "kind", "attributes"),
     [
-        ("tinyint(1)", Kind.INTEGER, {"octets": 1}),
-        ("bigint(20) unsigned zerofill", Kind.INTEGER, {"octets": 8, "unsigned": True}),
+        ("tinyint(1)", Kind.INTEGER, {"width_bytes": 1}),
+        ("bigint(20) unsigned zerofill", Kind.INTEGER, {"width_bytes": 8, "unsigned": True}),
         ("decimal(65,30) unsigned", Kind.DECIMAL, {"precision": 65, "scale": 30}),
         ("float(10,2)", Kind.FLOAT, {}),
         ("bit(1)", Kind.BIT, {"precision": 1}),
@@ -31,7 +31,7 @@ from tests.datafingerprint.drawn import tables
         ("set('x','compressed \n')", Kind.SET, {"charset": "utf8mb4"}),
         ("geomcollection", Kind.GEOMETRY, {}),
         ("vector(2048)", Kind.VECTOR, {}),
-        ("INT(11)", Kind.INTEGER, {"octets": 4}),
+        ("INT(11)", Kind.INTEGER, {"width_bytes": 4}),
         ("json", Kind.JSON, {}),
         ("varbinary(9) /*M!100301 COMPRESSED*/", Kind.BYTES, {}),
     ],
@@ -64,7 +64,7 @@ def test_a_text_keeps_the_name_of_its_character_set() -> None:
 def test_a_text_in_any_charset_may_be_watched_as_bytes() -> None:
     found = column("c", "varchar(9)", nullable=True, charset="gbk", as_bytes=True)
     assert found == Column("c", "varchar(9)", Kind.BYTES)
-    with pytest.raises(SourceError, match="only texts can be watched as bytes"):
+    with pytest.raises(SourceError, match="only texts can be carried as bytes"):
         column("c", "enum('a')", nullable=True, charset="gbk", as_bytes=True)
 
 

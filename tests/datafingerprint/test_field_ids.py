@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pytest
 
-from datafingerprint.field_ids import FIELD_ID, FieldIds, in_columns, places
+from datafingerprint.field_ids import FIELD_ID, FieldIds, column_indices, select_columns
 
 WANTED = pa.schema([("a", pa.int64()), ("b", pa.int64())])
 
@@ -31,16 +31,16 @@ def file_of(*columns: tuple[str, int | None]) -> pa.Schema:
     ids=["ids", "dropped", "another column", "ids unknown", "no ids in the file", "no such column"],
 )
 def test_a_column_is_where_its_id_is(found: pa.Schema, ids: Mapping[str, int] | None, expected: list[int]) -> None:
-    assert places(found, ids, WANTED) == expected
+    assert column_indices(found, ids, WANTED) == expected
     rows = pa.table([pa.array([10 + number], pa.int32()) for number in range(len(found))], schema=found)
     values = [None if place < 0 else 10 + place for place in expected]
-    assert in_columns(rows, expected, WANTED).to_pylist() == [dict(zip("ab", values, strict=True))]
+    assert select_columns(rows, expected, WANTED).to_pylist() == [dict(zip("ab", values, strict=True))]
 
 
 @pytest.mark.parametrize("found", [file_of(("x", 1), ("y", 1)), file_of(("a", None), ("a", None))])
 def test_of_two_columns_that_could_be_meant_none_is_guessed(found: pa.Schema) -> None:
     with pytest.raises(ValueError, match="two columns"):
-        places(found, {"a": 1, "b": 2}, WANTED)
+        column_indices(found, {"a": 1, "b": 2}, WANTED)
 
 
 @pytest.mark.parametrize(

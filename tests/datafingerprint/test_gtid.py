@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datafingerprint.errors import DecodeError
-from datafingerprint.gtid import NOTHING, GtidPosition, Gtids, GtidSet, has_reached, parse_gtids, parted
+from datafingerprint.gtid import NOTHING, GtidPosition, Gtids, GtidSet, explain_divergence, has_reached, parse_gtids
 
 UUIDS = ("3e11fa47-71ca-11e1-9e33-c80aa9429562", "00000000-0000-0000-0000-00000000000a")
 NAMES = (*UUIDS, f"{UUIDS[0]}:backfill", f"{UUIDS[1]}:_x")
@@ -50,7 +50,7 @@ def test_sets_contain_and_unite_as_plain_sets_do(
     assert str(set_of(one).union(set_of(other))) == str(set_of(one | other))
 
 
-@given(st.lists(transactions, max_size=60))
+@given(st.lists(transactions, max_size=60, unique=True))
 def test_adding_one_by_one_gives_the_set_of_all(added: list[tuple[str, int]]) -> None:
     gtids: Gtids = NOTHING
     for name, number in added:
@@ -77,7 +77,7 @@ def test_the_union_of_positions_has_reached_both_and_nothing_more(
 ) -> None:
     parted = any(domain in one and one[domain][1] == last[1] and one[domain] != last for domain, last in other.items())
     if parted:
-        with pytest.raises(DecodeError, match="histories that parted"):
+        with pytest.raises(DecodeError, match="diverged histories"):
             GtidPosition(one).union(GtidPosition(other))
         return
     united = GtidPosition(one).union(GtidPosition(other))
@@ -110,8 +110,14 @@ def test_a_tag_has_numbers_of_its_own() -> None:
 
 
 def test_a_number_that_does_not_rise_in_its_domain_is_refused() -> None:
-    with pytest.raises(DecodeError, match=r"0-2-5 does not come after 0-1-5,1-1-1.*gtid_strict_mode"):
+    with pytest.raises(DecodeError, match=r"0-2-5 does not follow 0-1-5,1-1-1.*gtid_strict_mode"):
         parse_gtids("0-1-5,1-1-1").add("0-2-5")
+
+
+def test_a_transaction_of_mysql_that_comes_again_is_refused() -> None:
+    """Its numbers begin again when its binlog is reset."""
+    with pytest.raises(DecodeError, match="was read before"):
+        parse_gtids(f"{'a' * 8}-0000-0000-0000-{'0' * 12}:1-5").add(f"{'a' * 8}-0000-0000-0000-{'0' * 12}:1")
 
 
 def test_positions_of_different_servers_are_never_compared() -> None:
@@ -138,7 +144,7 @@ def test_what_is_no_position_is_refused(text: str) -> None:
         (f"{UUIDS[0]}:1-9,{UUIDS[1]}:1", f"{UUIDS[0]}:1-5", ""),
         (f"{UUIDS[0]}:1-3", f"{UUIDS[0]}:1-5", ""),
         ("", "", ""),
-        ("", f"{UUIDS[0]}:1-5", "no transaction at all"),
+        ("", f"{UUIDS[0]}:1-5", "it has no transactions"),
         (f"{UUIDS[1]}:1-900", f"{UUIDS[0]}:1-5", "none of the stream's"),
         (f"{UUIDS[0]}:1-3,{UUIDS[1]}:1", f"{UUIDS[0]}:1-5", f"has some of {UUIDS[1]}"),
         ("0-1-7", "0-1-9", ""),
@@ -147,6 +153,6 @@ def test_what_is_no_position_is_refused(text: str) -> None:
 def test_a_server_whose_transactions_are_not_the_streams_is_told_from_one_that_is_ahead_or_behind(
     server: str, stream: str, reason: str
 ) -> None:
-    said = parted(parse_gtids(server), parse_gtids(stream))
+    said = explain_divergence(parse_gtids(server), parse_gtids(stream))
     assert reason in said
     assert bool(reason) == bool(said)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from datafingerprint.changes import Changes, Op, changes, joined, reset
 from datafingerprint.errors import WireError
-from datafingerprint.messages import HEADER_FRAGMENT, Message, MessageReader, consecutive, messages_of
+from datafingerprint.messages import HEADER_FRAGMENT, HEADER_PARTITION, Message, MessageReader, consecutive, messages_of
 from datafingerprint.routing import routed
 from datafingerprint.schema import Column, Kind, TableSchema
 from tests.datafingerprint.drawn import KEYED, change_rows
 
 BIG = TableSchema("s", "big", (Column("v", "longtext", Kind.TEXT),))
-OCTETS_MAX = 2_500
+BYTES_MAX = 2_500
 
 
 def noise(seed: int, length: int) -> str:
@@ -33,7 +33,7 @@ def inserted(*lengths: int) -> Changes:
 
 def read(messages: list[Message], table: TableSchema = BIG, epoch: int = 7) -> list[Changes]:
     reader = MessageReader(table.table, epoch, {1: table})
-    found = [reader.take(one.octets, one.headers, f"topic:0:{offset}") for offset, one in enumerate(messages)]
+    found = [reader.take(one.payload, one.headers, f"topic:0:{offset}") for offset, one in enumerate(messages)]
     reader.finish()
     return [one for one in found if one is not None]
 
@@ -42,14 +42,14 @@ def read(messages: list[Message], table: TableSchema = BIG, epoch: int = 7) -> l
 @settings(max_examples=30, deadline=None)
 def test_rows_of_any_length_come_back_as_they_were(lengths: list[int]) -> None:
     given_changes = inserted(*lengths)
-    messages = list(messages_of(given_changes, 7, octets_max=OCTETS_MAX))
-    assert all(len(one.octets) <= OCTETS_MAX for one in messages)
+    messages = list(messages_of(given_changes, 7, bytes_max=BYTES_MAX))
+    assert all(len(one.payload) <= BYTES_MAX for one in messages)
     assert sum(one.rows for one in messages) == len(lengths)
     assert joined(read(messages)).rows.equals(given_changes.rows)
 
 
 def test_a_row_longer_than_a_message_is_cut_into_numbered_fragments() -> None:
-    messages = list(messages_of(inserted(9_000), 7, octets_max=OCTETS_MAX))
+    messages = list(messages_of(inserted(9_000), 7, bytes_max=BYTES_MAX))
     marks = [dict(one.headers)[HEADER_FRAGMENT].decode() for one in messages]
     assert len(messages) > 2
     assert marks == [f"{index}/{len(messages)}" for index in range(len(messages))]
@@ -62,13 +62,13 @@ def test_a_row_longer_than_a_message_is_cut_into_numbered_fragments() -> None:
     ids=["the rest missing", "the first missing", "a gap", "one twice", "the first twice", "begun again"],
 )
 def test_fragments_that_are_not_all_there_in_order_are_refused(which: list[int]) -> None:
-    messages = list(messages_of(inserted(9_000), 7, octets_max=OCTETS_MAX))
+    messages = list(messages_of(inserted(9_000), 7, bytes_max=BYTES_MAX))
     with pytest.raises(WireError, match=r"fragments of a row are (missing|not in order) at topic:0:\d"):
         read([messages[index] for index in which])
 
 
 def test_a_whole_message_between_fragments_is_refused() -> None:
-    messages = list(messages_of(inserted(9_000), 7, octets_max=OCTETS_MAX))
+    messages = list(messages_of(inserted(9_000), 7, bytes_max=BYTES_MAX))
     whole = next(messages_of(inserted(1), 7))
     with pytest.raises(WireError, match="fragments of a row are not in order at topic:0:1"):
         read([messages[0], whole, *messages[1:]])
@@ -86,12 +86,14 @@ def test_a_message_of_another_epoch_table_or_definition_is_refused() -> None:
     with pytest.raises(WireError, match="not of epoch 8"):
         read([whole], epoch=8)
     with pytest.raises(WireError, match="names definition 1"):
-        MessageReader("s.other", 7, {1: BIG}).take(whole.octets, whole.headers, "topic:0:0")
+        MessageReader("s.other", 7, {1: BIG}).take(whole.payload, whole.headers, "topic:0:0")
     with pytest.raises(WireError, match="names definition 1"):
-        MessageReader(BIG.table, 7, {}).take(whole.octets, whole.headers, "topic:0:0")
+        MessageReader(BIG.table, 7, {}).take(whole.payload, whole.headers, "topic:0:0")
     without = tuple(header for header in whole.headers if header[0] != "dfp-schema")
-    with pytest.raises(WireError, match="a header is no number"):
+    with pytest.raises(WireError, match="a header is not a number"):
         read([replace(whole, headers=without)])
+    with pytest.raises(WireError, match=r"a header is not UTF-8 at topic:0:0: restore the topic, or re-snapshot"):
+        read([replace(whole, headers=(*whole.headers, (HEADER_PARTITION, b"\xff")))])
 
 
 @given(st.none() | st.text(max_size=20), st.sampled_from([1, 3]))

@@ -10,7 +10,7 @@ from datafingerprint.schema import refuse_ambiguous_names
 
 @pytest.mark.parametrize("names", [["ß", "ẞ"], ["a", "b", "A"], ["Ǆ", "ǅ"]])
 def test_columns_that_differ_only_in_case_are_refused(names: list[str]) -> None:
-    with pytest.raises(SourceError, match="have one canonical name at s\\.t: rename one of them"):
+    with pytest.raises(SourceError, match="have the same canonical name at s\\.t: rename one of them"):
         refuse_ambiguous_names("s.t", names)
 
 

@@ -22,7 +22,7 @@ from datafingerprint.schema import Column, Kind, TableSchema
 from datafingerprint.sql import lake
 from datafingerprint.sql.comparison import PrestoSource
 from datafingerprint.sql.duckdb_files import DuckDB
-from datafingerprint.sql.lake import LakeDialect, Place, partition_name
+from datafingerprint.sql.lake import LakeDialect, TableLocation, partition_name
 from datafingerprint.sql.redshift import Redshift
 from datafingerprint.sql.trino import Presto, Trino
 from tests.datafingerprint.drawn import Row, arrow, slow_sums, tables_with_rows
@@ -38,7 +38,7 @@ def test_duckdb_sums_files_as_the_plain_definition_does(drawn: tuple[TableSchema
         # Two files, as a table has several; the empty one only counts for its columns.
         for number, piece in enumerate((rows[:3], rows[3:])):
             pq.write_table(arrow(table, piece), f"{folder}/{number}.parquet", store_decimal_as_integer=True)
-        place = Place(files=tuple(str(path) for path in sorted(Path(folder).glob("*.parquet"))))
+        place = TableLocation(files=tuple(str(path) for path in sorted(Path(folder).glob("*.parquet"))))
         statement = lake.sums_by_partition(DuckDB(), table, parts, place)
         found = connection.execute(statement).fetchall()
         listed = connection.execute(lake.digests(DuckDB(), table, parts, place)).fetchall()
@@ -66,10 +66,10 @@ def test_a_partitions_name_tells_its_values(drawn: tuple[TableSchema, list[Row]]
 
 
 COLUMNS = (
-    Column("id", "int(11)", Kind.INTEGER, octets=4),
+    Column("id", "int(11)", Kind.INTEGER, width_bytes=4),
     Column("day", "date", Kind.DATE),
     Column("at", "timestamp(6)", Kind.TIMESTAMP, scale=6),
-    Column("big", "bigint(20) unsigned", Kind.INTEGER, octets=8, unsigned=True),
+    Column("big", "bigint(20) unsigned", Kind.INTEGER, width_bytes=8, unsigned=True),
     Column("note", "longtext", Kind.TEXT),
 )
 
@@ -94,7 +94,7 @@ def test_the_condition_of_a_partition_is_on_the_columns_as_they_are(
     fields: tuple[str, ...], name: str, expected: str
 ) -> None:
     table = table_of("day", "big", "note", partition=fields)
-    assert f"WHERE {expected}\n" in lake.sums_by_partition(Trino(), table, partitioning(table), Place(), name)
+    assert f"WHERE {expected}\n" in lake.sums_by_partition(Trino(), table, partitioning(table), TableLocation(), name)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_the_condition_of_a_partition_is_on_the_columns_as_they_are(
 def test_a_name_that_no_partition_has_is_refused(name: str) -> None:
     table = table_of("day", partition=("year(day)",))
     with pytest.raises(ConfigError, match=r"s\.t has no partition .*: its partitions are named day_year=\.\.\."):
-        lake.sums_by_partition(Trino(), table, partitioning(table), Place(), name)
+        lake.sums_by_partition(Trino(), table, partitioning(table), TableLocation(), name)
 
 
 @pytest.mark.parametrize(
@@ -135,14 +135,14 @@ def test_a_name_that_is_not_written_as_the_partition_is_named_is_none(field: str
             table_of("id", "note"),
             r"redshift cannot render column of s\.t exactly: note \(longtext\): it may be",
         ),
-        (Trino(), table_of("id", table="T"), r"trino cannot read s\.T: it writes all names in lower case"),
+        (Trino(), table_of("id", table="T"), r"trino cannot read s\.T: it writes names in lower case only"),
     ],
 )
 def test_what_an_engine_cannot_render_exactly_is_refused_by_column(
     dialect: LakeDialect, table: TableSchema, complaint: str
 ) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        lake.sums_by_partition(dialect, table, partitioning(table), Place())
+        lake.sums_by_partition(dialect, table, partitioning(table), TableLocation())
 
 
 @pytest.mark.parametrize("words", ["char(9)", "enum('a','b')", "set('a','b')"])
@@ -150,14 +150,14 @@ def test_presto_names_partitions_of_the_source_without_the_spaces_that_it_pads_w
     table = TableSchema("s", "t", (column("c", words, nullable=True, charset="utf8mb4"),), (), ("c",))
     name = partition_name(PrestoSource("source"), partitioning(table))
     assert name.count('"c"') == name.count("""regexp_replace(CAST("c" AS varchar), ' +\\z', '')""") == 2
-    asked = lake.sums_by_partition(PrestoSource("source"), table, partitioning(table), Place(), "c=a")
+    asked = lake.sums_by_partition(PrestoSource("source"), table, partitioning(table), TableLocation(), "c=a")
     assert """WHERE regexp_replace(CAST("c" AS varchar), ' +\\z', '') = 'a'\n""" in asked
 
 
 @pytest.mark.parametrize("words", ["char(9)", "varchar(9)", "tinytext", "text", "LONGTEXT"])
 def test_presto_is_not_asked_for_the_octets_of_a_text_of_the_source(words: str) -> None:
     octets = column("c", words, nullable=True, charset="latin1", as_bytes=True)
-    assert PrestoSource("source").refusal(octets) == "the connector hands on its characters, not its octets"
+    assert PrestoSource("source").refusal(octets) == "the connector passes its characters on, not its bytes"
     # The lake holds them as octets.
     assert Presto().refusal(octets) == ""
     assert PrestoSource("source").refusal(column("c", "blob", nullable=True, charset=None)) == ""
@@ -168,7 +168,7 @@ def test_presto_is_not_asked_for_the_octets_of_a_text_of_the_source(words: str) 
 def test_presto_is_not_asked_for_texts_that_its_driver_decodes_by_itself(words: str, charset: str) -> None:
     reason = PrestoSource("source").refusal(column("c", words, nullable=True, charset=charset))
     exact = charset in ("ascii", "utf8", "utf8mb3", "utf8mb4")
-    assert reason == ("" if exact else f"the driver decodes {charset} by a table of its own")
+    assert reason == ("" if exact else f"the driver decodes {charset} by its own table")
 
 
 @pytest.mark.parametrize(
@@ -202,14 +202,14 @@ def test_redshift_is_not_asked_for_octets_whose_digits_no_varchar_holds(
 
 def test_redshift_does_not_split_by_a_text() -> None:
     text = TableSchema("s", "t", (Column("c", "varchar(9)", Kind.TEXT),), (), ("c",))
-    with pytest.raises(ConfigError, match="it passes over spaces at the end of a text"):
-        lake.sums_by_partition(Redshift(), text, partitioning(text), Place())
+    with pytest.raises(ConfigError, match="it ignores spaces at the end of a text"):
+        lake.sums_by_partition(Redshift(), text, partitioning(text), TableLocation())
 
 
 def test_a_table_without_files_has_no_partition() -> None:
     table = table_of("id", "day", "at", "big", "note", partition=("year(day)",))
     with duckdb.connect() as connection:
-        statement = lake.sums_by_partition(DuckDB(), table, partitioning(table), Place())
+        statement = lake.sums_by_partition(DuckDB(), table, partitioning(table), TableLocation())
         assert connection.execute(statement).fetchall() == []
 
 
@@ -219,7 +219,7 @@ def test_a_column_that_no_file_has_yet_is_null_in_duckdb(tmp_path: Path) -> None
     pq.write_table(arrow(old, rows), tmp_path / "old.parquet")
     new = table_of("id", "day", "at", "big", "note", partition=("year(day)",))
     with duckdb.connect() as connection:
-        place = Place(files=(str(tmp_path / "old.parquet"),))
+        place = TableLocation(files=(str(tmp_path / "old.parquet"),))
         statement = lake.sums_by_partition(DuckDB(), new, partitioning(new), place, "day_year=2031")
         found = connection.execute(statement).fetchall()
         plan = str(connection.execute(f"EXPLAIN {statement}").fetchall())

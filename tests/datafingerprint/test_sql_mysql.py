@@ -13,7 +13,7 @@ TABLE = TableSchema(
     "sh`op",
     "it's",
     (
-        Column("id", "int(11)", Kind.INTEGER, octets=4),
+        Column("id", "int(11)", Kind.INTEGER, width_bytes=4),
         Column("A", "varchar(9)", Kind.TEXT),
         Column("d", "date", Kind.DATE),
     ),

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from api.server import require_token
-from datafingerprint.adapters.pulse import Pulse
+from commands.__main__ import main
+from datafingerprint.adapters.runtime.health_file import HealthFile
 from datafingerprint.config import environment_names, load_settings
 from deploy.compose.bucket import is_made
 from deploy.compose.bucket import main as make_bucket
@@ -23,7 +24,6 @@ from deploy.embedded.blueprint import draw_blueprint
 from deploy.embedded.mysql import MySQL
 from deploy.embedded.stack import ANY_PORTS, EmbeddedStack
 from deploy.supervision.programs import SERVICES
-from services.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
@@ -88,7 +88,7 @@ def require_taken(words: list[str]) -> None:
 
 def test_every_service_has_a_container() -> None:
     run = {command for command, *_ in commands().values()}
-    assert run == {"capture", "write-lake", "fingerprint", "audit", "serve", "generate"}
+    assert run == {"capture", "write-lake", "fingerprint", "audit", "notify", "serve", "generate"}
     assert len(run) == len(SERVICES)
 
 
@@ -170,7 +170,7 @@ def test_no_log_grows_without_bound() -> None:
 
 
 def test_the_way_out_of_a_stop_that_is_documented_is_one_that_our_own_program_takes() -> None:
-    text = (ROOT / "docs" / "operation.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
     named = re.findall(r"^docker-compose (stop|run --rm|start|exec) (\S+) ?(.*)$", text, re.MULTILINE)
     assert {how for how, *_ in named} == {"stop", "run --rm", "start", "exec"}
     for how, name, rest in named:
@@ -191,7 +191,7 @@ def test_a_service_is_healthy_while_its_sign_of_life_is_young(tmp_path: Path) ->
         return subprocess.run(check, check=False, capture_output=True).returncode == 0
 
     assert not is_healthy()
-    Pulse(str(file)).is_set()
+    HealthFile(str(file)).is_set()
     assert is_healthy()
     old = time.time() - 400
     os.utime(file, (old, old))

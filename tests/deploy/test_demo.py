@@ -100,7 +100,8 @@ def test_the_end_is_reached_when_the_lake_stands_where_the_source_does() -> None
 
 def test_the_end_waits_for_verdicts_that_are_still_open() -> None:
     open_verdicts = STATUS | {"partitions": {"match": 1, "inconclusive": 1}}
-    run = demo(FakeRest(open_verdicts, open_verdicts, STATUS))
+    open_table = STATUS | {"without_partitions": {"count": 1, "first": []}}
+    run = demo(FakeRest(open_verdicts, open_table, STATUS))
     assert run.follow_to_the_end()
     assert run.status is not None
     assert run.status.all_match
@@ -111,6 +112,11 @@ def test_a_mismatch_is_an_end_but_no_success() -> None:
     assert run.follow_to_the_end()
     assert run.status is not None
     assert not run.status.all_match
+
+
+def test_a_table_without_partitions_that_does_not_match_is_no_success() -> None:
+    assert read_status(STATUS).all_match
+    assert not read_status(STATUS | {"without_partitions": {"count": 1, "first": []}}).all_match
 
 
 def test_a_service_that_ended_ends_the_demo() -> None:

@@ -43,7 +43,10 @@ def test_a_catalog_is_the_one_that_is_tried(engine: str, catalog: str, tmp_path:
 
 @pytest.mark.parametrize(
     ("engine", "words"),
-    [("trino", "?sessionVariables=time_zone='%2B00:00',sql_mode=''"), ("presto", "zeroDateTimeBehavior=convertToNull")],
+    [
+        ("trino", "?sessionVariables=time_zone='%2B00:00',sql_mode='',sql_select_limit=18446744073709551615"),
+        ("presto", "zeroDateTimeBehavior=convertToNull"),
+    ],
 )
 def test_the_sources_session_is_set_as_the_statement_expects(engine: str, words: str, tmp_path: Path) -> None:
     system = System.of(ENVIRONMENT, "mysql")
@@ -55,7 +58,7 @@ def test_the_sources_session_is_set_as_the_statement_expects(engine: str, words:
 def test_a_warehouse_that_cannot_be_asked_what_it_is_is_one_line() -> None:
     port = free_ports(1)[0]
     with pytest.raises(
-        PartError, match=rf"the warehouse at 127\.0\.0\.1:{port} does not say what it is .*: say --source"
+        PartError, match=rf"the kind of the warehouse at 127\.0\.0\.1:{port} is unknown .*: add --source"
     ):
         System.of({"DFP_SOURCE_HOST": "127.0.0.1", "DFP_SOURCE_PORT": str(port), "DFP_SOURCE_USER": "u"})
 

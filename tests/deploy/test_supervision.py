@@ -5,10 +5,16 @@ from __future__ import annotations
 import configparser
 from pathlib import Path
 
+import pytest
+
+from deploy.embedded.part import PartError
+from deploy.embedded.starting import Patience
+from deploy.embedded.waiting import await_condition
 from deploy.supervision.programs import Program, render_configuration
+from deploy.supervision.start_up import has_failed
 from deploy.supervision.status_table import status_rows, uptime
 from deploy.supervision.supervisor import ProgramState, Supervisor
-from deploy.supervision.system import System, has_failed, render_environment
+from deploy.supervision.system import System, render_environment
 
 
 def program(name: str, *, expected: tuple[int, ...] = (0, 2)) -> Program:
@@ -97,3 +103,39 @@ def test_a_system_that_was_never_started_is_down(tmp_path: Path) -> None:
     assert system.states() == {}
     assert system.programs() == []
     assert system.stop() is False
+
+
+def test_nothing_of_a_system_that_is_down_can_be_started_again(tmp_path: Path) -> None:
+    with pytest.raises(PartError, match="the system is down"):
+        System(tmp_path / "data").restart("cdc")
+
+
+@pytest.mark.live
+# Nobody waits for the supervisor: it is to outlive the command that launched it.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_program_is_started_again_whether_it_runs_or_has_ended(tmp_path: Path) -> None:
+    logs, sockets = tmp_path / "logs", tmp_path
+    logs.mkdir()
+    sleeping = Program("sleeping", ("sleep", "600"), logs / "sleeping.log", None, (0, 2))
+    refusing = Program("refusing", ("false",), logs / "refusing.log", None, (0, 1))
+    configuration = tmp_path / "supervisord.conf"
+    text = render_configuration([sleeping, refusing], checkout=tmp_path, data=tmp_path, sockets=sockets)
+    configuration.write_text(text, encoding="utf-8")
+    supervisor = Supervisor(sockets / "supervisor.sock")
+    supervisor.launch(configuration, logs / "supervisor.out", {}, tmp_path, Patience())
+    try:
+        for one in (sleeping, refusing):
+            supervisor.start(one.name)
+        assert await_condition(lambda: supervisor.states()["refusing"].is_over, timeout_s=20)
+        before = supervisor.states()
+        for one in (sleeping, refusing):
+            supervisor.restart(one.name)
+        assert await_condition(lambda: supervisor.states()["refusing"].is_over, timeout_s=20)
+        after = supervisor.states()
+        assert after["sleeping"].is_running
+        assert after["sleeping"].pid != before["sleeping"].pid
+        assert after["refusing"].started >= before["refusing"].started
+        with pytest.raises(PartError, match="nobody"):
+            supervisor.restart("nobody")
+    finally:
+        supervisor.shut_down()

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
-from datafingerprint.adapters.lake_connection import open_connection
-from datafingerprint.adapters.lake_export import write_metastore
-from datafingerprint.adapters.lake_view import IcebergLakeView
+from datafingerprint.adapters.iceberg.connection import open_connection
+from datafingerprint.adapters.iceberg.export import write_metastore
+from datafingerprint.adapters.iceberg.view import IcebergLakeView
 from datafingerprint.config import Settings
 from datafingerprint.fingerprint import Fingerprint, of_words
 from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql import lake
 from datafingerprint.sql.engines import LAKE_ENGINES
-from datafingerprint.sql.lake import LakeDialect, Place
+from datafingerprint.sql.lake import LakeDialect, TableLocation
 from deploy.engines.presto import Presto
 from deploy.engines.spark import options
 from deploy.engines.system import System
@@ -52,13 +52,13 @@ class Engine:
     view: IcebergLakeView
     before: Callable[[], None] = field(default=lambda: None)
 
-    def place(self, table: TableSchema, snapshot_id: int | None = None) -> Place:
+    def place(self, table: TableSchema, snapshot_id: int | None = None) -> TableLocation:
         """Where it finds a table, or an older snapshot of it."""
         if not self.dialect.needs_files:
-            return Place(snapshot_id=snapshot_id)
+            return TableLocation(snapshot_id=snapshot_id)
         found = self.view.current(table) if snapshot_id is None else self.view.snapshot(table, snapshot_id)
         assert found is not None
-        return Place(files=tuple(file.path for file in found.files))
+        return TableLocation(files=tuple(file.path for file in found.files))
 
     def sums(
         self, table: TableSchema, partition: str | None = None, snapshot_id: int | None = None

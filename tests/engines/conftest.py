@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from datafingerprint.adapters.lake_view import IcebergLakeView
+from datafingerprint.adapters.iceberg.view import IcebergLakeView
 from datafingerprint.config import Settings
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.schema import TableSchema
@@ -24,7 +24,7 @@ from deploy.engines.system import ENGINES, System
 from deploy.engines.trino import Trino
 from tests.engines.asking import Engine, ask_presto, ask_trino, duckdb_run, spark_run, tell_presto
 from tests.engines.rows import AS_BYTES, PARTITIONS, fill
-from tests.flow.conftest import Flow, build_flow, ending
+from tests.flow.running import Flow, build_flow, ending
 
 SCHEMA = "engines"
 SETTLED_WITHIN_S = 400.0

@@ -45,7 +45,7 @@ def rendered() -> str:
 def _of_source(name: str, server: Dialect) -> str:
     """What a server does of a type of its own; nothing of one that it has not."""
     found = column("c", name, nullable=True, charset="utf8mb4")
-    if found.kind in NOT_OF[server]:
+    if found.kind in NOT_OF[server] or (found.is_short_year and server is Dialect.MYSQL):
         return ""
     # Raises where there is no rendering.
     assert canonical_row((found,))

@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -65,13 +66,13 @@ def _type(arrow: pa.DataType) -> str:
     }[str(arrow)]
 
 
-def _field(kind: Kind, value: object) -> str:
+def _field(kind: Kind, value: Any) -> str:  # noqa: ANN401 - a value of any column
     if value is None:
         return "\\N"
     if kind in BYTES_KINDS:
-        return "\\\\x" + bytes(value).hex()  # type: ignore[call-overload] - octets
+        return "\\\\x" + bytes(value).hex()
     if kind in (Kind.DATETIME, Kind.TIMESTAMP):
-        return value.isoformat(" ")  # type: ignore[attr-defined] - a moment
+        return str(value.isoformat(" "))
     text = repr(value) if isinstance(value, float) else str(value)
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pymysql
+from pymysql.cursors import Cursor
 
 START, END = dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999999)
 DENSE_ROWS = 300
@@ -215,7 +216,7 @@ def fill(connection: pymysql.Connection, schema: str, server: str, million: int 
         connection.commit()
 
 
-def _fill_typed(cursor: Any, table: str, columns: dict[str, tuple[str, list[Any]]]) -> None:  # noqa: ANN401 - a cursor
+def _fill_typed(cursor: Cursor, table: str, columns: dict[str, tuple[str, list[Any]]]) -> None:
     described = ", ".join(f"{quoted(name)} {words}" for name, (words, _) in columns.items())
     cursor.execute(
         f"CREATE TABLE {table} (id BIGINT PRIMARY KEY, {described}) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin"
@@ -230,7 +231,7 @@ def _fill_typed(cursor: Any, table: str, columns: dict[str, tuple[str, list[Any]
         cursor.execute(f"INSERT INTO {table} VALUES (%s, {marks})", [number, *row])
 
 
-def _fill_as_stored(cursor: Any) -> None:  # noqa: ANN401 - a cursor
+def _fill_as_stored(cursor: Cursor) -> None:
     """Texts in other charsets, some of them carried as bytes, and a name that engines write in lower case."""
     cursor.execute(
         "CREATE TABLE as_stored (id INT PRIMARY KEY, CamelCase INT, latin VARCHAR(20) CHARACTER SET latin1, "
@@ -244,7 +245,7 @@ def _fill_as_stored(cursor: Any) -> None:  # noqa: ANN401 - a cursor
     )
 
 
-def _fill_million(cursor: Any, count: int) -> None:  # noqa: ANN401 - a cursor
+def _fill_million(cursor: Cursor, count: int) -> None:
     cursor.execute(
         "CREATE TABLE million (id INT PRIMARY KEY, league_id INT NOT NULL, name VARCHAR(50), rating DOUBLE, born DATE) "
         "DEFAULT CHARSET utf8mb4"

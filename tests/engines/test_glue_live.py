@@ -19,8 +19,8 @@ import pytest
 from botocore.exceptions import ClientError
 from pyiceberg.catalog.glue import GlueCatalog
 
-from datafingerprint.adapters.lake_connection import open_connection
-from datafingerprint.adapters.lake_glue import GlueCopy
+from datafingerprint.adapters.iceberg.connection import open_connection
+from datafingerprint.adapters.iceberg.glue import GlueCopy
 from datafingerprint.config import Settings
 from datafingerprint.errors import ConfigError, ConflictError
 from deploy.embedded.ports import free_ports
@@ -53,8 +53,8 @@ def games(stack_settings: Settings, stack_environment: dict[str, str], glue: str
 @contextlib.contextmanager
 def client(glue: str, settings: Settings) -> Iterator[Any]:
     """A plain client."""
-    keys = {"aws_access_key_id": "k", "aws_secret_access_key": "s"}
-    with contextlib.closing(boto3.client("glue", endpoint_url=glue, region_name=settings.s3.region, **keys)) as made:
+    session = boto3.Session(aws_access_key_id="k", aws_secret_access_key="s", region_name=settings.s3.region)
+    with contextlib.closing(session.client("glue", endpoint_url=glue)) as made:
         yield made
 
 
@@ -99,7 +99,7 @@ def test_an_iceberg_library_finds_the_rows_of_the_commit_that_glue_was_told_of(g
 
 def test_glue_is_told_of_every_commit_while_it_follows(games: CountedTable, glue: str) -> None:
     games.commit(rows(1))
-    command = [sys.executable, "-m", "services", "export-glue", "--endpoint", glue, "--follow", "--every-s", "0.1"]
+    command = [sys.executable, "-m", "commands", "export-glue", "--endpoint", glue, "--follow", "--every-s", "0.1"]
     with subprocess.Popen(command, env=games.environment, stdout=subprocess.PIPE, text=True) as following:
         try:
             assert following.stdout is not None
@@ -122,7 +122,7 @@ def test_a_table_that_is_none_of_icebergs_is_left_as_it_is(games: CountedTable, 
         there.create_table(DatabaseName=TABLE.schema, TableInput={"Name": TABLE.name, "Parameters": {"mine": "yes"}})
         refused = games.run("export-glue", "--endpoint", glue)
         assert refused.exit_code == 2
-        assert refused.stderr.startswith("datafingerprint: ootp.games is in Glue, and is no Iceberg table at http")
+        assert refused.stderr.startswith("datafingerprint: ootp.games is in Glue, but is not an Iceberg table at http")
         assert there.get_table(DatabaseName=TABLE.schema, Name=TABLE.name)["Table"]["Parameters"] == {"mine": "yes"}
 
 
@@ -140,11 +140,12 @@ def test_a_glue_that_is_away_or_is_none_is_one_line(games: CountedTable) -> None
 def test_an_entry_that_somebody_else_has_put_meanwhile_is_not_replaced(games: CountedTable, glue: str) -> None:
     """What Glue answers to an old version is said by this test: the stand-in takes any."""
     games.commit(rows(10))
-    answer = {"Error": {"Code": "ConcurrentModificationException", "Message": "Version mismatch"}}
 
     def update_table(**given: object) -> None:
         versions.append(given["VersionId"])
-        raise ClientError(answer, "UpdateTable")  # type: ignore[arg-type] - as much of an answer as is read
+        raise ClientError(
+            {"Error": {"Code": "ConcurrentModificationException", "Message": "Version mismatch"}}, "UpdateTable"
+        )
 
     versions: list[object] = []
     there = {"Parameters": {"table_type": "ICEBERG", "metadata_location": "s3://old"}, "VersionId": "7"}
@@ -154,7 +155,7 @@ def test_an_entry_that_somebody_else_has_put_meanwhile_is_not_replaced(games: Co
         )
         with (
             contextlib.closing(open_connection(games.settings)) as connection,
-            pytest.raises(ConflictError, match=r"telling of ootp\.games: somebody else was first"),
+            pytest.raises(ConflictError, match=r"updating ootp\.games in Glue: another client was first"),
         ):
-            copy.tell(connection, [TABLE])
+            copy.update(connection, [TABLE])
     assert versions == ["7"]

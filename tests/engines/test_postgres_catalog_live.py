@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from pyiceberg.catalog.sql import IcebergNamespaceProperties, IcebergTables
 
-from datafingerprint.adapters.lake_connection import open_connection
-from datafingerprint.adapters.lake_view import IcebergLakeView
+from datafingerprint.adapters.iceberg.connection import open_connection
+from datafingerprint.adapters.iceberg.view import IcebergLakeView
 from datafingerprint.config import Settings
 from datafingerprint.sql.engines import LAKE_ENGINES
 from deploy.embedded.ports import free_ports
@@ -35,8 +35,9 @@ def settings(warehouse: Warehouse, postgres: PostgresServer) -> Settings:
     )
     open_connection(moved).close()
     with by_hand(given.get_secret_value()) as old, by_hand(copied.get_secret_value()) as new:
-        for table in (IcebergTables.__table__, IcebergNamespaceProperties.__table__):
-            new.execute(sa.insert(table), [dict(row) for row in old.execute(sa.select(table)).mappings()])
+        for model in (IcebergTables, IcebergNamespaceProperties):
+            rows = old.execute(sa.select(model.__table__)).mappings()
+            new.execute(sa.insert(model), [dict(row) for row in rows])
     return moved
 
 

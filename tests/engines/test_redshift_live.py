@@ -14,19 +14,19 @@ import pyarrow as pa
 import pytest
 import sqlglot
 
-from datafingerprint.adapters.scan_engines import engine_opener
+from commands.scan.__main__ import run
+from datafingerprint.adapters.engines.drivers import engine_opener
 from datafingerprint.config import EngineSettings, Settings
 from datafingerprint.errors import ConfigError, Unavailable
 from datafingerprint.partitions import partitioning
-from datafingerprint.scanning import counted
+from datafingerprint.scanner import parse_sums
 from datafingerprint.scans import Cancelled, ScanState
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql import lake
-from datafingerprint.sql.lake import Place
+from datafingerprint.sql.lake import TableLocation
 from datafingerprint.sql.redshift import Redshift
 from datafingerprint.verdict import Outcome
 from deploy.embedded.part import HOST
-from services.scanner.__main__ import run
 from tests.datafingerprint.drawn import slow_sums
 from tests.engines import redshift_stand_in
 from tests.engines.asking import lake_rows, rendered_columns
@@ -65,9 +65,9 @@ def test_the_stand_in_adds_up_through_redshifts_driver(name: str, server: Postgr
         port = opened.enter_context(redshift_stand_in.shim(server.port))
         settings = EngineSettings.model_validate({"kind": "redshift", "port": port, "user": USER, "password": PASSWORD})
         engine = opened.enter_context(engine_opener(warehouse.settings)("stand-in", settings))
-        statement = lake.sums_by_partition(Redshift(), table, partitioning(table), Place())
+        statement = lake.sums_by_partition(Redshift(), table, partitioning(table), TableLocation())
         found = engine.run((), statement, threading.Event(), lambda _text: None)
-        assert counted(Redshift(), found) == slow_sums(table, kept)
+        assert parse_sums(Redshift(), found) == slow_sums(table, kept)
         with pytest.raises(ConfigError, match=r"engine stand-in refused the statement: .*nowhere"):
             engine.run((), "SELECT nothing FROM nowhere", threading.Event(), lambda _text: None)
 
@@ -121,8 +121,8 @@ def test_every_statement_is_redshifts_sql(warehouse: Warehouse) -> None:
     for name in TABLES:
         table: TableSchema = rendered_columns(warehouse.tables[name], Redshift())
         for text in (
-            lake.sums_by_partition(Redshift(), table, partitioning(table), Place()),
-            lake.digests(Redshift(), table, partitioning(table), Place()),
+            lake.sums_by_partition(Redshift(), table, partitioning(table), TableLocation()),
+            lake.digests(Redshift(), table, partitioning(table), TableLocation()),
         ):
             (parsed,) = sqlglot.parse(text, dialect="redshift")
             assert parsed is not None

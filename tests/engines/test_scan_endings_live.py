@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from datafingerprint.adapters.scan_engines import engine_opener
+from datafingerprint.adapters.engines.drivers import engine_opener
 from datafingerprint.config import EngineSettings
 from datafingerprint.errors import ConfigError
 from datafingerprint.scans import Cancelled
@@ -50,7 +50,8 @@ def ended(asked: Engine, mark: str) -> bool:
 def test_a_statement_shows_how_far_it_is_until_it_ends_at_the_server(
     name: str, mark: str, settings: EngineSettings, warehouse: Warehouse, request: pytest.FixtureRequest
 ) -> None:
-    stop, told = threading.Event(), []
+    stop = threading.Event()
+    told: list[str] = []
     tell: Callable[[str], None] = told.append
 
     def tell_and_stop(text: str) -> None:

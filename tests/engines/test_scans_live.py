@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from datafingerprint.adapters.scan_engines import engine_opener
-from datafingerprint.adapters.state_scans import SqlScanStore
+from commands.scan.__main__ import run
+from datafingerprint.adapters.engines.drivers import engine_opener
+from datafingerprint.adapters.state.scans import SqlScanStore
 from datafingerprint.config import EngineSettings, Settings
 from datafingerprint.errors import ConfigError, Unavailable
 from datafingerprint.scans import Cancelled, ScanState
@@ -27,7 +28,6 @@ from deploy.engines.presto import Presto
 from deploy.engines.spark import write_configuration
 from deploy.engines.system import System
 from deploy.engines.trino import Trino
-from services.scanner.__main__ import run
 from tests.engines.asking import Engine
 from tests.engines.conftest import Warehouse
 
@@ -96,7 +96,7 @@ def test_the_command_scans_on_a_spark_that_its_own_settings_describe(
     environment["DFP_CONFIG"] = str(tmp_path / "datafingerprint.toml")
 
     def scan(engine: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "services", "scan", warehouse.tables["plain"].table, "--engine", engine]
+        command = [sys.executable, "-m", "commands", "scan", warehouse.tables["plain"].table, "--engine", engine]
         return subprocess.run(
             [*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

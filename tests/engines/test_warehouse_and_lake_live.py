@@ -13,7 +13,7 @@ from datafingerprint.partitions import partitioning
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql import comparison, lake
 from datafingerprint.sql.comparison import PrestoSource
-from datafingerprint.sql.lake import Place
+from datafingerprint.sql.lake import TableLocation
 from datafingerprint.sql.mysql import Dialect
 from tests.datafingerprint.drawn import slow_sums
 from tests.engines.asking import Engine, lake_rows
@@ -34,9 +34,9 @@ def compared(engine: Engine, table: TableSchema, server: str, partition: str | N
     engine.before()
     parts = partitioning(table)
     if engine.dialect.name == "trino":
-        text = comparison.in_trino(table, parts, Place(), Dialect(server), partition)
+        text = comparison.in_trino(table, parts, TableLocation(), Dialect(server), partition)
     else:
-        text = comparison.in_presto(table, parts, Place(), partition)
+        text = comparison.in_presto(table, parts, TableLocation(), partition)
     return [list(row) for row in engine.run(text)]
 
 
@@ -62,7 +62,7 @@ def test_presto_reads_every_type_of_the_source_that_it_does_not_refuse(presto: E
     columns = tuple(one for one in whole.columns if not source.refusal(one) and one.name not in ANCIENT)
     assert len(columns) > 20
     table = replace(whole, columns=columns, partition=())
-    found = presto.run(lake.sums_by_partition(source, table, partitioning(table), Place()))
+    found = presto.run(lake.sums_by_partition(source, table, partitioning(table), TableLocation()))
     rows = lake_rows(warehouse.settings, warehouse.view, whole).to_pylist()
     assert {str(name): Fingerprint(int(count), int(hi), int(lo)) for name, count, hi, lo in found} == slow_sums(
         table, rows
@@ -79,7 +79,7 @@ def test_presto_compares_what_its_driver_does_not_decode_otherwise(presto: Engin
 def test_presto_asks_for_a_partition_by_a_char_by_its_name(presto: Engine, warehouse: Warehouse) -> None:
     table, source = warehouse.tables["by_char"], PrestoSource("source")
     for name, part in warehouse.running(table).items():
-        statement = lake.sums_by_partition(source, table, partitioning(table), Place(), name)
+        statement = lake.sums_by_partition(source, table, partitioning(table), TableLocation(), name)
         assert [list(map(str, row)) for row in presto.run(statement)] == [
             [name, *map(str, (part.rows, part.hi, part.lo))]
         ]

@@ -16,10 +16,11 @@ from datafingerprint import wire
 from datafingerprint.changes import Changes
 from datafingerprint.digests import partition_names
 from datafingerprint.epochs import Epoch, OffsetRange, SourcePosition, require_successor
-from datafingerprint.errors import ConflictError, LakeError
+from datafingerprint.errors import ConflictError, LakeError, LakeTableError, TableError
 from datafingerprint.messages import Message, MessageReader, consecutive, messages_of
 from datafingerprint.partitions import partitioning
-from datafingerprint.ports import DataFile, EpochDraft, EpochRows, LakeFile, SnapshotView, Stamp
+from datafingerprint.ports.lake import DataFile, LakeFile, SnapshotView, Stamp
+from datafingerprint.ports.stream import EpochDraft, EpochRows
 from datafingerprint.routing import routed
 from datafingerprint.schema import TableSchema
 from datafingerprint.wire import LakeCommit
@@ -42,6 +43,9 @@ class MemoryEpochLog:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
+    def make_ready(self, tables: Sequence[TableSchema]) -> list[TableError]:
+        return []
+
     def publish(self, draft: EpochDraft) -> Epoch:
         broker = self._broker
         broker.definitions |= draft.definitions or {}
@@ -50,24 +54,31 @@ class MemoryEpochLog:
             for partition, part in routed(changes, broker.partitions):
                 log = broker.messages.setdefault((changes.table.table, partition), [])
                 start = len(log)
-                log += messages_of(part, draft.number, octets_max=4096)
+                log += messages_of(part, draft.number, bytes_max=4096)
                 known = ranges.get(changes.table.table, {}).get(partition)
                 begin, before = (known.start, known.rows) if known else (start, 0)
                 found = OffsetRange(begin, len(log), len(log) - begin, before + part.rows.num_rows)
                 ranges.setdefault(changes.table.table, {})[partition] = found
         epoch = Epoch(
             draft.stream_id, draft.number, draft.position, draft.committed_at, ranges,
-            draft.transactions, draft.snapshots or {}, draft.versions or {}, draft.answers,
+            draft.transactions, draft.snapshots or {}, draft.versions or {}, draft.answers, draft.suspects,
+            set_aside=draft.set_aside, awaiting_snapshot=draft.awaiting_snapshot,
         )  # fmt: skip
         broker.epochs.append(wire.encode_record(epoch.to_json()))
         return epoch
 
 
 class MemoryEpochReader:
-    """Implements `EpochReader`; `drop` may take changes away, as a faulty way to the lake would."""
+    """Implements `EpochReader`; `drop` may take changes away, as a faulty way to the lake would; `lost` makes holes."""
 
-    def __init__(self, broker: Broker, drop: Callable[[Epoch, Changes], Changes] | None = None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        drop: Callable[[Epoch, Changes], Changes] | None = None,
+        lost: Mapping[tuple[int, str], str] | None = None,
+    ) -> None:
         self._broker = broker
+        self._lost = lost if lost is not None else {}
         self._drop = drop or (lambda _, changes: changes)
         self._offset = 0
         self._last: tuple[str, int] | None = None
@@ -91,17 +102,20 @@ class MemoryEpochReader:
             for partition, part in parts.items()
             for one in self._decoded(epoch, table, partition, part)
         ]
-        return EpochRows(epoch, changes, self._offset)
+        holes = {
+            table: self._lost[epoch.number, table] for table in epoch.ranges if (epoch.number, table) in self._lost
+        }
+        return EpochRows(epoch, changes, self._offset, holes)
 
     def _decoded(self, epoch: Epoch, table: str, partition: int, part: OffsetRange) -> list[Changes]:
         reader = MessageReader(table, epoch.number, self._broker.definitions)
         messages = self._broker.messages[table, partition][part.start : part.end]
-        found = [reader.take(one.octets, one.headers, "memory") for one in messages]
+        found = [reader.take(one.payload, one.headers, "memory") for one in messages]
         reader.finish()
         return consecutive([one for one in found if one is not None])
 
     def acknowledge(self, epoch: EpochRows) -> None:
-        """Nobody watches."""
+        """Not needed here."""
 
     def definitions(self) -> Mapping[int, TableSchema]:
         return self._broker.definitions
@@ -130,7 +144,7 @@ class MemoryLakeCommits:
         return wire.decode_lake_commit(self._log[self._offset - 1], "memory"), self._offset
 
     def acknowledge(self, offset: int) -> None:
-        """Nobody watches."""
+        """Not needed here."""
 
 
 def _read(octets: bytes, table: TableSchema) -> pa.Table:
@@ -153,12 +167,15 @@ class Snapshot:
 
 @dataclass
 class Store:
-    """The object store and the catalog."""
+    """The object store and the catalog; tables in `trouble` need a reset, those in `unlisted` have delete files."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     snapshots: dict[str, list[Snapshot]] = field(default_factory=dict)
     names: Any = field(default_factory=itertools.count)
     left: dict[str, SourcePosition] = field(default_factory=dict)
+    trouble: dict[str, str] = field(default_factory=dict)
+    unlisted: set[str] = field(default_factory=set)
+    columns: dict[str, frozenset[tuple[str, pa.DataType]]] = field(default_factory=dict)
 
     def rows(self, table: TableSchema) -> pa.Table:
         """All rows of the present snapshot."""
@@ -175,9 +192,11 @@ class MemoryLakeTable:
         self._table = table
         self._history = store.snapshots.setdefault(table.table, [])
         self._seen = len(self._history)
+        self._is_begun = False
 
     def refresh(self) -> None:
         self._seen = len(self._history)
+        self._is_begun = False
 
     @property
     def _present(self) -> Snapshot | None:
@@ -193,13 +212,25 @@ class MemoryLakeTable:
 
     @property
     def is_outdated(self) -> bool:
-        return False  # Parquet has its own columns
+        return bool(self.needs_reset) or self._is_begun  # else Parquet has its own columns
+
+    @property
+    def needs_reset(self) -> str:
+        kept = {(one.name, one.arrow) for one in self._table.columns}
+        before = self._store.columns.get(self._table.table, frozenset())
+        return self._store.trouble.get(self._table.table, "" if before <= kept else "the lake table differs")
 
     def files(self) -> Sequence[DataFile]:
-        return self._present.files if self._present else ()
+        if self._table.table in self._store.unlisted and not self._is_begun:
+            raise LakeTableError("the lake table has delete files")
+        return self._files
 
-    def begin_anew(self) -> None:
-        raise AssertionError("nothing is damaged here")
+    @property
+    def _files(self) -> tuple[DataFile, ...]:
+        return self._present.files if self._present and not self._is_begun else ()
+
+    def start_empty(self) -> None:
+        self._is_begun = True
 
     def read(self, file: DataFile) -> pa.Table:
         return _read(self._store.objects[file.path], self._table)
@@ -227,7 +258,10 @@ class MemoryLakeTable:
     def commit(self, added: Sequence[Any], removed: Sequence[DataFile], stamp: Stamp) -> int:
         if self._seen != len(self._history):
             raise ConflictError("another writer was first")
-        files = tuple(file for file in self.files() if file not in removed) + tuple(added)
+        files = tuple(file for file in self._files if file not in removed) + tuple(added)
+        self._store.columns[self._table.table] = frozenset((one.name, one.arrow) for one in self._table.columns)
+        self._store.trouble.pop(self._table.table, None)
+        self._store.unlisted.discard(self._table.table)
         self._history.append(Snapshot(next(self._store.names) + 1000, files, stamp))
         self.refresh()
         return self._history[-1].number
@@ -256,8 +290,14 @@ class MemoryLakeView:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._seen: dict[str, int] = {}
+
+    def changed(self, tables: Iterable[TableSchema]) -> set[str]:
+        present = {one.table: len(self._store.snapshots.get(one.table, [])) for one in tables}
+        return {name for name, number in present.items() if number != self._seen.get(name, 0)}
 
     def current(self, table: TableSchema) -> SnapshotView | None:
+        self._seen[table.table] = len(self._store.snapshots.get(table.table, []))
         history = self._store.snapshots.get(table.table)
         return _view(history[-1]) if history else None
 
@@ -265,7 +305,7 @@ class MemoryLakeView:
         history = self._store.snapshots.get(table.table, [])
         return next((_view(one) for one in history if one.number == snapshot_id), None)
 
-    def is_altered(self, table: TableSchema) -> bool:  # noqa: ARG002 - nothing is altered here
+    def is_altered(self, table: TableSchema) -> bool:
         return False
 
     def copy(self, path: str, into: IO[bytes]) -> str:
@@ -280,7 +320,7 @@ class MemoryLakeView:
 
 
 def _view(snapshot: Snapshot) -> SnapshotView:
-    files = frozenset(LakeFile(file.path, file.octets, (file.partition,)) for file in snapshot.files)
+    files = frozenset(LakeFile(file.path, file.size_bytes, (file.partition,)) for file in snapshot.files)
     return SnapshotView(snapshot.number, snapshot.stamp, is_foreign=False, files=files)
 
 

@@ -15,6 +15,7 @@ from datafingerprint.errors import ConfigError, SourceError
 from datafingerprint.verdict import Outcome
 from deploy.embedded.stack import EmbeddedStack
 from services.auditor.__main__ import run
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
@@ -24,20 +25,20 @@ AUDITS = 6
 
 
 @pytest.fixture
-def flow(standing_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+def flow(standing_flow: Flow) -> Flow:
     """The module's flow: settled, and every partition matches."""
     standing_flow.settle()
     standing_flow.await_that("all match", lambda: not standing_flow.mismatches())
     return standing_flow
 
 
-def audited(flow: Any, table: str | None = None, partition: str | None = None, **more: Any) -> list[Finding]:  # noqa: ANN401
+def audited(flow: Flow, table: str | None = None, partition: str | None = None, **more: Any) -> list[Finding]:  # noqa: ANN401
     name = f"{flow.schema}.{table}" if table else None
     settings = flow.settings.model_copy(update={"audit": flow.settings.audit.model_copy(update=more)})
     return run(settings, name, partition, threading.Event())
 
 
-def unlogged(flow: Any, *statements: str) -> None:  # noqa: ANN401 - as above
+def unlogged(flow: Flow, *statements: str) -> None:
     with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute("SET SESSION sql_log_bin = 0")
         cursor.execute(f"USE {flow.schema}")
@@ -46,7 +47,7 @@ def unlogged(flow: Any, *statements: str) -> None:  # noqa: ANN401 - as above
         connection.commit()
 
 
-def test_all_three_sums_agree_on_every_partition(flow: Any) -> None:  # noqa: ANN401 - as above
+def test_all_three_sums_agree_on_every_partition(flow: Flow) -> None:
     findings = audited(flow)
     assert {(one.table.rpartition(".")[2], one.partition) for one in findings} == {
         ("notes", "-"),
@@ -55,13 +56,14 @@ def test_all_three_sums_agree_on_every_partition(flow: Any) -> None:  # noqa: AN
     for one in findings:
         assert (one.outcome, one.hops, one.reason) == (Outcome.MATCH, (), "")
         assert one.source == one.stream
+        assert one.source is not None
         assert one.source.rows > 0
     (alone,) = audited(flow, "players", "league_id=2")
     assert (alone.partition, alone.outcome) == ("league_id=2", Outcome.MATCH)
     assert alone.source == next(one.source for one in findings if one.partition == "league_id=2")
 
 
-def test_rows_that_never_reached_the_binlog_are_a_gap_of_capture(flow: Any) -> None:  # noqa: ANN401 - as above
+def test_rows_that_never_reached_the_binlog_are_a_gap_of_capture(flow: Flow) -> None:
     unlogged(
         flow,
         "INSERT INTO players (player_id, league_id, name) VALUES (9001, 2, 'unseen'), (9002, 2, 'unseen')",
@@ -87,7 +89,7 @@ def test_rows_that_never_reached_the_binlog_are_a_gap_of_capture(flow: Any) -> N
     assert {one.outcome for one in audited(flow, "players")} == {Outcome.MATCH}
 
 
-def test_a_file_that_is_gone_is_a_gap_of_the_lake(flow: Any) -> None:  # noqa: ANN401 - as above
+def test_a_file_that_is_gone_is_a_gap_of_the_lake(flow: Flow) -> None:
     path = next(path for path in flow.live_files("players") if "league_id=3/" in path)
     whole = flow.get_object(path)
     flow.delete_object(path)
@@ -103,9 +105,9 @@ def test_a_file_that_is_gone_is_a_gap_of_the_lake(flow: Any) -> None:  # noqa: A
 
 
 class Writer(threading.Thread):
-    """Writes rows at a steady rate, and takes some of them back, until it is told to stop."""
+    """Writes rows at a steady rate, and rolls some of them back, until it is stopped."""
 
-    def __init__(self, flow: Any) -> None:  # noqa: ANN401 - as above
+    def __init__(self, flow: Flow) -> None:
         super().__init__()
         self.ended = threading.Event()
         self.rows = 0
@@ -124,7 +126,7 @@ class Writer(threading.Thread):
                 self.rows += BATCH
 
 
-def test_there_is_no_false_alarm_while_rows_are_being_written(flow: Any) -> None:  # noqa: ANN401 - as above
+def test_there_is_no_false_alarm_while_rows_are_being_written(flow: Flow) -> None:
     writer = Writer(flow)
     writer.start()
     try:
@@ -142,8 +144,10 @@ def test_there_is_no_false_alarm_while_rows_are_being_written(flow: Any) -> None
         writer.join()
 
 
-def test_what_cannot_be_audited_is_refused_before_it_is_asked(flow: Any, stack: EmbeddedStack) -> None:  # noqa: ANN401
-    with pytest.raises(ConfigError, match=r"no table audit_live\.nothing is under watch: there are: audit_live\.notes"):
+def test_what_cannot_be_audited_is_refused_before_it_is_asked(flow: Flow, stack: EmbeddedStack) -> None:
+    with pytest.raises(
+        ConfigError, match=r"table audit_live\.nothing is not captured: captured tables: audit_live\.notes"
+    ):
         audited(flow, "nothing")
     with pytest.raises(ConfigError, match="a partition needs its table"):
         audited(flow, None, "x=1")

@@ -1,4 +1,4 @@
-"""Whatever is done to the lake behind its back is a mismatch of exactly that partition, until it is mended."""
+"""Any damage of the lake is a mismatch of exactly its partition, until it is repaired."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import contextlib
 import io
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,16 +16,18 @@ import pyarrow.parquet as pq
 import pytest
 import structlog
 
-from datafingerprint.adapters.kafka_epoch_reader import KafkaEpochReader
-from datafingerprint.adapters.kafka_lake_commits import KafkaLakeCommitLog
-from datafingerprint.adapters.lake import IcebergLake
-from datafingerprint.adapters.scratch import TemporaryScratch
+from commands.resync.__main__ import run as resync
+from datafingerprint.adapters.iceberg.lake import IcebergLake
+from datafingerprint.adapters.kafka.epoch_reader import KafkaEpochReader
+from datafingerprint.adapters.kafka.lake_commits import KafkaLakeCommitLog
+from datafingerprint.adapters.runtime.scratch import TemporaryScratch
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.changes import Changes
-from datafingerprint.ports import EpochReader, EpochRows
-from datafingerprint.requests import Reread
+from datafingerprint.ports.stream import EpochReader, EpochRows
+from datafingerprint.resync import ResyncRequest
 from datafingerprint.schema import TableSchema
 from services.lake_writer.writer import LakeWriter
-from services.resync.__main__ import run as resync
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
@@ -35,18 +37,18 @@ LEAGUES = (1, 2, 3)
 
 
 @pytest.fixture
-def flow(standing_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+def flow(standing_flow: Flow) -> Flow:
     """The module's flow: settled, and every partition matches."""
     standing_flow.settle()
     standing_flow.await_that("all match", lambda: not standing_flow.mismatches())
     return standing_flow
 
 
-def partition(flow: Any, league: int) -> tuple[str, str]:  # noqa: ANN401 - as above
+def partition(flow: Flow, league: int) -> tuple[str, str]:
     return f"{flow.schema}.players", f"league_id={league}"
 
 
-def await_mismatch_of(flow: Any, *where: tuple[str, str]) -> str:  # noqa: ANN401 - as above
+def await_mismatch_of(flow: Flow, *where: tuple[str, str]) -> str:
     """Waits for the first verdict that is no match; it must be these partitions' and no other's."""
     flow.await_that("a mismatch", lambda: bool(flow.mismatches()), within_s=WITHIN_S)
     found = flow.mismatches()
@@ -54,11 +56,11 @@ def await_mismatch_of(flow: Any, *where: tuple[str, str]) -> str:  # noqa: ANN40
     return str(found[where[0]])
 
 
-def await_match(flow: Any) -> None:  # noqa: ANN401 - as above
+def await_match(flow: Flow) -> None:
     flow.await_that("all match again", lambda: not flow.mismatches(), within_s=WITHIN_S)
 
 
-def data_file(flow: Any, league: int) -> str:  # noqa: ANN401 - as above
+def data_file(flow: Flow, league: int) -> str:
     return str(next(path for path in flow.live_files("players") if f"league_id={league}/" in path))
 
 
@@ -73,7 +75,7 @@ def altered(octets: bytes) -> bytes:
     return sink.getvalue()
 
 
-def test_a_value_altered_in_a_file_is_a_mismatch_of_its_partition_until_it_is_put_back(flow: Any) -> None:  # noqa: ANN401
+def test_a_value_altered_in_a_file_is_a_mismatch_of_its_partition_until_it_is_put_back(flow: Flow) -> None:
     path = data_file(flow, 2)
     whole = flow.get_object(path)
     flow.put_object(path, altered(whole))
@@ -83,7 +85,7 @@ def test_a_value_altered_in_a_file_is_a_mismatch_of_its_partition_until_it_is_pu
     await_match(flow)
 
 
-def test_a_file_made_garbage_is_a_mismatch_that_names_it_until_it_is_put_back(flow: Any) -> None:  # noqa: ANN401
+def test_a_file_made_garbage_is_a_mismatch_that_names_it_until_it_is_put_back(flow: Flow) -> None:
     path = data_file(flow, 3)
     whole = flow.get_object(path)
     flow.put_object(path, b"garbage" + whole[7:-7] + b"garbage")
@@ -92,7 +94,7 @@ def test_a_file_made_garbage_is_a_mismatch_that_names_it_until_it_is_put_back(fl
     await_match(flow)
 
 
-def test_a_file_deleted_is_a_mismatch_that_names_it_until_it_is_put_back(flow: Any) -> None:  # noqa: ANN401
+def test_a_file_deleted_is_a_mismatch_that_names_it_until_it_is_put_back(flow: Flow) -> None:
     path = data_file(flow, 1)
     whole = flow.get_object(path)
     flow.delete_object(path)
@@ -101,7 +103,7 @@ def test_a_file_deleted_is_a_mismatch_that_names_it_until_it_is_put_back(flow: A
     await_match(flow)
 
 
-def take_away(flow: Any, player: int) -> pa.Table:  # noqa: ANN401 - as above
+def take_away(flow: Flow, player: int) -> pa.Table:
     """Another Iceberg client deletes a player; returns the row."""
     with contextlib.closing(flow.catalog()) as catalog:
         players = catalog.load_table((flow.schema, "players"))
@@ -111,20 +113,20 @@ def take_away(flow: Any, player: int) -> pa.Table:  # noqa: ANN401 - as above
         return row
 
 
-def put_back(flow: Any, row: pa.Table) -> None:  # noqa: ANN401 - as above
+def put_back(flow: Flow, row: pa.Table) -> None:
     """Another Iceberg client appends a row."""
     with contextlib.closing(flow.catalog()) as catalog:
         catalog.load_table((flow.schema, "players")).append(row)
 
 
-def test_a_row_deleted_by_another_client_is_a_mismatch_until_it_is_appended_again(flow: Any) -> None:  # noqa: ANN401
+def test_a_row_deleted_by_another_client_is_a_mismatch_until_it_is_appended_again(flow: Flow) -> None:
     row = take_away(flow, 205)
     assert await_mismatch_of(flow, partition(flow, 2)) == "the lake has 1 row too few"
     put_back(flow, row)
     await_match(flow)
 
 
-def test_a_mismatch_stays_as_long_as_the_damage_while_the_writer_goes_on(flow: Any) -> None:  # noqa: ANN401
+def test_a_mismatch_stays_as_long_as_the_damage_while_the_writer_goes_on(flow: Flow) -> None:
     """Not for one lake commit does it look well, be the commit empty, of other partitions, or of this one."""
     row = take_away(flow, 105)
     await_mismatch_of(flow, partition(flow, 1))
@@ -142,10 +144,9 @@ def test_a_mismatch_stays_as_long_as_the_damage_while_the_writer_goes_on(flow: A
             flow.sql(statement)
             flow.settle()
         with flow.state() as store:
-            epoch = store.progress().lake_epoch
             flow.await_that(
                 "two more lake commits are judged",
-                lambda epoch=epoch, store=store: store.progress().lake_epoch >= epoch + 2,
+                partial(has_judged, store, store.progress().lake_epoch + 2),
                 within_s=WITHIN_S,
             )
         assert set(flow.mismatches()) == {partition(flow, 1)}
@@ -153,6 +154,10 @@ def test_a_mismatch_stays_as_long_as_the_damage_while_the_writer_goes_on(flow: A
     put_back(flow, row)
     await_match(flow)
     flow.assert_equal()
+
+
+def has_judged(store: SqlStateStore, epoch: int) -> bool:
+    return store.progress().lake_epoch >= epoch
 
 
 class LeavingOut:
@@ -165,6 +170,9 @@ class LeavingOut:
 
     def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
         self._reader.seek(epochs_offset, last)
+
+    def is_empty(self) -> bool:
+        return self._reader.is_empty()
 
     def acknowledge(self, epoch: EpochRows) -> None:
         self._reader.acknowledge(epoch)
@@ -189,7 +197,7 @@ class LeavingOut:
 
 
 @contextlib.contextmanager
-def careless_writer(flow: Any, player: int) -> Any:  # noqa: ANN401 - as above
+def careless_writer(flow: Flow, player: int) -> Iterator[LeavingOut]:
     """The lake writer in this process, losing one player's changes."""
     settings = flow.settings
     log = structlog.wrap_logger(structlog.ReturnLogger())
@@ -213,7 +221,7 @@ def careless_writer(flow: Any, player: int) -> Any:  # noqa: ANN401 - as above
             writing.join()
 
 
-def test_a_message_lost_before_the_writer_is_a_mismatch_of_its_partition(flow: Any) -> None:  # noqa: ANN401
+def test_a_message_lost_before_the_writer_is_a_mismatch_of_its_partition(flow: Flow) -> None:
     writer = flow.service("lake_writer")
     assert writer.end() == 0
     writer.process = None
@@ -233,26 +241,28 @@ def test_a_message_lost_before_the_writer_is_a_mismatch_of_its_partition(flow: A
     flow.assert_equal()
 
 
-def players_of(flow: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - as above
+def players_of(flow: Flow) -> list[tuple[str, str]]:
     return [partition(flow, league) for league in LEAGUES]
 
 
-def read_again(flow: Any) -> None:  # noqa: ANN401 - as above
+def read_again(flow: Flow) -> None:
     """What `datafingerprint resync` does; everything runs meanwhile."""
-    assert resync(flow.settings, Reread(f"{flow.schema}.players", None, time.time()), threading.Event()) == 0
+    assert resync(flow.settings, ResyncRequest(f"{flow.schema}.players", None, time.time()), threading.Event()) == 0
 
 
-def fingerprinter_anew(flow: Any) -> None:  # noqa: ANN401 - as above
+def fingerprinter_anew(flow: Flow) -> None:
     fingerprinter = flow.service("fingerprinter")
     assert fingerprinter.end() == 0
     fingerprinter.start()
 
 
-def test_a_manifest_deleted_is_a_mismatch_of_its_table_that_reading_it_again_mends(flow: Any) -> None:  # noqa: ANN401
+def test_a_manifest_deleted_is_a_mismatch_of_its_table_that_reading_it_again_mends(flow: Flow) -> None:
     """No commit is made, no data file is another one; a fingerprinter that starts meanwhile judges the other table."""
     with contextlib.closing(flow.catalog()) as catalog:
         loaded = catalog.load_table((flow.schema, "players"))
-        path = loaded.current_snapshot().manifests(loaded.io)[0].manifest_path
+        snapshot = loaded.current_snapshot()
+        assert snapshot is not None
+        path = snapshot.manifests(loaded.io)[0].manifest_path
     flow.delete_object(path)
     assert f"object {path} of the lake's metadata is gone" in await_mismatch_of(flow, *players_of(flow))
     fingerprinter_anew(flow)
@@ -264,15 +274,17 @@ def test_a_manifest_deleted_is_a_mismatch_of_its_table_that_reading_it_again_men
     flow.assert_equal()
 
 
-def test_a_table_whose_metadata_file_is_deleted_is_made_anew_and_read_again(flow: Any) -> None:  # noqa: ANN401
+def test_a_table_whose_metadata_file_is_deleted_keeps_no_other_waiting_and_is_replaced_when_read_again(
+    flow: Flow,
+) -> None:
     with contextlib.closing(flow.catalog()) as catalog:
         path = catalog.load_table((flow.schema, "players")).metadata_location
-        flow.delete_object(path)
-        assert f"object {path} of the lake's metadata is gone" in await_mismatch_of(flow, *players_of(flow))
-        writer = flow.service("lake_writer")
-        assert writer.end() == 0
-        catalog.drop_table((flow.schema, "players"))
-    writer.start()
+    flow.delete_object(path)
+    assert f"object {path} of the lake's metadata is gone" in await_mismatch_of(flow, *players_of(flow))
+    flow.sql(f"UPDATE {flow.schema}.players SET rating = 7 WHERE player_id = 101")
+    flow.sql(f"INSERT INTO {flow.schema}.notes VALUES (8, 'meanwhile')")
+    flow.settle()
+    assert f"object {path} of the lake's metadata is gone" in await_mismatch_of(flow, *players_of(flow))
     read_again(flow)
     await_match(flow)
     flow.assert_equal()

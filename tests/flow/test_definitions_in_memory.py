@@ -1,4 +1,4 @@
-"""Tables come, go, are emptied, get columns and are replaced, whoever crashes: both sides agree at every commit."""
+"""Tables are made, dropped, truncated, altered and replaced through crashes: both sides agree at every commit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.changes import Changes, Op, changes, reset
 from datafingerprint.column_types import column
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.config import Lake as LakeSettings
 from datafingerprint.epochs import SnapshotCursor, SourcePosition
-from datafingerprint.ports import EpochDraft
+from datafingerprint.ports.stream import EpochDraft
 from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome
 from services.fingerprinter.fingerprinter import Fingerprinter
@@ -32,7 +32,7 @@ from tests.flow.memory import (
     MemoryLakeView,
     Store,
 )
-from tests.flow.test_in_memory import LOG, SCRATCH, Turns, survived, wrapping
+from tests.flow.test_in_memory import LOG, SCRATCH, Turns, is_lake_behind, survived, wrapping
 
 Row = dict[str, Any]
 
@@ -96,7 +96,8 @@ class Changing:
     def _put(self, number: int) -> Changes:
         assert self.table is not None
         row: Row = {one.name: self.now for one in self.table.columns}
-        row = {name: int(value) for name, value in row.items()} | {"id": number}
+        row = {name: int(value) for name, value in row.items()}
+        row |= {"id": number}
         if self.table.column("v").type == "varchar(9)":
             row["v"] = f"text {number}"
         before = self.rows.get(number)
@@ -124,15 +125,20 @@ class Changing:
     def _canonical(row: Row) -> tuple[Any, ...]:
         return tuple(sorted((name, value) for name, value in row.items() if value is not None))
 
-    def write(self, turns: int, fault: tuple[int, bool] | None = None) -> None:
+    def finish(self) -> None:
+        """Lives of both services without a fault, long enough to come to the last epoch and to go on for a while."""
+        self.write(20, to_end=True)
+        self.fingerprint(20, to_end=True)
+
+    def write(self, turns: int, fault: tuple[int, bool] | None = None, *, to_end: bool = False) -> None:
         wrap = wrapping(fault)
         writer = LakeWriter(
             wrap(MemoryEpochReader(self.broker)), MemoryLake(self.store, wrap), wrap(MemoryLakeCommits(self.broker)),
             LakeSettings(flush_s=2.5, spill_rows=self.spill_rows), LOG, SCRATCH, clock=self.clock,
         )  # fmt: skip
-        survived(lambda: writer.run(Turns(turns)))
+        survived(lambda: writer.run(Turns(turns, lambda: to_end and is_lake_behind(self.broker))))
 
-    def fingerprint(self, turns: int, fault: tuple[int, bool] | None = None) -> None:
+    def fingerprint(self, turns: int, fault: tuple[int, bool] | None = None, *, to_end: bool = False) -> None:
         wrap = wrapping(fault)
         store = SqlStateStore(self.url)
         try:
@@ -141,13 +147,14 @@ class Changing:
                 wrap(MemoryLakeView(self.store)), SCRATCH, wrap(store), FingerprinterSettings(), LOG,
                 clock=self.clock,
             )  # fmt: skip
-            survived(lambda: fingerprinter.run(Turns(turns)))
+            stop = Turns(turns, lambda: to_end and store.progress().lake_epoch < len(self.broker.epochs))
+            survived(lambda: fingerprinter.run(stop))
             self.require_exact(store)
         finally:
             store.close()
 
     def require_exact(self, store: SqlStateStore) -> None:
-        """Whatever epoch the lake stands at: a table that it had then matches, one that it had not has no verdict."""
+        """At every epoch of the lake, the tables that it has match, and the others have no verdict."""
         epoch = store.progress().lake_epoch
         verdicts = {one.table: one.verdict for one in store.verdicts()}
         assert {one.outcome for one in verdicts.values()} <= {Outcome.MATCH}
@@ -192,8 +199,7 @@ def test_whatever_becomes_of_a_table_its_verdict_is_exact(
                 world.fingerprint(4, detail)
             else:
                 world.step(step, detail)
-        world.write(40)
-        world.fingerprint(40)
+        world.finish()
         if world.table is not None:
             assert world.lake_rows() == Counter(world.history[-1])
 

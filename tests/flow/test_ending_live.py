@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
@@ -31,11 +32,11 @@ def is_ready(url: str) -> bool:
 
 
 def test_every_service_ends_at_work_with_status_0_and_says_what_machines_can_read(
-    small_flow: Any,  # noqa: ANN401
+    small_flow: Flow,
     tmp_path: Path,
 ) -> None:
     small_flow.environment |= {"DFP_LOG_FORMAT": "json", "DFP_LOG_LEVEL": "debug", "DFP_API_TOKEN": TOKEN}
-    services = {name: small_flow.service("__main__", *words, label=name) for name, words in COMMANDS.items()}
+    services = {name: small_flow.service("commands", *words, label=name) for name, words in COMMANDS.items()}
     signs = {name: tmp_path / f"{name}.alive" for name in services}
     for name, one in services.items():
         one.start(DFP_HEALTH_FILE=str(signs[name]))
@@ -45,8 +46,7 @@ def test_every_service_ends_at_work_with_status_0_and_says_what_machines_can_rea
     small_flow.settle()
     assert httpx.get(f"{url}/v1/status", timeout=5).status_code == 401
     assert {name: one.child.poll() for name, one in services.items()} == dict.fromkeys(services)
-    # Of the API its own answer is the sign.
-    assert [name for name, file in signs.items() if not file.exists()] == ["serve"]
+    assert [name for name, file in signs.items() if not file.exists()] == []
     for number, one in enumerate(services.values()):
         one.child.send_signal(signal.SIGINT if number % 2 else signal.SIGTERM)
     assert {name: one.wait(WITHIN_S) for name, one in services.items()} == dict.fromkeys(services, 0)

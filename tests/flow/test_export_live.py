@@ -6,13 +6,13 @@ import contextlib
 import re
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from datafingerprint.verdict import Outcome
 from services.auditor.__main__ import run as audit
 from services.generator.progress import PROGRESS
+from tests.flow.running import Flow
 from tests.flow.wide_export import LACKING, made_up, write_export
 
 pytestmark = pytest.mark.live
@@ -31,11 +31,11 @@ def test_the_export_is_as_wide_as_a_league_s(tmp_path: Path) -> None:
 
 
 def test_an_export_of_seventy_tables_is_loaded_and_watched_and_every_partition_matches(
-    flow: Any,  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+    flow: Flow,
     tmp_path: Path,
 ) -> None:
     names = write_export(tmp_path / "export")
-    generate = flow.service("__main__", "generate", "--seed-dir", str(tmp_path / "export"), label="generate")
+    generate = flow.service("commands", "generate", "--seed-dir", str(tmp_path / "export"), label="generate")
     generate.start()
     assert generate.wait(60) == 2
     assert f"the league cannot be played: the export lacks {', '.join(LACKING)} at" in generate.text
@@ -54,7 +54,7 @@ def test_an_export_of_seventy_tables_is_loaded_and_watched_and_every_partition_m
     }
 
 
-def change_every_table(flow: Any) -> None:  # noqa: ANN401 - as above
+def change_every_table(flow: Flow) -> None:
     """A row of each is deleted, where there is no key one of several that are the same; one is copied, or changed."""
     connection = flow.stack.blueprint.warehouse.connect()
     with contextlib.closing(connection), connection.cursor() as cursor:

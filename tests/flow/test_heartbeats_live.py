@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 import structlog
 
-from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
-from datafingerprint.adapters.kafka_requests import KafkaRequests
-from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.adapters.kafka.epoch_log import KafkaEpochLog
+from datafingerprint.adapters.kafka.requests import KafkaRequests
+from datafingerprint.adapters.mysql.source import BinlogSource
+from datafingerprint.binlog.events import EventType, parse_event
+from datafingerprint.binlog.packets import Events
 from datafingerprint.epochs import Epoch, SourcePosition
-from datafingerprint.events import Events
-from datafingerprint.ports import EpochDraft
+from datafingerprint.ports.stream import EpochDraft
 from deploy.embedded.waiting import await_condition
-from services.cdc.binlog import EventType, parse_event
 from services.cdc.capture import Capture
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
@@ -63,7 +64,7 @@ def is_read(epoch_log: KeepingLog) -> bool:
     return bool(epoch_log.published) and all(one.complete for one in epoch_log.published[-1].snapshots.values())
 
 
-def test_heartbeats_in_the_middle_of_a_transaction_do_not_say_that_nothing_is_behind(small_flow: Any) -> None:  # noqa: ANN401 - made by tests/flow/conftest.py
+def test_heartbeats_in_the_middle_of_a_transaction_do_not_say_that_nothing_is_behind(small_flow: Flow) -> None:
     settings, log = small_flow.settings, structlog.wrap_logger(structlog.ReturnLogger())
     cdc = settings.cdc.model_copy(update={"heartbeat_s": 0.2, "epoch_s": 0.2})
     source, stop = SlowSource(settings, log), threading.Event()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,14 +15,15 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafingerprint.adapters.scratch import TemporaryScratch
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint import wire
+from datafingerprint.adapters.runtime.scratch import TemporaryScratch
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.changes import Changes, Op, changes
 from datafingerprint.column_types import column
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.config import Lake as LakeSettings
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
-from datafingerprint.ports import EpochDraft
+from datafingerprint.ports.stream import EpochDraft
 from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome
 from services.fingerprinter.fingerprinter import Fingerprinter
@@ -46,8 +48,11 @@ LOOSE = TableSchema("s", "loose", COLUMNS, (), ("year",))
 TABLES = {1: KEYED, 2: LOOSE}
 SCRATCH = TemporaryScratch("")
 LOG = structlog.wrap_logger(structlog.ReturnLogger())
+TURNS_MAX = 2000
+"""Turns after which one that is still behind will never catch up."""
 
 Row = tuple[int, int | None, str | None]
+Drop = Callable[[Epoch, Changes], Changes]
 
 
 class Crash(BaseException):
@@ -78,14 +83,18 @@ class Faulty:
 
 
 class Turns(threading.Event):
-    """A stop signal that comes after so many turns of a loop."""
+    """A stop signal that comes after so many turns of a loop; those in which it `is_behind` do not count."""
 
-    def __init__(self, turns: int) -> None:
+    def __init__(self, turns: int, is_behind: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self._turns = turns
+        self._is_behind = is_behind
+        self._left = TURNS_MAX
 
     def is_set(self) -> bool:
-        self._turns -= 1
+        self._left -= 1
+        if self._left < 0 or not self._is_behind():
+            self._turns -= 1
         return self._turns < 0
 
 
@@ -101,7 +110,7 @@ class World:
         self.history: list[tuple[Counter[Row], Counter[Row]]] = []
         self.now = 1000.0
 
-    def publish(self, operations: list[tuple[str, Row, Row]]) -> None:
+    def publish(self, operations: Sequence[tuple[str, Row, Row]], suspects: dict[str, str] | None = None) -> None:
         """One epoch of operations on both tables, those that make sense."""
         parts = [change for operation in operations for change in self._carried_out(*operation)]
         number = len(self.broker.epochs) + 1
@@ -110,6 +119,7 @@ class World:
         draft = EpochDraft(
             "stream", number, SourcePosition(f"0-1-{number}", "binlog", number), self.now, (), grouped,
             complete, {table.table: version for version, table in TABLES.items()}, TABLES,
+            suspects=suspects or {},
         )  # fmt: skip
         MemoryEpochLog(self.broker).publish(draft)
         self.history.append((Counter(self.keyed.values()), Counter(self.loose)))
@@ -136,7 +146,14 @@ class World:
             self.loose[new] += 1
             yield change(LOOSE, old, new)
 
-    def write(self, turns: int, fault: tuple[int, bool] | None = None, drop: Any = None) -> None:  # noqa: ANN401
+    def finish(self) -> None:
+        """Lives of both services without a fault, long enough to come to the last epoch and to go on for a while."""
+        self.write(20, to_end=True)
+        self.fingerprint(20, to_end=True)
+
+    def write(
+        self, turns: int, fault: tuple[int, bool] | None = None, drop: Drop | None = None, *, to_end: bool = False
+    ) -> None:
         """One life of the lake writer."""
         wrap = wrapping(fault)
         lake_settings = LakeSettings(flush_s=0.0001, merge_files=2, spill_rows=self.spill_rows)
@@ -144,9 +161,9 @@ class World:
         lake = MemoryLake(self.store, wrap)
         commits = wrap(MemoryLakeCommits(self.broker))
         writer = LakeWriter(reader, lake, commits, lake_settings, LOG, SCRATCH, clock=self.clock)
-        survived(lambda: writer.run(Turns(turns)))
+        survived(lambda: writer.run(Turns(turns, lambda: to_end and is_lake_behind(self.broker))))
 
-    def fingerprint(self, turns: int, fault: tuple[int, bool] | None = None) -> None:
+    def fingerprint(self, turns: int, fault: tuple[int, bool] | None = None, *, to_end: bool = False) -> None:
         """One life of the fingerprinter."""
         wrap = wrapping(fault)
         store = SqlStateStore(self.url)
@@ -155,14 +172,15 @@ class World:
                 wrap(MemoryEpochReader(self.broker)), wrap(MemoryLakeCommits(self.broker)),
                 wrap(MemoryLakeView(self.store)), SCRATCH, wrap(store), FingerprinterSettings(), LOG, clock=self.clock,
             )  # fmt: skip
-            survived(lambda: fingerprinter.run(Turns(turns)))
+            stop = Turns(turns, lambda: to_end and store.progress().lake_epoch < len(self.broker.epochs))
+            survived(lambda: fingerprinter.run(stop))
             if fault is None:
                 self.require_matches(store)
         finally:
             store.close()
 
     def require_matches(self, store: SqlStateStore) -> None:
-        """Whatever epoch the lake stands at: every verdict is a match of the rows that there were at that epoch."""
+        """At every epoch of the lake, every verdict is a match of the rows at that epoch."""
         epoch = store.progress().lake_epoch
         verdicts = store.verdicts()
         assert {one.verdict.outcome for one in verdicts} <= {Outcome.MATCH}
@@ -175,7 +193,7 @@ class World:
         return self.now
 
     def lake_rows(self, table: TableSchema) -> Counter[Row]:
-        return Counter(tuple(row.values()) for row in self.store.rows(table).to_pylist())  # type: ignore[misc]
+        return Counter(tuple(row.values()) for row in self.store.rows(table).to_pylist())
 
 
 def change(table: TableSchema, before: Row | None, after: Row | None) -> Changes:
@@ -202,6 +220,13 @@ def wrapping(fault: tuple[int, bool] | None) -> Callable[[Any], Any]:
         return lambda port: port
     left = [fault[0]]
     return lambda port: Faulty(port, left, after=fault[1])
+
+
+def is_lake_behind(broker: Broker) -> bool:
+    """Whether there are epochs after the last lake commit."""
+    commits = broker.lake_commits
+    last = wire.decode_lake_commit(commits[-1], "memory").epoch if commits else 0
+    return last < len(broker.epochs)
 
 
 def survived(run: Callable[[], None]) -> None:
@@ -238,8 +263,7 @@ def test_whoever_crashes_wherever_the_lake_is_the_source_and_all_matches(
                 world.write(6, detail)
             else:
                 world.fingerprint(4, detail)
-        world.write(120)
-        world.fingerprint(120)
+        world.finish()
         assert world.lake_rows(KEYED) == Counter(world.keyed.values())
         assert world.lake_rows(LOOSE) == +world.loose
 
@@ -268,3 +292,25 @@ def test_a_change_that_the_writer_did_not_get_is_a_mismatch_of_just_its_partitio
     assert found.pop(("s.keyed", "year=2031")) is Outcome.MISMATCH
     assert set(found.values()) == {Outcome.MATCH}
     assert reasons == ["the lake has 1 row too few"]
+
+
+def test_a_table_that_may_have_changed_unlogged_is_no_match_until_it_was_checked_or_begun_anew(tmp_path: Path) -> None:
+    world, sample = World(tmp_path, 2), (1, 2030, "a")
+    world.publish([("put", sample, sample)])
+    world.publish([], suspects={KEYED.table: "rows of p were deleted"})
+    world.write(10)
+
+    def outcomes() -> set[tuple[str, Outcome]]:
+        store = SqlStateStore(world.url)
+        fingerprinter = Fingerprinter(
+            MemoryEpochReader(world.broker), MemoryLakeCommits(world.broker), MemoryLakeView(world.store), SCRATCH,
+            store, FingerprinterSettings(), LOG, clock=world.clock,
+        )  # fmt: skip
+        survived(lambda: fingerprinter.run(Turns(10)))
+        with contextlib.closing(store):
+            return {(one.table, one.verdict.outcome) for one in store.verdicts()}
+
+    assert outcomes() == {(KEYED.table, Outcome.INCONCLUSIVE), (LOOSE.table, Outcome.MATCH)}
+    world.publish([("reset", sample, sample), ("put", sample, sample)])
+    world.write(10)
+    assert outcomes() == {(KEYED.table, Outcome.MATCH), (LOOSE.table, Outcome.MATCH)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
 ROWS = 300_000
 SMALL = {
-    "DFP_CDC_SPILL_OCTETS": "1000000",
+    "DFP_CDC_SPILL_BYTES": "1000000",
     "DFP_CDC_EPOCH_ROWS": "20000",
     "DFP_LAKE_SPILL_ROWS": "40000",
     "DFP_LAKE_FILE_ROWS_MAX": "100000",
@@ -26,7 +27,7 @@ NUMBERS = f"""
 WITHIN_S = 400.0
 
 
-def kill_at(flow: Any, name: str, saying: str, times: int) -> None:  # noqa: ANN401 - made by tests/flow/conftest.py
+def kill_at(flow: Flow, name: str, saying: str, times: int) -> None:
     """Kill -9 as soon as a service has said something so often, and starts it again."""
     service = flow.service(name)
     service.await_saying(saying, times=times, within_s=WITHIN_S)
@@ -34,13 +35,13 @@ def kill_at(flow: Any, name: str, saying: str, times: int) -> None:  # noqa: ANN
     service.start(**SMALL)
 
 
-def settle(flow: Any) -> None:  # noqa: ANN401 - as above
+def settle(flow: Flow) -> None:
     gtid = flow.source_gtid
     flow.await_that(f"judged at {gtid}", lambda: flow.judged_gtid() == gtid, within_s=WITHIN_S)
     flow.assert_all_match()
 
 
-def test_a_large_transaction_survives_a_kill_of_every_service_on_its_way(small_flow: Any) -> None:  # noqa: ANN401 - as above
+def test_a_large_transaction_survives_a_kill_of_every_service_on_its_way(small_flow: Flow) -> None:
     flow = small_flow
     flow.sql(
         f"CREATE TABLE {flow.schema}.wide (id INT PRIMARY KEY, league_id INT NOT NULL, name VARCHAR(50), "
@@ -77,12 +78,12 @@ MORE_MIB = 64
 """What five times the rows may take more: before rows were laid aside it was 100 MiB and more in each service."""
 
 
-def forget_peaks(flow: Any) -> None:  # noqa: ANN401 - as above
+def forget_peaks(flow: Flow) -> None:
     for service in flow.services.values():
         Path(f"/proc/{service.child.pid}/clear_refs").write_text("5", encoding="ascii")
 
 
-def peaks(flow: Any) -> dict[str, int]:  # noqa: ANN401 - as above
+def peaks(flow: Flow) -> dict[str, int]:
     """The most memory of each service that was resident since `forget_peaks`, in MiB."""
     found = {}
     for name, service in flow.services.items():
@@ -91,7 +92,7 @@ def peaks(flow: Any) -> dict[str, int]:  # noqa: ANN401 - as above
     return found
 
 
-def test_no_service_takes_more_memory_for_a_transaction_of_five_times_the_rows(small_flow: Any) -> None:  # noqa: ANN401 - as above
+def test_no_service_takes_more_memory_for_a_transaction_of_five_times_the_rows(small_flow: Flow) -> None:
     flow = small_flow
     flow.sql(f"CREATE TABLE {flow.schema}.wide (id INT PRIMARY KEY, name VARCHAR(50), story VARCHAR(300))")
     for name in ("cdc", "lake_writer", "fingerprinter"):

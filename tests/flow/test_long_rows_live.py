@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
 
 from datafingerprint import wire
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
@@ -17,9 +17,9 @@ def noise(seed: int, octets: int) -> bytes:
     return random.Random(seed).randbytes(octets)
 
 
-def test_rows_longer_than_a_message_reach_the_lake_as_they_are(small_flow: Any) -> None:  # noqa: ANN401 - tests/flow/conftest.py
+def test_rows_longer_than_a_message_reach_the_lake_as_they_are(small_flow: Flow) -> None:
     table = f"{small_flow.schema}.scans"
-    octets = 5 * wire.MESSAGE_OCTETS_MAX // 2
+    octets = 5 * wire.MESSAGE_BYTES_MAX // 2
     small_flow.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY, image LONGBLOB)")
     small_flow.sql(f"INSERT INTO {table} VALUES (1, %s), (2, %s)", (noise(1, octets), b"short"))
     small_flow.start()

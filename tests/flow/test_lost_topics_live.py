@@ -1,4 +1,4 @@
-"""All of Kafka's topics are lost while the lake is not: nobody takes the new stream for the old one, and all say so."""
+"""All of Kafka's topics are lost and the lake is not: every service refuses the new stream, and says why."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import dataclasses
 import json
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from kafka.admin import KafkaAdminClient
 
+from datafingerprint import wire
 from datafingerprint.config import load_settings
 from datafingerprint.verdict import Verdict
 from deploy.embedded.waiting import await_condition
+from tests.flow.running import Flow, Service
 
 pytestmark = pytest.mark.live
 
@@ -22,32 +23,33 @@ STOPPED = 2
 WITHIN_S = 60.0
 SERVICES, READERS = ("cdc", "lake_writer", "fingerprinter"), ("lake_writer", "fingerprinter")
 OTHER = "another [lake] path and catalog, and another [state] url"
-REMEDY = f"restore the topics, or begin anew under another [kafka] prefix, {OTHER.removeprefix('another ')}"
+REMEDY = f"restore the topics, or start over with another [kafka] prefix, {OTHER.removeprefix('another ')}"
 
 
 @pytest.fixture
-def flow(small_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+def flow(small_flow: Flow) -> Flow:
     small_flow.start()
     small_flow.match()
     return small_flow
 
 
-def lose_topics(flow: Any) -> None:  # noqa: ANN401 - as above
-    """What a broker whose volume is lost comes back with: nothing."""
+def lose_topics(flow: Flow) -> None:
+    """What a broker whose volume is lost comes back with: nothing but what services that run publish of themselves."""
     kafka = flow.settings.kafka
 
     def ours(admin: KafkaAdminClient) -> list[str]:
-        return [name for name in admin.list_topics() if name.startswith(f"{kafka.prefix}.")]
+        states = wire.Topics(kafka.prefix).services
+        return [name for name in admin.list_topics() if name.startswith(f"{kafka.prefix}.") and name != states]
 
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
         admin.delete_topics(ours(admin))
         assert await_condition(lambda: not ours(admin), timeout_s=30)
 
 
-def problems(flow: Any, **more: str) -> dict[tuple[str, str], str]:  # noqa: ANN401 - as above
-    """What the doctor calls a problem: by part and check, what is said and what mends it."""
+def problems(flow: Flow, **more: str) -> dict[tuple[str, str], str]:
+    """The doctor's problems: by part and check, the text and the remedy."""
     answer = subprocess.run(
-        [sys.executable, "-m", "services", "doctor", "--json"],
+        [sys.executable, "-m", "commands", "doctor", "--json"],
         env={**flow.environment, **more},
         capture_output=True,
         text=True,
@@ -58,7 +60,7 @@ def problems(flow: Any, **more: str) -> dict[tuple[str, str], str]:  # noqa: ANN
     return {(one["part"], one["check"]): f"{one['said']}: {one['remedy']}" for one in found}
 
 
-def refusing_line(service: Any) -> str:  # noqa: ANN401 - as above
+def refusing_line(service: Service) -> str:
     """Its last line, with which it has stopped."""
     assert service.wait(WITHIN_S) == STOPPED
     assert "Traceback" not in service.text
@@ -67,30 +69,30 @@ def refusing_line(service: Any) -> str:  # noqa: ANN401 - as above
     return str(line)
 
 
-def judgements(flow: Any) -> dict[tuple[str, str], Verdict]:  # noqa: ANN401 - as above
+def judgements(flow: Flow) -> dict[tuple[str, str], Verdict]:
     """What is said of every partition; the epoch of a heartbeat moves on meanwhile."""
     return {where: one.verdict for where, one in flow.verdicts().items()}
 
 
-def in_catalog(flow: Any) -> dict[str, int | None]:  # noqa: ANN401 - as above
+def in_catalog(flow: Flow) -> dict[str, int | None]:
     """The present snapshot of every lake table."""
     with contextlib.closing(flow.catalog()) as catalog:
         tables = [catalog.load_table((flow.schema, name)) for name in ("players", "notes")]
     return {table.name()[-1]: table.metadata.current_snapshot_id for table in tables}
 
 
-def test_running_services_stop_when_the_broker_comes_back_with_nothing(flow: Any) -> None:  # noqa: ANN401
+def test_running_services_stop_when_the_broker_comes_back_with_nothing(flow: Flow) -> None:
     judged, lake = judgements(flow), in_catalog(flow)
     lose_topics(flow)
     flow.sql(f"INSERT INTO {flow.schema}.players (player_id, league_id) VALUES (1000, 1)")
     for name in SERVICES:
         assert REMEDY in refusing_line(flow.service(name))
-    assert "the broker has lost what it had acknowledged" in flow.service("cdc").text
-    assert "event=stream begun" not in flow.service("cdc").text.partition("event=snapshot complete")[2]
+    assert "the broker has lost an acknowledged epoch" in flow.service("cdc").text
+    assert "event=stream started" not in flow.service("cdc").text.partition("event=snapshot complete")[2]
     assert (judgements(flow), in_catalog(flow)) == (judged, lake)
 
 
-def test_services_that_start_after_the_loss_refuse_the_new_stream_and_the_remedy_begins_anew(flow: Any) -> None:  # noqa: ANN401
+def test_services_that_start_after_the_loss_refuse_the_new_stream_and_the_remedy_begins_anew(flow: Flow) -> None:
     assert [flow.service(name).end() for name in SERVICES] == [0, 0, 0]
     judged, lake = judgements(flow), in_catalog(flow)
     lose_topics(flow)
@@ -117,7 +119,7 @@ def test_services_that_start_after_the_loss_refuse_the_new_stream_and_the_remedy
     assert (judgements(flow), in_catalog(flow)) == (judged, lake)
     # As the remedy says: the new stream gets a lake and sums of its own.
     before = dataclasses.replace(flow)
-    begin_anew(flow)
+    start_empty(flow)
     assert not problems(flow)
     flow.start(*READERS)
     flow.match()
@@ -125,7 +127,7 @@ def test_services_that_start_after_the_loss_refuse_the_new_stream_and_the_remedy
     assert in_catalog(before) == lake
 
 
-def begin_anew(flow: Any) -> None:  # noqa: ANN401 - as above
+def start_empty(flow: Flow) -> None:
     """Gives the flow another lake and state store."""
     flow.environment |= {
         "DFP_LAKE_PATH": f"{flow.settings.lake.path}-anew",

@@ -1,21 +1,21 @@
-"""One clock for both sides: whoever is ahead, behind, or writes in between, a verdict is of exactly one epoch."""
+"""One clock for both sides: a verdict is of exactly one epoch, whichever side is ahead."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from datafingerprint.adapters.scratch import TemporaryScratch
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.runtime.scratch import TemporaryScratch
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.config import Lake as LakeSettings
-from datafingerprint.ledger import Judged, Progress
-from datafingerprint.ports import EpochRows
+from datafingerprint.ledger import Progress, TableVerdicts
+from datafingerprint.ports.lake import DataFile
+from datafingerprint.ports.stream import EpochRows
 from datafingerprint.verdict import Outcome
 from datafingerprint.wire import LakeCommit
 from services.fingerprinter.fingerprinter import Fingerprinter
@@ -50,8 +50,10 @@ class RememberingStore(SqlStateStore):
         super().__init__(url)
         self.given: list[tuple[str, str, Outcome]] = []
 
-    def save_verdicts(self, progress: Progress, judged: Sequence[Judged], now: float) -> None:
-        super().save_verdicts(progress, judged, now)
+    def save_verdicts(
+        self, progress: Progress, judged: Sequence[TableVerdicts], now: float, unchanged: Sequence[str] = ()
+    ) -> None:
+        super().save_verdicts(progress, judged, now, unchanged)
         self.given += [(one.table, name, verdict.outcome) for one in judged for name, verdict in one.verdicts.items()]
 
 
@@ -81,7 +83,7 @@ def write(world: World, commits: MemoryLakeCommits, rows_at_once: int, turns: in
 class Unpublished(MemoryLakeCommits):
     """The process ends when the tables are committed, before the record says so."""
 
-    def publish(self, commit: LakeCommit) -> None:  # noqa: ARG002 - it is never written
+    def publish(self, commit: LakeCommit) -> None:
         raise Crash
 
 
@@ -146,7 +148,7 @@ def test_a_first_snapshot_without_its_record_is_not_judged_with_the_record_befor
     assert (progress.lake_epoch, differing) == (1, set())
 
 
-def commit_as_another(world: World, files: Any) -> None:  # noqa: ANN401 - data files
+def commit_as_another(world: World, files: Iterable[DataFile]) -> None:
     """What another client leaves: no stamp of its own, so that of the nearest ancestor counts."""
     history = world.store.snapshots[KEYED.table]
     history.append(Snapshot(next(world.store.names) + 1000, tuple(files), history[-1].stamp))
@@ -182,14 +184,14 @@ def test_damage_by_another_client_shows_in_every_verdict_until_it_is_mended(worl
     assert found(world)[1] == set()
 
 
-def lie(world: World, files: Any) -> None:  # noqa: ANN401 - data files
+def lie(world: World, files: Iterable[DataFile]) -> None:
     """The writer has put other files under its last stamp than it should have."""
     history = world.store.snapshots[KEYED.table]
     history[-1] = replace(history[-1], files=tuple(files))
 
 
 def backlog(world: World, first: int, last: int) -> None:
-    """Lake commits that nobody has judged, of an epoch each."""
+    """Lake commits that are not judged yet, of one epoch each."""
     for number in range(first, last + 1):
         put(world, (number, 2030 + number % 2, "a"))
         write(world, MemoryLakeCommits(world.broker), rows_at_once=1)

@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from tests.flow.running import Flow
 from tests.postgres_server import PostgresServer, programs, started
 
 pytestmark = pytest.mark.live
+
+ODD = "p@ss/w:rd#1%41?&"
 
 
 @pytest.fixture
@@ -27,20 +29,30 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def stack_environment(stack_environment: dict[str, str], server: PostgresServer) -> dict[str, str]:
-    """As for every test, with catalog and state store in two databases."""
-    urls = {"DFP_LAKE_CATALOG": server.new_database(), "DFP_STATE_URL": server.new_database()}
-    return {**stack_environment, **urls}
+    """As for every test, with catalog and state store in two databases, and a password that no URL would hold."""
+    server.psql(f"CREATE ROLE odd LOGIN SUPERUSER PASSWORD '{ODD}'")
+    login = {f"DFP_{name}": value for section in ("LAKE_CATALOG", "STATE")
+             for name, value in ((f"{section}_USER", "odd"), (f"{section}_PASSWORD", ODD))}  # fmt: skip
+    urls = {name: without_login(server.new_database()) for name in ("DFP_LAKE_CATALOG", "DFP_STATE_URL")}
+    return {**stack_environment, **login, **urls}
 
 
-def command(flow: Any, *words: str) -> tuple[int, str]:  # noqa: ANN401 - made by tests/flow/conftest.py
+def without_login(url: str) -> str:
+    """The URL with neither user nor password."""
+    return f"postgresql://{url.rpartition('@')[2]}"
+
+
+def command(flow: Flow, *words: str) -> tuple[int, str]:
     """Exit status and standard output of `datafingerprint`."""
     done = subprocess.run(
-        [sys.executable, "-m", "services", *words], env=flow.environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "commands", *words], env=flow.environment, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout or done.stderr
 
 
-def test_all_of_it_works_on_postgresql_and_a_crash_of_it_costs_nothing(small_flow: Any, server: PostgresServer) -> None:  # noqa: ANN401
+def test_all_of_it_works_on_postgresql_and_a_crash_of_it_costs_nothing(
+    small_flow: Flow, server: PostgresServer
+) -> None:
     flow = small_flow
     flow.start()
     flow.match()
@@ -56,7 +68,7 @@ def test_all_of_it_works_on_postgresql_and_a_crash_of_it_costs_nothing(small_flo
     assert flow.assert_equal() == 71
     flow.assert_all_match()
     for name in ("cdc", "lake_writer", "fingerprinter"):
-        assert "Traceback" not in flow.service(name).text
+        assert not [part for part in ("Traceback", ODD, "w:rd", "p@ss") if part in flow.service(name).text]
 
     table = f"{flow.schema}.players"
     status, said = command(flow, "audit", table, "--json")
@@ -70,13 +82,10 @@ def test_all_of_it_works_on_postgresql_and_a_crash_of_it_costs_nothing(small_flo
 
 
 def test_a_password_that_the_catalog_refuses_stops_the_writer_with_one_line(
-    small_flow: Any,  # noqa: ANN401
-    server: PostgresServer,
+    small_flow: Flow,
 ) -> None:
     flow = small_flow
-    name = flow.environment["DFP_LAKE_CATALOG"].rpartition("/")[2]
-    wrong = {"DFP_LAKE_CATALOG": server.url(name, password="another-one")}
-    flow.service("lake_writer").start(**wrong)
+    flow.service("lake_writer").start(DFP_LAKE_CATALOG_PASSWORD="another-one")
     assert flow.service("lake_writer").wait(60) == 2
     assert "the catalog refused (connection failed" in flow.service("lake_writer").text
     assert "another-one" not in flow.service("lake_writer").text

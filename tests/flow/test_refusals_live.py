@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 
 from datafingerprint import wire
-from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog, _Ranges
+from datafingerprint.adapters.kafka.epoch_log import KafkaEpochLog, _Ranges
 from datafingerprint.changes import Changes
 from datafingerprint.epochs import Epoch, OffsetRange
-from datafingerprint.ports import EpochDraft
+from datafingerprint.ports.stream import EpochDraft
 from deploy.embedded.waiting import await_condition
+from tests.flow.running import Flow, Service
 
 pytestmark = pytest.mark.live
 
@@ -28,7 +27,7 @@ ENDS_WITHIN_S = 8.0
 SERVICES = ("cdc", "lake_writer", "fingerprinter")
 
 
-def refusal(flow: Any, name: str, **more: str) -> str:  # noqa: ANN401 - made by tests/flow/conftest.py
+def refusal(flow: Flow, name: str, **more: str) -> str:
     """Runs a service that must refuse; returns its only line that is no ordinary progress."""
     service = flow.service(name, label=f"{name}-{len(flow.services)}")
     service.start(**more)
@@ -36,25 +35,14 @@ def refusal(flow: Any, name: str, **more: str) -> str:  # noqa: ANN401 - made by
     return refusing_line(service)
 
 
-def refusing_line(service: Any) -> str:  # noqa: ANN401 - as above
+def refusing_line(service: Service) -> str:
     assert "Traceback" not in service.text
     lines = [line for line in service.text.splitlines() if " level=info " not in line]
     assert len(lines) == 1, lines
     return str(lines[0])
 
 
-def test_a_pattern_that_no_table_matches_is_refused_with_those_that_there_are(small_flow: Any) -> None:  # noqa: ANN401
-    line = refusal(small_flow, "cdc", DFP_SOURCE_TABLES="nowhere.*")
-    assert "no table matches nowhere.*" in line
-    assert "[source] tables" in line
-    # The first few, of whatever schemas other tests have made beside this one's.
-    known = small_flow.sql("SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables")
-    named = re.findall(r"[\w$]+\.[\w$]+", line.rpartition("there are: ")[2])
-    assert named
-    assert set(named) <= {name for (name,) in known}
-
-
-def test_a_wrong_password_is_refused_without_showing_it(small_flow: Any) -> None:  # noqa: ANN401
+def test_a_wrong_password_is_refused_without_showing_it(small_flow: Flow) -> None:
     line = refusal(small_flow, "cdc", DFP_SOURCE_PASSWORD="not the one")
     assert "the source refuses us" in line
     assert f"where=127.0.0.1:{small_flow.settings.source.port}" in line
@@ -63,7 +51,7 @@ def test_a_wrong_password_is_refused_without_showing_it(small_flow: Any) -> None
 
 
 @contextlib.contextmanager
-def server_set_to(flow: Any, variable: str, value: str) -> Iterator[None]:  # noqa: ANN401 - as above
+def server_set_to(flow: Flow, variable: str, value: str) -> Iterator[None]:
     (before,) = flow.sql(f"SELECT @@GLOBAL.{variable}")[0]
     flow.sql(f"SET GLOBAL {variable} = {value}")
     try:
@@ -74,7 +62,7 @@ def server_set_to(flow: Any, variable: str, value: str) -> Iterator[None]:  # no
 
 @pytest.mark.parametrize(("variable", "value"), [("binlog_row_metadata", "MINIMAL"), ("binlog_row_image", "MINIMAL")])
 def test_a_server_that_logs_too_little_is_refused_with_the_statement_that_mends_it(
-    small_flow: Any,  # noqa: ANN401 - as above
+    small_flow: Flow,
     variable: str,
     value: str,
 ) -> None:
@@ -85,14 +73,14 @@ def test_a_server_that_logs_too_little_is_refused_with_the_statement_that_mends_
 
 
 @pytest.mark.parametrize("name", ["lake_writer"])
-def test_a_missing_bucket_is_refused(small_flow: Any, name: str) -> None:  # noqa: ANN401
+def test_a_missing_bucket_is_refused(small_flow: Flow, name: str) -> None:
     line = refusal(small_flow, name, DFP_S3_BUCKET="no-such-bucket")
     assert "no-such-bucket" in line
     assert "remedy=" in line
 
 
 @pytest.mark.parametrize("variable", ["DFP_S3_SECRET_KEY", "DFP_S3_ACCESS_KEY"])
-def test_a_wrong_key_of_the_store_is_refused_without_showing_it(small_flow: Any, variable: str) -> None:  # noqa: ANN401
+def test_a_wrong_key_of_the_store_is_refused_without_showing_it(small_flow: Flow, variable: str) -> None:
     line = refusal(small_flow, "lake_writer", **{variable: "notthisone"})
     assert "where=" in line
     assert "remedy=" in line
@@ -100,13 +88,13 @@ def test_a_wrong_key_of_the_store_is_refused_without_showing_it(small_flow: Any,
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "generator"])
-def test_an_unknown_variable_is_refused_with_the_nearest_known_one(small_flow: Any, name: str) -> None:  # noqa: ANN401
+def test_an_unknown_variable_is_refused_with_the_nearest_known_one(small_flow: Flow, name: str) -> None:
     line = refusal(small_flow, name, DFP_KAFKA_PREFIXX="x")
     assert line == f"{name}: unknown variable DFP_KAFKA_PREFIXX: did you mean DFP_KAFKA_PREFIX?"
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "generator"])
-def test_an_unknown_setting_is_refused_with_the_nearest_known_one(small_flow: Any, name: str) -> None:  # noqa: ANN401
+def test_an_unknown_setting_is_refused_with_the_nearest_known_one(small_flow: Flow, name: str) -> None:
     config = small_flow.directory / "wrong.toml"
     config.write_text("[kafka]\nbootstraps = 'x'\n", encoding="utf-8")
     line = refusal(small_flow, name, DFP_CONFIG=str(config))
@@ -120,7 +108,7 @@ def unused_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_a_broker_that_nobody_has_started_is_waited_for_and_the_wait_can_be_ended(small_flow: Any) -> None:  # noqa: ANN401
+def test_a_broker_that_nobody_has_started_is_waited_for_and_the_wait_can_be_ended(small_flow: Flow) -> None:
     where = f"127.0.0.1:{unused_port()}"
     for name in SERVICES:
         small_flow.service(name).start(DFP_KAFKA_BOOTSTRAP=where)
@@ -135,7 +123,7 @@ def test_a_broker_that_nobody_has_started_is_waited_for_and_the_wait_can_be_ende
 
 
 @pytest.mark.parametrize(("name", "ready"), [("cdc", "event=snapshot complete"), ("lake_writer", "event=writing")])
-def test_the_second_of_a_kind_takes_over_and_the_first_stops(small_flow: Any, name: str, ready: str) -> None:  # noqa: ANN401
+def test_the_second_of_a_kind_takes_over_and_the_first_stops(small_flow: Flow, name: str, ready: str) -> None:
     small_flow.service("cdc").start()
     first = small_flow.service(name)
     if not first.is_running:
@@ -143,15 +131,19 @@ def test_the_second_of_a_kind_takes_over_and_the_first_stops(small_flow: Any, na
     first.await_saying(ready)
     second = small_flow.service(name, label="second")
     second.start()
-    assert first.wait(WITHIN_S) == REFUSED
-    line = refusing_line(first)
+    # Where the broker answers the first one with an error that may heal, it starts again, and takes over in its turn.
+    pair = (first, second)
+    assert await_condition(lambda: not all(one.is_running for one in pair), timeout_s=WITHIN_S)
+    gone, left = pair if not first.is_running else (second, first)
+    assert gone.wait(WITHIN_S) == REFUSED
+    line = refusing_line(gone)
     assert "another process has taken over" in line
     assert "remedy=run one " in line
-    assert second.is_running
-    assert second.end() == 0
+    assert left.is_running
+    assert left.end() == 0
 
 
-def test_a_capture_whose_epoch_cannot_be_published_stops_at_once_and_not_with_the_next_one(small_flow: Any) -> None:  # noqa: ANN401
+def test_a_capture_whose_epoch_cannot_be_published_stops_at_once_and_not_with_the_next_one(small_flow: Flow) -> None:
     first, second = small_flow.service("cdc"), small_flow.service("cdc", label="second")
     first.start(DFP_CDC_HEARTBEAT_S="3600")
     first.await_saying("event=snapshot complete")
@@ -166,7 +158,7 @@ def test_a_capture_whose_epoch_cannot_be_published_stops_at_once_and_not_with_th
     assert second.end() == 0
 
 
-def test_a_capture_that_the_source_refuses_leaves_the_one_that_runs_alone(small_flow: Any) -> None:  # noqa: ANN401
+def test_a_capture_that_the_source_refuses_leaves_the_one_that_runs_alone(small_flow: Flow) -> None:
     small_flow.start()
     small_flow.settle()
     refused = small_flow.service("cdc", label="wrong password")
@@ -207,7 +199,9 @@ def following(last: Epoch) -> EpochDraft:
     )
 
 
-def test_a_message_that_is_no_batch_stops_its_readers_by_its_offset_and_capture_goes_on(small_flow: Any) -> None:  # noqa: ANN401
+def test_a_message_that_is_no_batch_sets_its_table_aside_by_its_offset_and_a_snapshot_heals_it(
+    small_flow: Flow,
+) -> None:
     small_flow.start()
     small_flow.settle()
     cdc = small_flow.service("cdc")
@@ -217,21 +211,19 @@ def test_a_message_that_is_no_batch_stops_its_readers_by_its_offset_and_capture_
         assert last is not None
         log.publish(following(last))
         place = log.place
-    for name in ("lake_writer", "fingerprinter"):
-        service = small_flow.service(name)
-        assert service.wait(WITHIN_S) == REFUSED
-        line = refusing_line(service)
-        assert f"where={place}" in line
-        assert f"{small_flow.schema}.players is no record batch" in line
-        assert "remedy=restore the topic" in line
+    writer = small_flow.service("lake_writer")
+    writer.await_saying(f"event=table is set aside table={small_flow.schema}.players")
+    line = next(line for line in writer.text.splitlines() if "event=table is set aside" in line)
+    assert place in line
+    assert f"{small_flow.schema}.players is not a record batch" in line
     cdc.start()
     cdc.await_saying("event=stream resumed")
     small_flow.sql(f"DELETE FROM {small_flow.schema}.notes")
-    cdc.await_saying("event=epoch published")
-    assert cdc.end() == 0
+    # The lake writer asks for the table by itself, and it is read again.
+    small_flow.match()
 
 
-def test_a_state_store_of_another_version_is_refused_and_left_as_it_is(small_flow: Any) -> None:  # noqa: ANN401
+def test_a_state_store_of_another_version_is_refused_and_left_as_it_is(small_flow: Flow) -> None:
     with small_flow.state() as store:
         store.progress()
     file = small_flow.settings.state.url.get_secret_value().removeprefix("sqlite:///")
@@ -245,7 +237,7 @@ def test_a_state_store_of_another_version_is_refused_and_left_as_it_is(small_flo
         assert connection.execute("SELECT value FROM meta").fetchall() == [("999",)]
 
 
-def test_epochs_that_are_gone_while_the_lake_is_not_are_no_first_run(small_flow: Any) -> None:  # noqa: ANN401
+def test_epochs_that_are_gone_while_the_lake_is_not_are_no_first_run(small_flow: Flow) -> None:
     small_flow.start()
     small_flow.settle()
     assert [small_flow.service(name).end() for name in SERVICES] == [0, 0, 0]
@@ -259,5 +251,5 @@ def test_epochs_that_are_gone_while_the_lake_is_not_are_no_first_run(small_flow:
         line = refusal(small_flow, name)
         assert "epochs topic" in line
         assert "remedy=" in line
-        assert "under another [kafka] prefix, [lake] path and catalog, and another [state] url" in line
+        assert "with another [kafka] prefix, [lake] path and catalog, and another [state] url" in line
     assert small_flow.live_files("players") == files

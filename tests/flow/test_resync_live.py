@@ -1,42 +1,43 @@
-"""A gap is mended while everything runs: the other tables never wait, kills cost nothing, refusals harm nobody."""
+"""A gap is healed while everything runs: other tables never wait, and kills and refusals do no harm."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import pytest
 import structlog
 
-from datafingerprint.adapters.kafka_epoch_log import KafkaEpochLog
-from datafingerprint.adapters.kafka_requests import KafkaRequests, ask
-from datafingerprint.adapters.mysql_source import BinlogSource, Snapshot
+from commands.resync.__main__ import run as resync
+from datafingerprint.adapters.kafka.epoch_log import KafkaEpochLog
+from datafingerprint.adapters.kafka.requests import KafkaRequests, ask
+from datafingerprint.adapters.mysql.source import BinlogSource, Snapshot
 from datafingerprint.changes import Op
 from datafingerprint.epochs import Epoch
 from datafingerprint.errors import DataFingerprintError, Unavailable
-from datafingerprint.ports import EpochDraft
-from datafingerprint.requests import Reread
+from datafingerprint.ports.stream import EpochDraft
+from datafingerprint.resync import ResyncRequest
 from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome
 from services.auditor.__main__ import run as audit
 from services.cdc.capture import Capture
-from services.resync.__main__ import run as resync
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
 
 @pytest.fixture
-def flow(small_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+def flow(small_flow: Flow) -> Flow:
     small_flow.start()
     small_flow.settle()
     return small_flow
 
 
 @contextlib.contextmanager
-def writing(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
+def writing(flow: Flow) -> Iterator[None]:
     """Changes rows of both tables, also from one partition to another, until the block ends."""
     ended = threading.Event()
 
@@ -62,7 +63,7 @@ def writing(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
         writer.join()
 
 
-def hide(flow: Any, rows: int) -> None:  # noqa: ANN401 - as above
+def hide(flow: Flow, rows: int) -> None:
     """Rows that the binlog never shows, in the partitions of leagues 2 and 3."""
     with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute("SET SESSION sql_log_bin = 0")
@@ -72,16 +73,16 @@ def hide(flow: Any, rows: int) -> None:  # noqa: ANN401 - as above
         connection.commit()
 
 
-def asked(flow: Any, partition: str | None = None) -> Reread:  # noqa: ANN401 - as above
-    return Reread(f"{flow.schema}.players", partition, time.time())
+def asked(flow: Flow, partition: str | None = None) -> ResyncRequest:
+    return ResyncRequest(f"{flow.schema}.players", partition, time.time())
 
 
-def audited(flow: Any) -> dict[str | None, Outcome]:  # noqa: ANN401 - as above
+def audited(flow: Flow) -> dict[str | None, Outcome]:
     found = audit(flow.settings, f"{flow.schema}.players", None, threading.Event())
     return {one.partition: one.outcome for one in found}
 
 
-def test_one_partition_comes_back_while_rows_are_written(flow: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ANN401
+def test_one_partition_comes_back_while_rows_are_written(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     hide(flow, 2_000)
     with writing(flow):
         assert audited(flow) == {
@@ -90,7 +91,9 @@ def test_one_partition_comes_back_while_rows_are_written(flow: Any, capsys: pyte
             "league_id=3": Outcome.MISMATCH,
         }
         assert resync(flow.settings, asked(flow, "league_id=2"), threading.Event()) == 0
-        assert "players league_id=2: match at epoch" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "players league_id=2: match at epoch" in said
+        assert re.search(r"players  league_id=2 +match +\d+ rows \d+ +\d+ rows \d+", said)
         assert audited(flow) == {
             "league_id=1": Outcome.MATCH,
             "league_id=2": Outcome.MATCH,
@@ -103,7 +106,56 @@ def test_one_partition_comes_back_while_rows_are_written(flow: Any, capsys: pyte
     assert flow.service("cdc").text.count("event=stream resumed") == 0
 
 
-def test_other_tables_go_on_and_kills_cost_nothing_while_a_table_is_read(flow: Any) -> None:  # noqa: ANN401 - as above
+def test_a_match_of_what_was_read_says_that_the_source_agrees(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows that come behind the binlog's back after the reading are found by the audit at its end."""
+    cdc, writer = flow.service("cdc"), flow.service("lake_writer")
+    writer.kill()
+    statuses: list[int] = []
+    for no_audit, expected in ((True, 0), (False, 1)):
+        seen = cdc.text.count("event=snapshot complete")
+        request = asked(flow, "league_id=2")
+        thread = threading.Thread(
+            target=lambda: statuses.append(resync(flow.settings, request, threading.Event(), no_audit=no_audit))  # noqa: B023
+        )
+        thread.start()
+        cdc.await_saying("event=snapshot complete", times=seen + 1)
+        if not no_audit:
+            hide(flow, 1_000)
+        writer.start()
+        thread.join(90)
+        assert statuses == [expected]
+        statuses.clear()
+        writer.kill()
+    said = capsys.readouterr().out
+    assert said.count("players league_id=2: match at epoch") == 2
+    assert "the stream has 500 rows too few" in said
+
+
+def test_what_capture_reads_again_is_audited_by_the_auditor_that_serves(flow: Flow) -> None:
+    flow.service("cdc").kill()
+    once = flow.service(
+        "cdc", "--resnapshot", f"{flow.schema}.players", "--partition", "league_id=2", "--once", label="a"
+    )
+    left_out = flow.service("cdc", "--resnapshot", f"{flow.schema}.notes", "--once", "--no-audit", label="b")
+    everything = flow.service("cdc", "--resnapshot", "*", label="c")
+    for one in (once, left_out):
+        one.start()
+        assert one.wait(60) == 0
+    assert not left_out.says("event=audit requested")
+    everything.start()
+    everything.await_saying("event=audit requested")
+    with flow.state() as store:
+        asked_for = {str(one.scope): one.number for one in store.audits(limit=10)}
+        assert asked_for.keys() == {f"{flow.schema}.players league_id=2", "every table"}
+        auditor = flow.service("auditor", "--serve")
+        auditor.start()
+        for number in asked_for.values():
+            auditor.await_saying(f"event=audit done audit={number} outcome=match")
+            assert {one.outcome for one in store.findings(number)} == {Outcome.MATCH}
+    assert everything.is_running
+
+
+def test_other_tables_go_on_and_kills_cost_nothing_while_a_table_is_read(flow: Flow) -> None:
     hide(flow, 3_000)
     cdc = flow.service("cdc")
     cdc.kill()
@@ -145,8 +197,8 @@ class EndingLog(KafkaEpochLog):
 
 
 @pytest.mark.parametrize("how", ["is killed", "tries again"])
-def test_a_request_is_not_lost_between_the_epoch_that_takes_it_up_and_the_reading(flow: Any, how: str) -> None:  # noqa: ANN401
-    """Nobody looks at it again once an epoch says that it was taken up."""
+def test_a_request_is_not_lost_between_the_epoch_that_takes_it_up_and_the_reading(flow: Flow, how: str) -> None:
+    """A request is not read again once an epoch records that it was taken up."""
     hide(flow, 1_000)
     flow.service("cdc").kill()
     ask(flow.settings.kafka, asked(flow, "league_id=2"))
@@ -173,13 +225,13 @@ def test_a_request_is_not_lost_between_the_epoch_that_takes_it_up_and_the_readin
     assert (found["league_id=1"], found["league_id=2"]) == (Outcome.MATCH, Outcome.MATCH)
 
 
-def test_what_cannot_be_done_is_refused_and_the_stream_goes_on(flow: Any) -> None:  # noqa: ANN401 - as above
+def test_what_cannot_be_done_is_refused_and_the_stream_goes_on(flow: Flow) -> None:
     ended = threading.Event()
-    with pytest.raises(DataFingerprintError, match=r"no table .*\.absent is under watch"):
-        resync(flow.settings, Reread(f"{flow.schema}.absent", None, 0.0), ended)
+    with pytest.raises(DataFingerprintError, match=r"table .*\.absent is not captured"):
+        resync(flow.settings, ResyncRequest(f"{flow.schema}.absent", None, 0.0), ended)
     with pytest.raises(DataFingerprintError, match="has no partition league_id=99"):
         resync(flow.settings, asked(flow, "league_id=99"), ended)
-    ask(flow.settings.kafka, Reread(f"{flow.schema}.absent", None, 0.0))
+    ask(flow.settings.kafka, ResyncRequest(f"{flow.schema}.absent", None, 0.0))
     flow.service("cdc").await_saying("event=request refused")
     flow.sql(f"INSERT INTO {flow.schema}.notes VALUES (31, 'after')")
     flow.match()

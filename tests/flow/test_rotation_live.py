@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from datafingerprint.verdict import Outcome
 from deploy.embedded.waiting import await_condition
 from services.auditor.__main__ import run as audit
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
@@ -21,7 +21,7 @@ SMALLEST = 4096
 
 
 @pytest.fixture
-def flow(small_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+def flow(small_flow: Flow) -> Flow:
     small_flow.environment |= {"DFP_CDC_EPOCH_S": "0.3", "DFP_LAKE_FLUSH_S": "0.3"}
     small_flow.start()
     small_flow.match()
@@ -29,9 +29,9 @@ def flow(small_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.
 
 
 class Writer(threading.Thread):
-    """Commits transactions of one and of many rows, and rolls some back, until it is told to stop."""
+    """Commits transactions of one and of many rows, and rolls some back, until it is stopped."""
 
-    def __init__(self, flow: Any, first: int) -> None:  # noqa: ANN401 - as above
+    def __init__(self, flow: Flow, first: int) -> None:
         super().__init__()
         self.ended = threading.Event()
         self._flow = flow
@@ -57,7 +57,7 @@ class Writer(threading.Thread):
 
 
 @contextlib.contextmanager
-def writing(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
+def writing(flow: Flow) -> Iterator[None]:
     writers = [Writer(flow, first) for first in (1_000, 500_000)]
     for writer in writers:
         writer.start()
@@ -70,7 +70,7 @@ def writing(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
 
 
 @contextlib.contextmanager
-def small_files(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
+def small_files(flow: Flow) -> Iterator[None]:
     (before,) = flow.sql("SELECT @@GLOBAL.max_binlog_size")[0]
     flow.sql(f"SET GLOBAL max_binlog_size = {SMALLEST}")
     try:
@@ -79,18 +79,18 @@ def small_files(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
         flow.sql(f"SET GLOBAL max_binlog_size = {before}")
 
 
-def files(flow: Any) -> int:  # noqa: ANN401 - as above
+def files(flow: Flow) -> int:
     return len(flow.sql("SHOW BINARY LOGS"))
 
 
-def require_agreement(flow: Any) -> None:  # noqa: ANN401 - as above
+def require_agreement(flow: Flow) -> None:
     """Source, stream and lake, row for row and sum for sum."""
     flow.match()
     flow.assert_equal()
     assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
 
 
-def test_files_that_are_ended_by_hand_while_rows_are_written(flow: Any) -> None:  # noqa: ANN401
+def test_files_that_are_ended_by_hand_while_rows_are_written(flow: Flow) -> None:
     before = files(flow)
     with writing(flow):
         for _ in range(FILES):
@@ -101,7 +101,7 @@ def test_files_that_are_ended_by_hand_while_rows_are_written(flow: Any) -> None:
     assert flow.service("cdc").text.count("event=started") == 1
 
 
-def test_files_that_are_full_after_a_few_transactions_through_kills_of_capture(flow: Any) -> None:  # noqa: ANN401
+def test_files_that_are_full_after_a_few_transactions_through_kills_of_capture(flow: Flow) -> None:
     before, cdc = files(flow), flow.service("cdc")
     with small_files(flow), writing(flow):
         for round_ in range(1, 4):
@@ -113,7 +113,7 @@ def test_files_that_are_full_after_a_few_transactions_through_kills_of_capture(f
     require_agreement(flow)
 
 
-def test_a_backlog_over_many_files_is_read_to_its_end(flow: Any) -> None:  # noqa: ANN401
+def test_a_backlog_over_many_files_is_read_to_its_end(flow: Flow) -> None:
     """Heartbeats and idle rotations lie in it too: files without a transaction."""
     cdc, before = flow.service("cdc"), files(flow)
     assert cdc.end() == 0

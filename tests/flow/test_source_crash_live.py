@@ -6,19 +6,21 @@ import contextlib
 import struct
 import threading
 from pathlib import Path
-from typing import Any
 
 import pymysql
 import pytest
 
+from tests.flow.running import Flow
+
 pytestmark = pytest.mark.live
 
-ROWS, ROW_OCTETS = 30, 1_000_000
+ROWS, ROW_BYTES = 90, 1_000_000
+"""Large enough that the server still writes the log when it is killed."""
 _HEADER = struct.Struct("<IBIIIH")
 
 
 @pytest.fixture
-def flow(small_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+def flow(small_flow: Flow) -> Flow:
     small_flow.environment |= {"DFP_CDC_EPOCH_S": "0.3", "DFP_LAKE_FLUSH_S": "0.3"}
     small_flow.sql(f"CREATE TABLE {small_flow.schema}.big (id INT PRIMARY KEY, v LONGTEXT)")
     small_flow.start()
@@ -26,22 +28,22 @@ def flow(small_flow: Any) -> Any:  # noqa: ANN401 - made by tests/flow/conftest.
     return small_flow
 
 
-def binlog(flow: Any) -> Path:  # noqa: ANN401 - as above
+def binlog(flow: Flow) -> Path:
     """The file that is being written."""
     return max(path for path in flow.stack.blueprint.warehouse.data.glob("binlog.0*"))
 
 
-def kill_in_commit(flow: Any) -> Path:  # noqa: ANN401 - as above
+def kill_in_commit(flow: Flow) -> Path:
     """Ends the server when it has logged some MB of a transaction; returns the file."""
     file = binlog(flow)
     connection = flow.stack.blueprint.warehouse.connect()
     with connection.cursor() as cursor:
         for number in range(ROWS):
-            cursor.execute(f"INSERT INTO {flow.schema}.big VALUES ({number}, REPEAT('x', {ROW_OCTETS}))")
+            cursor.execute(f"INSERT INTO {flow.schema}.big VALUES ({number}, REPEAT('x', {ROW_BYTES}))")
     before = file.stat().st_size
     committing = threading.Thread(target=commit, args=(connection,))
     committing.start()
-    while file.stat().st_size < before + 5 * ROW_OCTETS and committing.is_alive():
+    while file.stat().st_size < before + 5 * ROW_BYTES and committing.is_alive():
         pass
     flow.stack.kill("source")
     committing.join()
@@ -70,7 +72,7 @@ def cut_between_events(file: Path) -> None:
         pytest.param("between two events", marks=pytest.mark.only("mariadb")),
     ],
 )
-def test_a_transaction_that_the_source_was_killed_in_leaves_nothing_and_stops_nobody(flow: Any, cut: str) -> None:  # noqa: ANN401
+def test_a_transaction_that_the_source_was_killed_in_leaves_nothing_and_stops_nobody(flow: Flow, cut: str) -> None:
     cdc = flow.service("cdc")
     assert cdc.end() == 0
     # Read in the same connection as what is cut off: capture is behind.

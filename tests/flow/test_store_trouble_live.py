@@ -11,12 +11,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from deploy.embedded.ports import free_ports
 from deploy.embedded.s3 import S3
+from tests.flow.running import Flow
 from tests.secure_parts import running
 
 pytestmark = pytest.mark.live
@@ -25,7 +25,7 @@ DISK_MB = 48
 REFUSED = 2
 
 
-def store_of(flow: Any, endpoint: str) -> None:  # noqa: ANN401 - made by tests/flow/conftest.py
+def store_of(flow: Flow, endpoint: str) -> None:
     """Sends the flow to another store, before anything of it has started."""
     flow.environment["DFP_S3_ENDPOINT"] = endpoint
     flow.settings = flow.settings.model_copy(
@@ -53,7 +53,7 @@ def fill(file: Path) -> None:
             output.write(bytes(4096))
 
 
-def test_a_full_disk_is_waited_for_and_nothing_is_lost(small_flow: Any, small_disk: Path, tmp_path: Path) -> None:  # noqa: ANN401
+def test_a_full_disk_is_waited_for_and_nothing_is_lost(small_flow: Flow, small_disk: Path, tmp_path: Path) -> None:
     own = small_flow.settings.s3
     part = S3(small_disk / "s3", free_ports(1)[0], own.access_key, own.secret_key.get_secret_value(), own.bucket)
     with running(part, tmp_path):
@@ -119,7 +119,7 @@ class Denying(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def denying(small_flow: Any) -> Iterator[str]:  # noqa: ANN401 - as above
+def denying(small_flow: Flow) -> Iterator[str]:
     """The URL of a store that may be read, and not written."""
     handler = type("Handler", (Denying,), {"behind": small_flow.settings.s3.endpoint.removeprefix("http://")})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -130,14 +130,14 @@ def denying(small_flow: Any) -> Iterator[str]:  # noqa: ANN401 - as above
         thread.join()
 
 
-def test_a_bucket_that_may_not_be_written_stops_the_writer_and_costs_nothing(small_flow: Any, denying: str) -> None:  # noqa: ANN401
+def test_a_bucket_that_may_not_be_written_stops_the_writer_and_costs_nothing(small_flow: Flow, denying: str) -> None:
     small_flow.start("cdc")
     writer = small_flow.service("lake_writer", label="denied")
     writer.start(DFP_S3_ENDPOINT=denying)
     assert writer.wait(90.0) == REFUSED
     (line,) = [one for one in writer.text.splitlines() if "level=error" in one]
     assert "the store refused" in line
-    assert "remedy=check [s3] access_key and secret_key, and what they may do with the bucket" in line
+    assert "remedy=check [s3] access_key and secret_key, and their permissions for the bucket" in line
     assert "Traceback" not in writer.text
     small_flow.start("lake_writer", "fingerprinter")
     small_flow.settle()

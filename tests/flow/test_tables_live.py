@@ -1,26 +1,27 @@
-"""Tables come under watch and are read again while the stream goes on, and a kill in between costs nothing."""
+"""Tables are added and read again while the stream goes on, and a kill in between costs nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from datafingerprint.verdict import Outcome
 from services.auditor.__main__ import run as audit
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
-ROWS = 3_000
+ROWS = 25_000
+"""Several groups of snapshot steps, so that a kill between two of them is possible."""
 
 
 class Writer(threading.Thread):
-    """Changes rows of `players` until it is told to stop, so that something happens during every reading."""
+    """Changes rows of `players` until it is stopped, so that changes happen during every snapshot."""
 
-    def __init__(self, flow: Any) -> None:  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+    def __init__(self, flow: Flow) -> None:
         super().__init__()
         self.ended = threading.Event()
         self._flow = flow
@@ -39,7 +40,7 @@ class Writer(threading.Thread):
 
 
 @contextlib.contextmanager
-def writing(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
+def writing(flow: Flow) -> Iterator[None]:
     writer = Writer(flow)
     writer.start()
     try:
@@ -50,33 +51,33 @@ def writing(flow: Any) -> Iterator[None]:  # noqa: ANN401 - as above
 
 
 @pytest.fixture
-def flow(small_flow: Any) -> Any:  # noqa: ANN401 - as above
+def flow(small_flow: Flow) -> Flow:
     small_flow.start()
     small_flow.settle()
     return small_flow
 
 
-def require_agreement(flow: Any) -> None:  # noqa: ANN401 - as above
+def require_agreement(flow: Flow) -> None:
     """Source, stream and lake, row for row and sum for sum."""
     flow.match()
     flow.assert_equal()
     assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
 
 
-def test_a_table_that_is_made_while_capture_runs_is_read_and_followed(flow: Any) -> None:  # noqa: ANN401 - as above
+def test_a_table_that_is_made_while_capture_runs_is_read_and_followed(flow: Flow) -> None:
     with writing(flow):
         flow.sql(f"CREATE TABLE {flow.schema}.passing (id INT PRIMARY KEY)")
         flow.sql(f"INSERT INTO {flow.schema}.passing VALUES (1)")
         flow.sql(f"CREATE TABLE {flow.schema}.later (id INT PRIMARY KEY, note VARCHAR(20))")
         flow.sql(f"INSERT INTO {flow.schema}.later VALUES (1, 'first'), (2, 'second')")
-        flow.service("cdc").await_saying(f"event=table came under watch table={flow.schema}.later")
+        flow.service("cdc").await_saying(f"event=table is captured from now on table={flow.schema}.later")
         flow.service("cdc").await_saying("event=snapshot complete", times=2)
         flow.sql(f"UPDATE {flow.schema}.later SET note = 'changed' WHERE id = 2")
     require_agreement(flow)
     assert f"{flow.schema}.later" in {table for table, _ in flow.verdicts()}
 
 
-def test_rows_that_were_never_logged_come_back_by_reading_the_table_again_through_kills(flow: Any) -> None:  # noqa: ANN401
+def test_rows_that_were_never_logged_come_back_by_reading_the_table_again_through_kills(flow: Flow) -> None:
     with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute("SET SESSION sql_log_bin = 0")
         for start in range(100_000, 100_000 + ROWS, 500):
@@ -100,7 +101,7 @@ def test_rows_that_were_never_logged_come_back_by_reading_the_table_again_throug
     require_agreement(flow)
 
 
-def test_one_partition_is_read_again_and_the_others_are_left_alone(flow: Any) -> None:  # noqa: ANN401 - as above
+def test_one_partition_is_read_again_and_the_others_are_left_alone(flow: Flow) -> None:
     name = f"{flow.schema}.players"
     with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute("SET SESSION sql_log_bin = 0")
@@ -122,8 +123,8 @@ def test_one_partition_is_read_again_and_the_others_are_left_alone(flow: Any) ->
     assert found == {"league_id=1": "", "league_id=2": "", "league_id=3": "the stream has 1 row too few"}
 
 
-def test_what_happened_to_other_partitions_before_one_is_read_again_is_not_passed_over(flow: Any) -> None:  # noqa: ANN401
-    """Only the one partition begins anew; the others go on from where the stream stands."""
+def test_what_happened_to_other_partitions_before_one_is_read_again_is_not_passed_over(flow: Flow) -> None:
+    """Only the one partition starts again. The others continue at the stream's position."""
     name = f"{flow.schema}.players"
     flow.service("cdc").kill()
     for statement in (

@@ -6,19 +6,20 @@ import json
 import signal
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from kafka.admin import KafkaAdminClient
+
+from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
 
 WITHIN_S = 120.0
 
 
-def tail(flow: Any, *arguments: str) -> subprocess.Popen[str]:  # noqa: ANN401 - made by tests/flow/conftest.py
+def tail(flow: Flow, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "services", "tail", *arguments],
+        [sys.executable, "-u", "-m", "commands", "tail", *arguments],
         env=flow.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -31,7 +32,7 @@ def told(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_it_begins_with_any_epoch_shows_one_partition_and_ends_after_so_many(standing_flow: Any) -> None:  # noqa: ANN401
+def test_it_begins_with_any_epoch_shows_one_partition_and_ends_after_so_many(standing_flow: Flow) -> None:
     flow = standing_flow
     table = f"{flow.schema}.players"
     status, out, _ = told(
@@ -45,7 +46,7 @@ def test_it_begins_with_any_epoch_shows_one_partition_and_ends_after_so_many(sta
     assert {one["partition"] for one in read} == {"league_id=2"}
 
 
-def test_it_shows_what_happens_from_now_on_and_ctrl_c_ends_it_without_a_trace(standing_flow: Any) -> None:  # noqa: ANN401
+def test_it_shows_what_happens_from_now_on_and_ctrl_c_ends_it_without_a_trace(standing_flow: Flow) -> None:
     flow = standing_flow
     with tail(flow, f"{flow.schema}.players", "--json") as process:
         assert process.stdout is not None
@@ -70,7 +71,7 @@ def test_it_shows_what_happens_from_now_on_and_ctrl_c_ends_it_without_a_trace(st
     admin = KafkaAdminClient(bootstrap_servers=flow.settings.kafka.bootstrap)
     groups = {group["group_id"] for group in admin.list_groups()}
     admin.close()
-    assert not {name for name in groups if "tail" in name}
+    assert not {name for name in groups if "tail" in name.removeprefix(flow.settings.kafka.prefix)}
     flow.settle()
     flow.assert_all_match()
 
@@ -88,18 +89,19 @@ with connection.cursor() as cursor:
 """
 
 
-def test_what_cannot_be_there_and_a_prefix_without_a_stream_are_refused(standing_flow: Any) -> None:  # noqa: ANN401
+def test_what_cannot_be_there_and_a_prefix_without_a_stream_are_refused(standing_flow: Flow) -> None:
     flow = standing_flow
     status, _, err = told(tail(flow, f"{flow.schema}.nothing"))
     assert status == 2
     assert (
-        f"no table {flow.schema}.nothing is under watch: there are: {flow.schema}.notes, {flow.schema}.players" in err
+        f"table {flow.schema}.nothing is not captured: captured tables: {flow.schema}.notes, {flow.schema}.players"
+        in err
     )
     status, _, err = told(tail(flow, f"{flow.schema}.players", "--partition", "leagueid=2"))
     assert status == 2
     assert f"{flow.schema}.players has no partition leagueid=2: its partitions are named league_id=..." in err
     other = dict(flow.environment, DFP_KAFKA_PREFIX="unheard-of")
-    command = [sys.executable, "-m", "services", "tail", f"{flow.schema}.players"]
+    command = [sys.executable, "-m", "commands", "tail", f"{flow.schema}.players"]
     refused = subprocess.run(command, env=other, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert "nothing was published under the prefix unheard-of yet" in refused.stderr
+    assert "nothing is published under the prefix unheard-of yet" in refused.stderr

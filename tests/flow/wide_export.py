@@ -1,4 +1,4 @@
-"""An export of seventy tables, as many and of such types and keys as a whole league's has, written anew for each test.
+"""An export of seventy tables, as many and of such types and keys as a whole league's has, written for each test.
 
 Seventeen are the league's own, with the first rows of its seed; three of those that playing needs are missing. The
 others are made up from a line each. More than half of all have no key, keys have up to four columns, 283 columns are

@@ -28,14 +28,16 @@ def octets_of(value: bytes) -> dict[str, str]:
 
 
 def _integers() -> Drawn:
-    def column(name: str, bits: int, unsigned: bool, zerofill: bool) -> Typed:
+    def column(name: str, bits: int, unsigned: bool, zerofill: bool, is_wide: bool) -> Typed:
         unsigned = unsigned or zerofill
         low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        words = f"{name}{' UNSIGNED' * unsigned}{' ZEROFILL' * zerofill}"
+        words = f"{name}{'(255)' * (zerofill and is_wide)}{' UNSIGNED' * unsigned}{' ZEROFILL' * zerofill}"
         return words, (st.integers(low, high) | st.sampled_from([low, high, 0])).map(str)
 
     kinds = [("TINYINT", 8), ("SMALLINT", 16), ("MEDIUMINT", 24), ("INT", 32), ("BIGINT", 64)]
-    return st.builds(lambda kind, *flags: column(*kind, *flags), st.sampled_from(kinds), st.booleans(), st.booleans())
+    return st.builds(
+        lambda kind, *flags: column(*kind, *flags), st.sampled_from(kinds), st.booleans(), st.booleans(), st.booleans()
+    )
 
 
 @st.composite
@@ -59,6 +61,15 @@ def _doubles() -> st.SearchStrategy[Value]:
         lambda exponent, step: _stepped(2.0**exponent, step), st.integers(-1022, 1023), st.integers(-2, 2)
     )
     return (anything | st.sampled_from(edges) | powers).map(repr)
+
+
+@st.composite
+def _with_decimals(draw: st.DrawFn) -> Typed:
+    """DOUBLE(M,D) and FLOAT(M,D), which a server shows with fewer decimals than it stores."""
+    places, whole = draw(st.integers(0, 30)), draw(st.integers(1, 20))
+    words = f"{draw(st.sampled_from(['DOUBLE', 'FLOAT', 'REAL']))}({whole + places},{places})"
+    digits = st.integers(-(10 ** (whole + places)), 10 ** (whole + places)).map(lambda all_of: f"{all_of}e-{places}")
+    return words + draw(st.sampled_from(["", " UNSIGNED", " ZEROFILL"])), digits | _doubles()
 
 
 def _stepped(value: float, steps: int) -> float:
@@ -140,6 +151,8 @@ FIT_FOR_KEYS = (
 )
 OTHERS = (
     _fixed("DOUBLE", _doubles()),
+    _fixed("DOUBLE ZEROFILL", _doubles()),
+    _with_decimals(),
     _fixed("FLOAT", st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr)),
     _with_digits("TIMESTAMP", _moments(EPOCH_START, EPOCH_END)).map(lambda drawn: (f"{drawn[0]} NULL", drawn[1])),
     st.sampled_from(["TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT"]).map(lambda name: (name, TEXTS)),
@@ -150,6 +163,7 @@ OTHERS = (
 OF_ONE_SERVER: dict[str, tuple[Drawn, ...]] = {
     "mariadb": (
         _fixed("UUID", st.uuids(version=4).map(str)),
+        _fixed("YEAR(2)", st.sampled_from(["0", "00", "1", "69", "70", "1901", "2001", "2100", "2155", "none"])),
         _fixed("INET6", st.ip_addresses(v=6).map(str)),
         _in_charset("mariadb"),
     ),

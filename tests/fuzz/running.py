@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pymysql
+from pymysql.cursors import Cursor
 
-from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.adapters.mysql.source import BinlogSource
 from datafingerprint.changes import Changes
 from datafingerprint.config import Settings
 from datafingerprint.digests import sums_by_partition
@@ -21,8 +22,8 @@ from datafingerprint.partitions import partitioning
 from datafingerprint.routing import routed
 from datafingerprint.schema import TableSchema
 from services.lake_writer.fold import fold, without
+from tests.datafingerprint.binlog.following import changes_between, position_of, pushed_down, snapshot_of
 from tests.datafingerprint.drawn import slow_sums
-from tests.services.cdc.following import changes_between, position_of, pushed_down, snapshot_of
 
 _number = itertools.count(1)
 
@@ -71,7 +72,7 @@ def create_statement(name: str, case: dict[str, Any]) -> str:
     return f"CREATE TABLE {name} ({described}{key}) DEFAULT CHARSET utf8mb4"
 
 
-def do_step(cursor: Any, name: str, case: dict[str, Any], step: list[Any]) -> None:  # noqa: ANN401 - a pymysql cursor
+def do_step(cursor: Cursor, name: str, case: dict[str, Any], step: list[Any]) -> None:
     """One step of a case; rows that meet another of their key are left out."""
     names = [quoted(column) for column, _ in case["columns"]]
     if step[0] == "insert":

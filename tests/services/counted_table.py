@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 from click.testing import CliRunner, Result
 
-from datafingerprint.adapters.lake import IcebergLake, IcebergLakeTable
-from datafingerprint.adapters.state import SqlStateStore
+from commands.__main__ import main
+from datafingerprint.adapters.iceberg.lake import IcebergLake, IcebergLakeTable
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.column_types import column
 from datafingerprint.config import Settings
 from datafingerprint.digests import sums_by_partition
@@ -19,9 +20,8 @@ from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import Advance, LakeTableState, Progress, SumKey
 from datafingerprint.partitions import partitioning
-from datafingerprint.ports import Stamp
+from datafingerprint.ports.lake import Stamp
 from datafingerprint.schema import TableSchema
-from services.__main__ import main
 
 TABLE = TableSchema(
     "ootp",

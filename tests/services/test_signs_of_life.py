@@ -10,18 +10,18 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from datafingerprint.adapters import pulse
-from datafingerprint.adapters.pulse import Pulse
-from datafingerprint.adapters.scratch import TemporaryScratch
+from datafingerprint.adapters.runtime import health_file as pulse
+from datafingerprint.adapters.runtime.health_file import HealthFile
+from datafingerprint.adapters.runtime.scratch import TemporaryScratch
 from datafingerprint.epochs import SourcePosition
-from datafingerprint.ports import DataFile, Stamp
+from datafingerprint.ports.lake import DataFile, Stamp
 from datafingerprint.schema import TableSchema
 from deploy.embedded.waiting import await_condition
-from services.fingerprinter.lake_side import READS_AT_ONCE
+from services.fingerprinter.lake_counter import READS_AT_ONCE
 from services.lake_writer import runs
-from services.lake_writer.bounded import BoundedCommit
-from services.lake_writer.held import HeldChanges
+from services.lake_writer.change_buffer import ChangeBuffer
 from services.lake_writer.rewrite import MergePolicy
+from services.lake_writer.streaming_commit import StreamingCommit
 from tests.datafingerprint.drawn import KEYED, change_rows
 from tests.flow.memory import MemoryLakeTable, Store
 from tests.services.fingerprinter.watched_lake import TABLE, WatchedLake
@@ -36,8 +36,8 @@ PIECES_MIN = 8
 def health(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that is touched at each sign of life, not only once a second."""
     monkeypatch.setattr(pulse, "_EVERY_S", 0.0)
-    monkeypatch.setattr(runs, "_RUN_OCTETS", 50_000)
-    monkeypatch.setattr(runs, "_SLICE_OCTETS", 5_000)
+    monkeypatch.setattr(runs, "_RUN_BYTES", 50_000)
+    monkeypatch.setattr(runs, "_SLICE_BYTES", 5_000)
     return tmp_path / "alive"
 
 
@@ -75,7 +75,7 @@ class WatchedTable(MemoryLakeTable):
 def test_a_commit_in_pieces_gives_one_with_every_few_pieces(health: Path) -> None:
     witness = Witness(health)
     lake_table = WatchedTable(Store(), KEYED, witness)
-    stop = Pulse(str(health))
+    stop = HealthFile(str(health))
     scratch = TemporaryScratch("", stop.is_set)
     policy = MergePolicy(8, 10 * ROWS)
     for op, old, new in (("c", 0, 1), ("u", 1, 2)):
@@ -84,19 +84,19 @@ def test_a_commit_in_pieces_gives_one_with_every_few_pieces(health: Path) -> Non
             {"op": op, "tx": 0, "before": one if old else None, "after": other}
             for one, other in zip(before, after, strict=True)
         ]
-        with closing(HeldChanges(ROWS // 20, scratch)) as held:
+        with closing(ChangeBuffer(ROWS // 20, scratch)) as held:
             held.expect(ROWS)
             held.add(2, 0, change_rows(KEYED, events))
             witness.look()
             witness.seen.clear()
-            BoundedCommit(KEYED, lake_table, STAMP, policy, scratch).apply(held.folded(KEYED, 0), held.parts)
+            StreamingCommit(KEYED, lake_table, STAMP, policy, scratch).apply(held.folded(KEYED, 0), held.parts)
         assert witness.seen[0]
         assert len(witness.seen) >= PIECES_MIN
         assert witness.seen.count(True) >= len(witness.seen) // 3, witness.seen
 
 
 def test_counting_gives_one_with_every_file_and_none_while_it_hangs(tmp_path: Path, health: Path) -> None:
-    witness, stop = Witness(health), Pulse(str(health))
+    witness, stop = Witness(health), HealthFile(str(health))
     lock, goes_on = threading.Lock(), threading.Event()
     arrived: list[None] = []
 

@@ -1,4 +1,4 @@
-"""The tables of an Out of the Park export that the league is played in: names, columns in order, types, keys."""
+"""The tables of an Out of the Park export that the generator uses: columns, types, keys."""
 
 from __future__ import annotations
 

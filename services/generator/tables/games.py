@@ -1,4 +1,4 @@
-"""Games and all that is counted in one: line score, box scores, plate appearances."""
+"""Tables of games: line score, box scores, plate appearances."""
 
 from __future__ import annotations
 

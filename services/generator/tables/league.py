@@ -1,4 +1,4 @@
-"""The league and its places: leagues, sub-leagues, divisions, teams, parks."""
+"""Tables of the league: leagues, sub-leagues, divisions, teams, parks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How the tables of the export are written down here: a line of types and names for each.
+"""A notation for the tables of the export.
 
-Parts are separated by `;`. A part is a type and the names of the columns that have it, in order; `!` after the
-type says NOT NULL; `name0..9` stands for ten columns, `name0` to `name9`.
+Parts are separated by `;`. A part is a type and the names of its columns, in order. `!` after the type is NOT NULL.
+`name0..9` is ten columns, `name0` to `name9`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: columns in the export's order, and the columns of its key (none: the table has no key)."""
+    """One table: columns in the export's order, and key columns, if it has a key."""
 
     name: str
     columns: tuple[Column, ...]
@@ -51,9 +51,9 @@ def _columns(text: str) -> Iterator[Column]:
 
 
 def _expanded(name: str) -> Iterator[str]:
-    found = _RANGE.fullmatch(name)
-    if found is None:
+    match = _RANGE.fullmatch(name)
+    if match is None:
         yield name
         return
-    for number in range(int(found[2]), int(found[3]) + 1):
-        yield f"{found[1]}{number}"
+    for number in range(int(match[2]), int(match[3]) + 1):
+        yield f"{match[1]}{number}"

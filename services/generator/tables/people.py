@@ -1,4 +1,4 @@
-"""Players and what befalls them: injuries, trades, news."""
+"""Tables of players, injuries, trades, and news."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a season adds up to: of a player, of a team."""
+"""Tables of season totals, by player and by team."""
 
 from __future__ import annotations
 

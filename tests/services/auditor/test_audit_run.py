@@ -11,22 +11,25 @@ from pathlib import Path
 import pytest
 import structlog
 
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.audit import Finding, Hop, Load
 from datafingerprint.audits import AuditState, Origin, Scope, StoredAudit
+from datafingerprint.cascades import Suspicion
 from datafingerprint.column_types import column
 from datafingerprint.config import Audit
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import ConfigError, SourceError, Unavailable, UnmeasuredError
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import Advance, Progress, SumKey
-from datafingerprint.ports import EpochRows
+from datafingerprint.ports.stream import EpochRows
+from datafingerprint.resync import ResyncRequest
 from datafingerprint.schema import TableSchema
 from datafingerprint.sql.mysql_ranges import KeyRange
 from datafingerprint.verdict import Outcome
 from services.auditor.alignment import StreamSide
-from services.auditor.audit_run import Seen
+from services.auditor.cascade_checks import CascadeChecks
 from services.auditor.command import run_command
+from services.auditor.journal import AuditStep
 from services.auditor.service import AuditService
 
 GAMES = "s.games"
@@ -118,19 +121,19 @@ class World:
     source: MemorySource
     settings: Audit
     stop: threading.Event = field(default_factory=threading.Event)
-    seen: list[Seen] = field(default_factory=list)
-    watch: Callable[[Seen], None] = lambda _: None
+    seen: list[AuditStep] = field(default_factory=list)
+    watch: Callable[[AuditStep], None] = lambda _: None
 
-    def service(self, owner: str = "me") -> AuditService:
-        def watch(seen: Seen) -> None:
+    def service(self, owner: str = "me", checks: CascadeChecks | None = None) -> AuditService:
+        def watch(seen: AuditStep) -> None:
             self.seen.append(seen)
             self.watch(seen)
 
         stream = StreamSide(self.store, NoHistory(), self.settings.align_s)
-        return AuditService(self.source, stream, self.store, self.settings, owner, LOG, watch)
+        return AuditService(self.source, stream, self.store, self.settings, owner, LOG, watch, checks=checks)
 
-    def audit(self, scope: Scope = Scope(), *, anew: bool = False) -> dict[str | None, Finding]:  # noqa: B008 - frozen
-        found = run_command(self.store, self.service(), scope, "me", self.stop, anew=anew)
+    def audit(self, scope: Scope = Scope(), *, from_start: bool = False) -> dict[str | None, Finding]:  # noqa: B008 - frozen
+        found = run_command(self.store, self.service(), scope, "me", self.stop, from_start=from_start)
         return {one.partition: one for one in found}
 
     @property
@@ -159,7 +162,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
             epoch = Epoch("stream", 1, POSITION, 0.0, versions=dict.fromkeys(known, 1))
             store.advance(Progress(), Advance(Progress("stream", 1, 1), [epoch], sums, defined))
             of_source = {table: dict(parts) for table, parts in source.items()}
-            return World(store, MemorySource(of_source), Audit(**{"align_s": 1.0, **settings}))  # type: ignore[arg-type]
+            return World(store, MemorySource(of_source), Audit(**{"align_s": 1.0, **settings}))
 
         yield world
 
@@ -256,8 +259,8 @@ def test_it_pauses_while_the_server_is_busy_and_says_so(make: Callable[..., Worl
     world = make({GAMES: {"n=1": 9}}, threads_running_max=2)
     world.source.load = lambda: Load(9)
 
-    def calm(seen: Seen) -> None:
-        if seen.paused:
+    def calm(seen: AuditStep) -> None:
+        if seen.pause:
             assert world.last.state is AuditState.PAUSED
             assert world.last.reason == "9 threads run on the server, above 2"
             assert world.source.asked == []
@@ -265,7 +268,7 @@ def test_it_pauses_while_the_server_is_busy_and_says_so(make: Callable[..., Worl
 
     world.watch = calm
     assert world.audit(Scope(GAMES))["n=1"].outcome is Outcome.MATCH
-    assert world.seen[0].paused
+    assert world.seen[0].pause
     assert world.last.state is AuditState.DONE
 
 
@@ -300,7 +303,12 @@ def test_what_was_killed_is_gone_on_with_and_no_partition_is_measured_twice(make
 
 def test_an_audit_that_is_cancelled_ends_with_the_statement_at_hand(make: Callable[..., World]) -> None:
     world = make({GAMES: {"n=1": 9, "n=2": 8}}, range_rows=10)
-    world.watch = lambda seen: None if seen.paused else world.store.cancel_audit(seen.number, 1.0) and None
+
+    def cancel(seen: AuditStep) -> None:
+        if not seen.pause:
+            world.store.cancel_audit(seen.number, 1.0)
+
+    world.watch = cancel
     assert list(world.audit(Scope(GAMES))) == ["n=1"]
     assert world.last.state is AuditState.CANCELLED
 
@@ -325,7 +333,7 @@ def test_who_stops_it_cancels_his_own_audit_and_the_service_leaves_it_to_be_gone
     world.source.before_sums = lambda _, __: world.stop.set()
     world.source.load = lambda: Load(999 if world.stop.is_set() else 1)
     world.audit(Scope(GAMES))
-    assert (world.last.state, world.last.reason) == (AuditState.CANCELLED, "stopped by who ran it")
+    assert (world.last.state, world.last.reason) == (AuditState.CANCELLED, "the command was stopped")
     taken = world.store.begin_audit(Scope(GAMES), Origin.SCHEDULE, "me", 1.0)
     assert not world.service().finish(taken, world.stop)
     assert world.last.state in (AuditState.RUNNING, AuditState.PAUSED)
@@ -343,11 +351,13 @@ def test_a_refusal_fails_the_audit_before_anything_is_asked(make: Callable[..., 
     with pytest.raises(Unavailable):
         world.audit(Scope(GAMES))
     assert (world.last.state, world.last.reason) == (AuditState.FAILED, "the source is away")
-    with pytest.raises(ConfigError, match=r"no table s\.game is under watch: there are: s\.games"):
+    with pytest.raises(ConfigError, match=r"table s\.game is not captured: captured tables: s\.games"):
         world.audit(Scope("s.game"))
 
 
-def test_a_stream_that_does_not_come_to_the_view_leaves_it_inconclusive(make: Callable[..., World]) -> None:
+def test_a_stream_that_does_not_come_to_the_view_leaves_it_inconclusive(
+    make: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = make({GAMES: {"n=1": 9}}, align_s=0.1)
     ahead = SourcePosition("0-1-9", "f", 9)
 
@@ -355,7 +365,7 @@ def test_a_stream_that_does_not_come_to_the_view_leaves_it_inconclusive(make: Ca
     def view(_: Sequence[TableSchema]) -> Iterator[MemoryView]:
         yield MemoryView(world.source, ahead)
 
-    world.source.view = view  # type: ignore[method-assign]
+    monkeypatch.setattr(world.source, "view", view)
     (found,) = world.audit(Scope(GAMES)).values()
     assert (found.partition, found.outcome) == (None, Outcome.INCONCLUSIVE)
     assert "the stream has not reached 0-1-9 in 0.1 s" in found.reason
@@ -366,7 +376,7 @@ def test_the_service_does_what_is_asked_for_and_then_its_round(make: Callable[..
     asked = world.store.queue_audit(Scope("s.teams", "n=1"), Origin.REQUEST, 1.0)
     done: list[tuple[int, str | None]] = []
 
-    def note(seen: Seen) -> None:
+    def note(seen: AuditStep) -> None:
         done.append((seen.number, seen.table))
         if len(done) == 2:
             world.stop.set()
@@ -377,3 +387,71 @@ def test_the_service_does_what_is_asked_for_and_then_its_round(make: Callable[..
     assert [(one.origin, one.state) for one in world.store.audits(limit=2)] == [
         (Origin.SCHEDULE, AuditState.DONE), (Origin.REQUEST, AuditState.DONE),
     ]  # fmt: skip
+
+
+def checked(world: World, asked: list[ResyncRequest], owner: str = "me") -> None:
+    """Serves until a check has found something, or nothing was to be done."""
+
+    def ask(request: ResyncRequest) -> int:
+        asked.append(request)
+        return len(asked) - 1
+
+    service = world.service(owner, CascadeChecks(ask, 60.0, LOG, heals=True))
+    taken = service._next_check()
+    if taken is not None:
+        assert service.finish(taken, world.stop)
+
+
+def suspect(world: World, *tables: str, epoch: int = 1) -> None:
+    world.store.suspect([Suspicion(table, 1, epoch, "rows of s.p were deleted") for table in tables])
+
+
+def test_a_suspect_table_is_audited_by_itself_and_no_longer_suspect_when_the_source_agrees(
+    make: Callable[..., World],
+) -> None:
+    world = make({GAMES: {"n=1": 3}, "s.teams": {"n=1": 5}})
+    suspect(world, GAMES)
+    asked: list[ResyncRequest] = []
+    checked(world, asked)
+    assert (world.last.scope, world.last.origin, world.last.outcome) == (
+        Scope(GAMES), Origin.SUSPICION, Outcome.MATCH,
+    )  # fmt: skip
+    assert (world.store.suspicions(), asked) == ({}, [])
+
+
+def test_what_differs_of_a_suspect_table_is_read_again_and_it_stays_suspect(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 3, "n=2": 1}}, {GAMES: {"n=1": 5, "n=2": 1}})
+    suspect(world, GAMES)
+    asked: list[ResyncRequest] = []
+    checked(world, asked)
+    assert [(one.table, one.partition) for one in asked] == [(GAMES, "n=1")]
+    assert world.store.suspicions().keys() == {GAMES}
+
+
+def test_a_cause_behind_the_audits_view_keeps_a_table_suspect(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 3}})
+    suspect(world, GAMES, epoch=2)
+    checked(world, [])
+    assert world.last.outcome is Outcome.MATCH
+    assert world.store.suspicions()[GAMES].first_epoch == 2
+
+
+def test_any_audit_of_a_whole_table_clears_it_also_of_an_empty_one_but_not_one_of_a_partition(
+    make: Callable[..., World],
+) -> None:
+    world = make({GAMES: {"n=1": 3}, "s.empty": {}})
+    suspect(world, GAMES, "s.empty")
+    world.audit(Scope(GAMES, "n=1"))
+    assert world.store.suspicions().keys() == {GAMES, "s.empty"}
+    world.audit()
+    assert world.store.suspicions() == {}
+
+
+def test_a_table_that_another_process_checks_is_left_to_that(make: Callable[..., World]) -> None:
+    world = make({GAMES: {"n=1": 3}}, {GAMES: {"n=1": 5}})
+    suspect(world, GAMES)
+    asked: list[ResyncRequest] = []
+    checked(world, asked, "me")
+    checked(world, asked, "another")
+    assert len(asked) == 1
+    assert world.last.owner == "me"

@@ -12,31 +12,31 @@ from datafingerprint.audit import Finding
 from datafingerprint.audits import AuditProgress
 from datafingerprint.verdict import Outcome
 from services.auditor.__main__ import main
-from services.auditor.audit_run import Seen
-from services.auditor.rendering import ProgressShown
+from services.auditor.journal import AuditStep
+from services.auditor.rendering import ProgressDisplay
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["--serve", "ootp.games"], "--serve takes what is asked for from the state store"),
-        (["--serve", "--all"], "--serve takes what is asked for from the state store"),
+        (["--serve", "ootp.games"], "--serve reads requests from the state store"),
+        (["--serve", "--all"], "--serve reads requests from the state store"),
         (["--all", "ootp.games"], "--all and a table exclude each other"),
     ],
 )
-def test_options_that_exclude_each_other_are_refused(arguments: list[str], said: str) -> None:
+def test_options_that_exclude_each_other_are_refused(arguments: list[str], message: str) -> None:
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 2
-    assert said in done.output
+    assert message in done.output
 
 
 def test_without_a_terminal_progress_is_lines() -> None:
     console = Console(file=io.StringIO(), force_terminal=False, width=20)
     found = (Finding("ootp.games", "date_year=2031", Outcome.MATCH),)
-    with ProgressShown(console) as progress:
-        progress.show(Seen(7, AuditProgress(0, 28, 0), paused="60 threads run on the server, above 50"))
-        progress.show(Seen(7, AuditProgress(0, 28, 5000)))
-        progress.show(Seen(7, AuditProgress(1, 28, 9000), "ootp.games", found))
+    with ProgressDisplay(console) as progress:
+        progress.show(AuditStep(7, AuditProgress(0, 28, 0), pause="60 threads run on the server, above 50"))
+        progress.show(AuditStep(7, AuditProgress(0, 28, 5000)))
+        progress.show(AuditStep(7, AuditProgress(1, 28, 9000), "ootp.games", found))
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "paused: 60 threads run on the server, above 50",
         "ootp.games: match (1 of 28 partitions, 9000 rows)",

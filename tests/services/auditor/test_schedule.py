@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datafingerprint.audit import At, Finding
+from datafingerprint.audit import Finding, MeasuredAt
 from datafingerprint.audits import AuditProgress, AuditState, LastFinding, Origin, Scope, StoredAudit
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
 from datafingerprint.verdict import Outcome
@@ -23,7 +23,7 @@ def ended(
 
 def found(table: str, *times: float | None) -> list[LastFinding]:
     return [
-        LastFinding(1, Finding(table, f"n={n}", Outcome.MATCH, at=None if at is None else At(POSITION, 1, at)))
+        LastFinding(1, Finding(table, f"n={n}", Outcome.MATCH, at=None if at is None else MeasuredAt(POSITION, 1, at)))
         for n, at in enumerate(times)
     ]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from datafingerprint.binlog.table_map import LoggedColumn, TableMap
+from datafingerprint.binlog.transaction_rows import LoggedRows
 from datafingerprint.changes import Op
 from services.cdc import epoch_builder
-from services.cdc.table_map import LoggedColumn, TableMap
-from services.cdc.transactions import LoggedRows
 
 
 def announced(table_id: int, name: str = "id") -> TableMap:
@@ -13,7 +13,7 @@ def announced(table_id: int, name: str = "id") -> TableMap:
 
 
 def test_events_of_one_definition_stay_in_order_whichever_table_map_announced_them() -> None:
-    """A server that opens a table anew numbers it anew; the columns are the same, in other objects."""
+    """A server that opens a table again gives it another number. The columns are equal, in other objects."""
     old, new, other = announced(1), announced(2), announced(3, "key")
     maps = (old, new, old, other, new, other)
     events = [(index, 0, LoggedRows(one, Op.CREATED, b"")) for index, one in enumerate(maps)]

@@ -8,15 +8,18 @@ import socket
 import threading
 from collections.abc import Callable
 from itertools import chain, pairwise
+from typing import Any
 
 import pymysql
 import pytest
 import structlog
 from pydantic import SecretStr
 
-from datafingerprint.adapters.mysql_connection import LOST_AFTER_S
-from datafingerprint.adapters.mysql_server import log_status
-from datafingerprint.adapters.mysql_source import BinlogSource
+from datafingerprint.adapters.mysql.connection import LOST_AFTER_S
+from datafingerprint.adapters.mysql.mysql_server import log_status
+from datafingerprint.adapters.mysql.source import BinlogSource
+from datafingerprint.binlog.events import parse_event
+from datafingerprint.binlog.transactions import Assembler
 from datafingerprint.config import Settings
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import SourcePosition
@@ -25,10 +28,9 @@ from datafingerprint.fingerprint import ZERO, Fingerprint
 from datafingerprint.gtid import has_reached
 from datafingerprint.ledger import net_sums
 from datafingerprint.partitions import partitioning
+from datafingerprint.ports.source import Visibility
 from deploy.embedded.stack import EmbeddedStack
-from services.cdc.binlog import parse_event
-from services.cdc.transactions import Assembler
-from tests.services.cdc.following import (
+from tests.datafingerprint.binlog.following import (
     builder_of,
     changes_between,
     committed_between,
@@ -45,7 +47,7 @@ def reader_of(settings: Settings, **source: object) -> BinlogSource:
 
 
 def test_settings_that_only_leave_tables_out_are_refused(stack_settings: Settings) -> None:
-    with pytest.raises(SourceError, match="chooses no table"):
+    with pytest.raises(SourceError, match="selects no table"):
         reader_of(stack_settings, tables=("!ootp.*",)).tables()
 
 
@@ -86,14 +88,29 @@ def test_a_variable_that_is_not_fit_is_named_with_the_statement_that_mends_it(
     BinlogSource(stack_settings).preflight()
 
 
-def test_a_pattern_without_a_table_is_refused(source: pymysql.Connection, stack_settings: Settings) -> None:
+def test_a_pattern_without_a_table_is_told_with_those_that_there_are(
+    source: pymysql.Connection, stack_settings: Settings
+) -> None:
     execute(source, "CREATE TABLE a (id INT)")
     schema = stack_settings.generator.schema_name
-    reader = reader_of(stack_settings, tables=(f"{schema}.nothing*",))
-    with pytest.raises(SourceError, match=rf"no table matches {schema}.nothing\*") as refusal:
-        reader.require_chosen()
-    assert f"{schema}.a" in str(refusal.value)
-    assert reader.tables() == []
+    survey = reader_of(stack_settings, tables=(f"{schema}.nothing*",)).survey()
+    (unmatched,) = survey.unmatched
+    assert f"no table matches {schema}.nothing*" in str(unmatched)
+    assert f"{schema}.a" in str(unmatched)
+    assert (survey.tables, survey.errors) == ({}, {})
+
+
+def test_a_survey_has_the_fit_and_the_unfit_and_may_be_of_some_names_only(
+    source: pymysql.Connection, stack_settings: Settings
+) -> None:
+    reader, schema = BinlogSource(stack_settings), stack_settings.generator.schema_name
+    execute(source, "CREATE TABLE a (id INT)", "CREATE TABLE `b.c` (id INT)", "CREATE TABLE d (id INT) ENGINE=MyISAM")
+    whole = reader.survey()
+    assert (list(whole.tables), list(whole.errors)) == ([f"{schema}.a", f"{schema}.`b.c`"], [f"{schema}.d"])
+    some = reader.survey([f"{schema}.`b.c`", f"{schema}.gone", "elsewhere.a"])
+    assert (some.tables, some.errors) == ({f"{schema}.`b.c`": whole.tables[f"{schema}.`b.c`"]}, {})
+    assert reader.visibility(f"{schema}.`b.c`") is Visibility.THERE
+    assert reader.visibility(f"{schema}.gone") is Visibility.GONE
 
 
 @pytest.mark.only("mariadb")
@@ -114,20 +131,20 @@ def test_a_table_that_was_altered_before_it_is_read_asks_for_another_view(
         snapshot_of(reader, [table])
     assert snapshot_of(reader, reader.tables())[1][table.table].to_pylist() == [{"id": 1, "n": 5}]
     execute(source, "DROP TABLE a")
-    with pytest.raises(Unavailable, match="a table changed while it was looked at"):
+    with pytest.raises(Unavailable, match="a table changed while it was read"):
         snapshot_of(reader, [table])
 
 
 def test_an_impossible_date_in_a_key_stops_whoever_reads_it(
     source: pymysql.Connection, stack_settings: Settings
 ) -> None:
-    """It is read as NULL, as any other one: rows could not be told apart."""
+    """It is read as NULL, as any other impossible date: rows could not be distinguished."""
     execute(source, "SET SESSION sql_mode = ''", "CREATE TABLE a (d DATE, n INT, PRIMARY KEY (d, n))")
     reader = BinlogSource(stack_settings)
     tables = reader.tables()
     start = position_of(source)
     execute(source, "INSERT INTO a VALUES ('0000-00-00', 1)")
-    expected = r"no day of the calendar stands in key column d of .*: mend the rows on the source"
+    expected = r"key column d of .* holds an impossible date.*: correct the rows on the source"
     with pytest.raises(SourceError, match=expected):
         snapshot_of(reader, tables)
     with pytest.raises(DecodeError, match=expected):
@@ -144,10 +161,8 @@ def test_an_excluded_table_is_not_looked_at(source: pymysql.Connection, stack_se
 @pytest.mark.parametrize(
     ("definition", "named"),
     [
-        ("id INT PRIMARY KEY) ENGINE=MyISAM (", "bad is a base table in MyISAM"),
-        pytest.param(
-            "id INT) WITH SYSTEM VERSIONING (", "bad is a system versioned", marks=pytest.mark.only("mariadb")
-        ),
+        ("id INT PRIMARY KEY) ENGINE=MyISAM (", "it is a base table in MyISAM"),
+        pytest.param("id INT) WITH SYSTEM VERSIONING (", "it is a system versioned", marks=pytest.mark.only("mariadb")),
     ],
 )
 def test_a_table_that_cannot_be_carried_exactly_is_refused_by_name(
@@ -189,9 +204,7 @@ def test_a_table_that_was_altered_since_it_was_looked_at_is_not_read(
     assert rows.to_pylist() == [{"id": 1, "w": "é"}]
 
 
-def test_settings_of_a_table_that_does_not_exist_are_refused(
-    source: pymysql.Connection, stack_settings: Settings
-) -> None:
+def test_settings_of_a_table_that_does_not_exist_are_told(source: pymysql.Connection, stack_settings: Settings) -> None:
     execute(source, "CREATE TABLE a (id INT, d DATE)")
     schema = stack_settings.generator.schema_name
     partition = {"partition": ["year(d)"]}
@@ -199,9 +212,9 @@ def test_settings_of_a_table_that_does_not_exist_are_refused(
     fit = stack_settings.model_copy(update={"tables": Settings.model_validate(document).tables})
     assert BinlogSource(fit).tables()[0].partition == ("year(d)",)
     wrong = Settings.model_validate({"tables": {f"{schema}.b": partition}}).tables
-    with pytest.raises(ConfigError, match=f"tables.{schema}.b names no table"):
-        BinlogSource(stack_settings.model_copy(update={"tables": wrong})).require_chosen()
-    BinlogSource(fit).require_chosen()
+    (unmatched,) = BinlogSource(stack_settings.model_copy(update={"tables": wrong})).survey().unmatched
+    assert f"tables.{schema}.b names no table" in str(unmatched)
+    assert not BinlogSource(fit).survey().unmatched
 
 
 def reader_with(settings: Settings, **chosen: list[str]) -> BinlogSource:
@@ -238,8 +251,8 @@ def test_a_column_may_be_left_out_or_watched_as_bytes(source: pymysql.Connection
 @pytest.mark.parametrize(
     ("chosen", "named"),
     [
-        ({"leave_out": ["x"]}, r"a\.leave_out names x, which is no column: its columns are id, c"),
-        ({"as_bytes": ["C"]}, r"a\.as_bytes names C, which is no column"),
+        ({"leave_out": ["x"]}, r"a\.leave_out names x, which is not a column: its columns are id, c"),
+        ({"as_bytes": ["C"]}, r"a\.as_bytes names C, which is not a column"),
         ({"leave_out": ["id"]}, r"a\.leave_out names id, which is part of the primary key"),
     ],
 )
@@ -251,15 +264,15 @@ def test_settings_of_columns_are_checked(
         reader_with(stack_settings, **chosen).tables()
 
 
-def logged(begin: SourcePosition, **changed: object) -> SourcePosition:
-    return dataclasses.replace(begin, **changed)  # type: ignore[arg-type] - fields of a position
+def logged(begin: SourcePosition, **changed: Any) -> SourcePosition:  # noqa: ANN401 - fields of a position
+    return dataclasses.replace(begin, **changed)
 
 
 @pytest.mark.only("mariadb")
 def test_a_server_whose_own_log_says_otherwise_is_not_gone_on_from(
     source: pymysql.Connection, stack_settings: Settings
 ) -> None:
-    """Numbers alone do not tell it: each server counts from 1, and one that was built anew passes the old number."""
+    """Numbers alone do not show it: each server counts from 1, and a rebuilt one passes the old number."""
     execute(source, "CREATE TABLE a (id INT PRIMARY KEY)", "INSERT INTO a VALUES (1)")
     reader = BinlogSource(stack_settings, structlog.get_logger())
     begin, _ = snapshot_of(reader, reader.tables())
@@ -273,15 +286,15 @@ def test_a_server_whose_own_log_says_otherwise_is_not_gone_on_from(
     name, _, number = begin.gtid.rpartition("-")
     file, _, count = begin.file.rpartition(".")
     for other, how in (
-        (logged(begin, gtid=f"{name}-{int(number) - 1}"), "it is .* there"),
+        (logged(begin, gtid=f"{name}-{int(number) - 1}"), "the GTID there is "),
         (logged(begin, pos=begin.pos + 1), "no transaction ends there"),
-        (logged(begin, pos=begin.pos + 10**9), "octets there"),
+        (logged(begin, pos=begin.pos + 10**9), "bytes there"),
         (logged(begin, file=f"{file}.{int(count) + 1:06}"), "its last file is"),
     ):
         with pytest.raises(SourceError, match=rf"lacks transactions that were.*{how}.*--resnapshot '\*'"):
             next(reader.events(other))
     for other, why in (
-        (logged(begin, server_id=begin.server_id + 1, pos=5), "another server was read before"),
+        (logged(begin, server_id=begin.server_id + 1, pos=5), "the last epoch was read from another server"),
         (logged(begin, file=f"{file}.000000"), "its file was purged"),
     ):
         with structlog.testing.capture_logs() as said:
@@ -296,7 +309,7 @@ def test_the_other_kind_of_server_is_refused_by_name(stack_settings: Settings, s
     reader = BinlogSource(stack_settings)
     is_mysql = stack.blueprint.warehouse.gtid_variable == "gtid_executed"
     other = "0-1-5" if is_mysql else "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5"
-    expected = r"position is that of a (MariaDB|MySQL), the source is a (MySQL|MariaDB).*point \[source\] at"
+    expected = r"position is from (MariaDB|MySQL), but the source is (MySQL|MariaDB).*point \[source\] at"
     with pytest.raises(SourceError, match=expected):
         next(reader.events(SourcePosition(other, "binlog.000001", 4, 1)))
 
@@ -310,7 +323,8 @@ def test_what_may_not_survive_a_crash_is_said_at_the_start(
             BinlogSource(stack_settings, structlog.get_logger()).preflight()
     finally:
         execute(source, "SET GLOBAL sync_binlog = 1")
-    assert [(one["log_level"], one["remedy"]) for one in said] == [("warning", "SET GLOBAL sync_binlog = 1")]
+    assert [one["log_level"] for one in said] == ["warning"]
+    assert said[0]["remedy"].startswith("SET GLOBAL sync_binlog = 1 -- lost at a restart without [mysqld] sync_binlog")
     assert "sync_binlog is not 1: a crash of the server may lose transactions" in said[0]["event"]
 
 

@@ -34,10 +34,10 @@ def killed_before_the_verdicts(lake: WatchedLake) -> Iterator[None]:
     def gone(*_: object) -> None:
         raise KilledError
 
-    lake.store.save_verdicts = gone  # type: ignore[method-assign]
-    with pytest.raises(KilledError):
-        yield
-    del lake.store.save_verdicts  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lake.store, "save_verdicts", gone)
+        with pytest.raises(KilledError):
+            yield
     lake.restart()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from datafingerprint.adapters.lake_stamps import STREAM_ID
+from datafingerprint.adapters.iceberg.stamps import STREAM_ID
 from datafingerprint.errors import LakeError
 from datafingerprint.verdict import Outcome
 from tests.services.fingerprinter.watched_lake import ROWS, TABLE, WatchedLake, local, table_of
@@ -97,7 +97,7 @@ def test_an_object_that_is_made_garbage_is_a_mismatch_that_names_it_until_it_is_
     path.write_bytes(b"garbage" + whole[7 : len(whole) // 2])
     lake.look()
     (why,) = {one.reason for name, one in lake.verdicts().items() if name.startswith("ootp.games")}
-    assert why.startswith(f"object file://{path} of the lake's metadata cannot be understood (")
+    assert why.startswith(f"object file://{path} of the lake's metadata cannot be decoded (")
     assert_broken(lake, why)
     path.write_bytes(whole)
     lake.look()

@@ -10,11 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyiceberg.expressions import EqualTo
 from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
 
 from datafingerprint.column_types import column
+from datafingerprint.partitions import WHOLE
 from datafingerprint.verdict import Outcome
+from tests.databases import by_hand
 from tests.services.fingerprinter.watched_lake import ROWS, TABLE, WatchedLake, local, table_of
 
 MATCH = {"league=1": "match", "league=2": "match"}
@@ -62,7 +63,7 @@ def test_a_row_in_the_file_of_another_partition_is_a_mismatch_of_both(lake: Watc
     here, there = (pq.ParquetFile(pa.BufferReader(octets)).read() for octets in whole)
     pq.write_table(pa.concat_tables([here, there.slice(0, 1)]), local(first))
     pq.write_table(there.slice(1), local(second))
-    assert lake.iceberg().scan(row_filter=EqualTo("league", 2)).to_arrow().num_rows == 2
+    assert lake.iceberg().scan(row_filter="league == 2").to_arrow().num_rows == 2
     for _ in range(2):
         lake.look()
         said = f"rows of league=2 are filed under league=1: {first}"
@@ -77,7 +78,7 @@ def test_a_row_in_the_file_of_another_partition_is_a_mismatch_of_both(lake: Watc
 def test_a_file_that_lies_in_another_partition_by_its_metadata_is_a_mismatch_of_both(lake: WatchedLake) -> None:
     _, second = lake.paths()
     rows = pq.ParquetFile(pa.BufferReader(local(second).read_bytes())).read()
-    lake.iceberg().delete(EqualTo("league", 2))
+    lake.iceberg().delete("league == 2")
     assert lake.look()["league=2"].reason == "the lake has 3 rows too few"
     lake.iceberg().append(rows.set_column(1, rows.schema.field(1), pa.array([1] * 3, pa.int32())))
     (added,) = [path for path in lake.paths() if "0000000001-" not in path]
@@ -95,7 +96,7 @@ def test_of_files_that_are_filed_by_other_fields_nothing_can_be_told(lake: Watch
     lake.iceberg().append(pa.Table.from_pylist([{"id": 9, "league": 2, "runs": 4}], schema=TABLE.arrow))
     found = lake.look()
     assert {one.outcome for one in found.values()} == {Outcome.INCONCLUSIVE}
-    assert set(lake.said().values()) == {"1 files are filed by partition fields that this project did not write"}
+    assert set(lake.said().values()) == {"1 files have partition fields that this project did not write"}
 
 
 def test_a_column_that_somebody_drops_from_the_lake_is_missing_until_it_is_back(lake: WatchedLake) -> None:
@@ -154,3 +155,59 @@ def test_a_new_column_costs_no_file_another_reading(lake: WatchedLake) -> None:
     lake.judge()
     assert lake.said() == MATCH
     assert read.items() <= {path: file.read_at for path, file in lake.store.files(TABLE.table).items()}.items()
+
+
+@pytest.mark.parametrize(
+    ("table", "change"), [("file_sums", "lo = lo + 1024"), ("source_sums", "hi = hi - 8"), ("files", "octets = 3")]
+)
+def test_a_flipped_bit_in_the_state_store_is_its_damage_and_not_the_lakes(
+    lake: WatchedLake, tmp_path: Path, table: str, change: str
+) -> None:
+    with by_hand(f"sqlite:///{tmp_path}/state.db") as connection:
+        connection.exec_driver_sql(f"UPDATE {table} SET {change} WHERE rowid = 1")
+    lake.restart()
+    lake.write(TABLE, {"id": 7, "league": 2, "runs": 1})
+    found = lake.judge()
+    told = {one.reason for one in found.values() if one.outcome is not Outcome.MATCH}
+    if table == "files":  # no sum is another one for that
+        assert not told
+        return
+    assert {one.outcome for one in found.values()} == {Outcome.INCONCLUSIVE}
+    (reason,) = told
+    assert f"the state store is damaged: a row of {table}" in reason
+    assert "delete the state store" in reason
+
+
+def test_a_table_that_a_lake_commit_sets_aside_is_inconclusive_until_a_later_one_does_not(lake: WatchedLake) -> None:
+    lake.write(TABLE, {"id": 7, "league": 2, "runs": 1})
+    lake.commits[-1] = replace(lake.commits[-1], set_aside={TABLE.table: "another engine altered it"})
+    lake.judge()
+    for _ in range(2):
+        assert set(lake.said().values()) == {"another engine altered it"}
+        lake.iceberg().delete("id == 1")
+        lake.restart()
+        lake.look()
+    lake.write(TABLE, {"id": 8, "league": 2, "runs": 1})
+    lake.judge()
+    assert lake.said() == {"league=1": "match", "league=2": "the lake has 1 row too few"}
+
+
+def test_a_table_that_capture_has_set_aside_is_inconclusive_with_the_reason_until_it_is_back(lake: WatchedLake) -> None:
+    lake.set_aside = {TABLE.table: "a zero date stands in a key"}
+    lake.write(TABLE, {"id": 8, "league": 2, "runs": 1})
+    found = lake.judge()
+    assert {(one.outcome, one.reason) for one in found.values()} == {
+        (Outcome.INCONCLUSIVE, "a zero date stands in a key")
+    }
+    lake.set_aside = {}
+    lake.write(TABLE, {"id": 9, "league": 2, "runs": 1})
+    lake.judge()
+    assert lake.said() == MATCH
+
+
+def test_a_table_without_rows_that_capture_has_set_aside_has_a_verdict_too(tmp_path: Path) -> None:
+    with closing(WatchedLake(tmp_path, TABLE)) as watched:
+        watched.set_aside = {TABLE.table: "a zero date stands in a key"}
+        watched.write(TABLE)
+        watched.judge()
+        assert watched.said() == {WHOLE: "a zero date stands in a key"}

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datafingerprint.adapters.scratch import TemporaryScratch
+from datafingerprint.adapters.runtime.scratch import TemporaryScratch
 from datafingerprint.canonical import digest
 from datafingerprint.column_types import column
 from datafingerprint.errors import ConfigError, FileDamageError, LakeError, Unavailable
 from datafingerprint.fingerprint import ZERO, of_digests
 from datafingerprint.ledger import FileSums
-from datafingerprint.ports import LakeFile
+from datafingerprint.ports.lake import LakeFile
 from datafingerprint.schema import TableSchema
 from services.fingerprinter.read_back import read_back
 
@@ -57,7 +57,7 @@ class Objects:
 
 
 def read(copy: Callable[[IO[bytes]], object], scratch: TemporaryScratch) -> FileSums:
-    return read_back(Objects(copy), scratch, TABLE, LIVE, 1.0)  # type: ignore[arg-type] - of the view only `copy` is used
+    return read_back(Objects(copy), scratch, TABLE, LIVE, 1.0)  # type: ignore[arg-type]  # of the view only `copy` is used
 
 
 def raising(error: Exception) -> Callable[[IO[bytes]], object]:
@@ -74,7 +74,7 @@ def test_the_rows_of_a_file_are_summed_short_and_long(rows: int, tmp_path: Path)
     values = pq.read_table(io.BytesIO(octets)).to_pylist()
     slow = of_digests(digest(one, TABLE.columns) for one in values)
     assert found.sums == {"id=7": slow}
-    assert (found.unreadable, found.octets) == ("", len(octets))
+    assert (found.unreadable, found.size_bytes) == ("", len(octets))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_whatever_somebody_elses_file_holds_is_a_finding_about_the_file(how: str
     def copy(into: IO[bytes]) -> object:
         return pq.write_table(FOREIGN[how], into)
 
-    found = read_back(Objects(copy), TemporaryScratch(str(tmp_path)), table, live, 1.0)  # type: ignore[arg-type] - as above
+    found = read_back(Objects(copy), TemporaryScratch(str(tmp_path)), table, live, 1.0)  # type: ignore[arg-type]  # as above
     assert "cannot be read as rows of the table" in found.unreadable
     assert found.sums == {"born_year=2031": ZERO}
 
@@ -129,10 +129,10 @@ def test_a_directory_that_is_lost_is_waited_for_and_is_no_finding_about_the_file
     folder.mkdir()
     scratch = TemporaryScratch(str(folder))
     shutil.rmtree(folder)
-    with pytest.raises(Unavailable, match=r"scratch: make room there, or set \[scratch\] directory"):
+    with pytest.raises(Unavailable, match=r"scratch: free space there, or set \[scratch\] directory"):
         read(lambda into: into.write(parquet(20_000)), scratch)
 
 
 def test_a_directory_that_is_not_there_is_refused_before_anything_is_read() -> None:
-    with pytest.raises(ConfigError, match=r"/nowhere/at/all: make the directory, or set \[scratch\] directory"):
+    with pytest.raises(ConfigError, match=r"/nowhere/at/all: create the directory, or set \[scratch\] directory"):
         TemporaryScratch("/nowhere/at/all")

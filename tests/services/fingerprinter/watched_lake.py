@@ -11,26 +11,31 @@ import pyarrow as pa
 import structlog
 from pyiceberg.table import Table
 
-from datafingerprint.adapters.lake import IcebergLake
-from datafingerprint.adapters.lake_connection import connect
-from datafingerprint.adapters.lake_definition import identifier
-from datafingerprint.adapters.lake_view import IcebergLakeView
-from datafingerprint.adapters.scratch import TemporaryScratch
-from datafingerprint.adapters.state import SqlStateStore
+from datafingerprint.adapters.iceberg.connection import connect
+from datafingerprint.adapters.iceberg.definition import identifier
+from datafingerprint.adapters.iceberg.lake import IcebergLake
+from datafingerprint.adapters.iceberg.view import IcebergLakeView
+from datafingerprint.adapters.runtime.scratch import TemporaryScratch
+from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.column_types import column
 from datafingerprint.config import Settings
-from datafingerprint.digests import partition_names, sums_by_partition
+from datafingerprint.digests import partition_names
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
 from datafingerprint.errors import FileDamageError
-from datafingerprint.ledger import Advance, Progress, SumKey
+from datafingerprint.ledger import Advance, Progress, SketchStep, StoredSketch, SumKey
 from datafingerprint.partitions import partitioning
-from datafingerprint.ports import DataFile, Stamp
+from datafingerprint.ports.lake import DataFile, Stamp
 from datafingerprint.schema import TableSchema
+from datafingerprint.sketch import Overflow, RowVersion, peel
+from datafingerprint.sketch_keys import SketchForm
+from datafingerprint.sketching import count_rows
 from datafingerprint.verdict import Verdict
 from datafingerprint.wire import LakeCommit
 from services.fingerprinter.lake_side import LakeSide
 
 Row = dict[str, Any]
+
+CELLS = 40
 
 
 def table_of(*columns: tuple[str, str], partition: str = "league", name: str = "games") -> TableSchema:
@@ -91,6 +96,7 @@ class WatchedLake:
         self.lake = IcebergLake(Settings(), self.connection)
         self.store = SqlStateStore(f"sqlite:///{folder}/state.db", clock=lambda: self.now)
         self.epoch = 0
+        self.set_aside: dict[str, str] = {}
         self.commits: list[LakeCommit] = []
         self.alive: Callable[[], object] = lambda: None
         self.restart()
@@ -102,7 +108,8 @@ class WatchedLake:
         log = structlog.wrap_logger(structlog.ReturnLogger())
         known = dict(enumerate(self.tables))
         scratch = TemporaryScratch("", lambda: self.alive())  # noqa: PLW0108 - a test may set another one
-        self.side = LakeSide(self.view, scratch, self.store, lambda: known, log, lambda: self.now)
+        parts = self.view, scratch, self.store, lambda: known, log, lambda: self.now
+        self.side = LakeSide(*parts, cells_of=lambda _: CELLS)
         self.side.learn_definitions(self.store.progress())
 
     def close(self) -> None:
@@ -136,17 +143,25 @@ class WatchedLake:
         before, position = self.store.progress(), self._stamp().position
         opened = {one.table: self.lake.table(one) for one in self.tables}
         sums = {name: self.store.running_sums().get(SumKey(table.table, name, 0)) for name in _parted(table, found)}
-        added = sums_by_partition(found, table.columns, partitioning(table))
+        form = SketchForm.of(table, CELLS)
+        counted = count_rows(found, table.columns, partitioning(table), form)
+        steps = [
+            SketchStep(self.epoch, key, StoredSketch(form.text, one.to_bytes()), starts=sums[name] is None)
+            for name, one in counted.sketches()
+            for key in [SumKey(table.table, name, 0)]
+        ]
         versions = {one.table: number for number, one in enumerate(self.tables)}
         complete = {name: SnapshotCursor(0, 0, complete=True) for name in versions}
-        epoch = Epoch("stream", self.epoch, position, self.now, snapshots=complete, versions=versions)
+        epoch = Epoch(
+            "stream", self.epoch, position, self.now, snapshots=complete, versions=versions, set_aside=self.set_aside
+        )
         definitions = {one.table: (versions[one.table], one) for one in self.tables}
         running = [
             (self.epoch, SumKey(table.table, name, 0), part if (old := sums[name]) is None else old + part)
-            for name, part in added.items()
+            for name, part in counted.sums.items()
         ]
         after = Progress("stream", self.epoch, self.epoch, before.lake_epoch, before.lake_commits_offset)
-        self.store.advance(before, Advance(after, [epoch], running, definitions))
+        self.store.advance(before, Advance(after, [epoch], running, definitions, sketches=steps))
         snapshots = {name: one.snapshot_id for name, one in opened.items()}
         self.commits.append(LakeCommit("stream", self.epoch, position, self.now, self.epoch, snapshots, self.now))
         return self.epoch
@@ -161,9 +176,9 @@ class WatchedLake:
     def look(self) -> dict[str, Verdict]:
         """The periodic looks; gives the verdicts."""
         self.now += 60.0
-        self.side.look_for_foreign(self.store.progress())
+        self.side.check_foreign_snapshots(self.store.progress())
         self.side.look_at_metadata(self.store.progress())
-        self.side.look_at_etags(self.store.progress(), 0.0, 0)
+        self.side.look_at_etags(self.store.progress(), 0.0, lambda _: 0)
         return self.verdicts()
 
     def verdicts(self) -> dict[str, Verdict]:
@@ -172,6 +187,16 @@ class WatchedLake:
         return {
             one.partition if is_one else f"{one.table} {one.partition}": one.verdict for one in self.store.verdicts()
         }
+
+    def differing(self, table: TableSchema, partition: str) -> dict[RowVersion, int] | str:
+        """Row versions by how many more the source has of them, or why they cannot be named."""
+        with self.store.reading() as view:
+            found = view.sketched_partition(table.table, partition)
+        assert found is not None
+        if found.difference is None:
+            return found.unavailable
+        peeled = peel(found.difference, found.source - found.lake)
+        return "overflow" if isinstance(peeled, Overflow) else dict(peeled)
 
     def said(self) -> dict[str, str]:
         """The verdicts in words: the reason, or the outcome where there is none."""

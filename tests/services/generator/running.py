@@ -11,7 +11,7 @@ from typing import Any
 
 import pymysql
 
-from datafingerprint.adapters.warehouse import MysqlWarehouse, Sql
+from datafingerprint.adapters.mysql.warehouse import MysqlWarehouse, Sql
 from datafingerprint.config import Settings, Source
 from datafingerprint.errors import Unavailable
 

@@ -60,7 +60,7 @@ def test_what_was_put_together_leaves_the_same_rows(changes: list[Change]) -> No
 
 
 def test_updates_of_several_rows_are_one_and_a_second_one_of_a_row_comes_after_them() -> None:
-    changes = [
+    changes: list[Change] = [
         Update(TABLE, {"score": Plus(1)}, {"game_id": 1, "team": 0}),
         Insert(TABLE, ((7, 0, 1, 0),)),
         Update(TABLE, {"score": Plus(2)}, {"game_id": 2, "team": 0}),
@@ -75,7 +75,7 @@ def test_updates_of_several_rows_are_one_and_a_second_one_of_a_row_comes_after_t
 
 
 def test_a_row_that_just_came_is_updated_after_it_came() -> None:
-    changes = [
+    changes: list[Change] = [
         Update(TABLE, {"score": Plus(1)}, {"game_id": 1}),
         Insert(TABLE, ((2, 0, 1, 0),)),
         Update(TABLE, {"score": Plus(1)}, {"game_id": 2}),
@@ -84,7 +84,7 @@ def test_a_row_that_just_came_is_updated_after_it_came() -> None:
 
 
 def test_a_row_that_another_update_moves_into_a_match_is_updated_after_it_moved() -> None:
-    changes = [
+    changes: list[Change] = [
         Update(TABLE, {"score": Plus(1)}, {"inning": 2}),
         Update(TABLE, {"inning": 1}, {"inning": 0}),
         Update(TABLE, {"score": Plus(1)}, {"inning": 1}),
@@ -93,7 +93,7 @@ def test_a_row_that_another_update_moves_into_a_match_is_updated_after_it_moved(
 
 
 def test_what_one_row_does_not_grow_by_is_nought_and_what_is_new_is_of_the_same_columns() -> None:
-    changes = [
+    changes: list[Change] = [
         Update(TABLE, {"score": Plus(1), "inning": 3}, {"game_id": 1}),
         Update(TABLE, {"inning": None}, {"game_id": 2}),
         Update(TABLE, {"score": 5}, {"game_id": 3}),
@@ -105,7 +105,7 @@ def test_what_one_row_does_not_grow_by_is_nought_and_what_is_new_is_of_the_same_
 
 
 def test_texts_are_never_told_apart_here_and_a_game_that_must_not_be_played_stands_alone() -> None:
-    changes = [
+    changes: list[Change] = [
         Update("games", {"played": 1}, {"game_id": 1, "played": 0}),
         Update("games", {"played": 1}, {"game_id": 2, "played": 0}),
         Update("teams", {"level": 1}, {"abbr": "a"}),

@@ -51,11 +51,11 @@ INSERT INTO c (`x`, `y`) VALUES /* ; */ (1, 2); -- end;
         ("CREATE TABLE a (x INT);\nINSERT INTO a VALUES ('open);\n", 2, "a text in ' is not closed"),
         ("\n/* open\n", 2, "a comment is not closed"),
         ("CREATE TABLE a (\n x INT\n)", 1, "not ended by a semicolon"),
-        ("CREATE TABLE a (x INT);\n\nDELETE FROM a;", 3, "beginning 'DELETE FROM a'"),
-        ("INSERT INTO a SELECT * FROM mysql.user;", 1, "no export has"),
-        ("INSERT INTO other.a VALUES (1);", 1, "no export has"),
-        ("CREATE TABLE other.a (x INT);", 1, "no export has"),
-        ("GRANT ALL ON *.* TO x;", 1, "no export has"),
+        ("CREATE TABLE a (x INT);\n\nDELETE FROM a;", 3, "not a statement of an export: 'DELETE FROM a'"),
+        ("INSERT INTO a SELECT * FROM mysql.user;", 1, "not a statement of an export"),
+        ("INSERT INTO other.a VALUES (1);", 1, "not a statement of an export"),
+        ("CREATE TABLE other.a (x INT);", 1, "not a statement of an export"),
+        ("GRANT ALL ON *.* TO x;", 1, "not a statement of an export"),
     ],
 )
 def test_what_is_no_export_is_refused_with_file_line_and_reason(text: str, line: int, reason: str) -> None:

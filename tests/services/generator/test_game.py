@@ -1,4 +1,4 @@
-"""A game's line score, box score and at-bats tell the same story, and the same seed tells it again."""
+"""A game's line score, box score and at-bats agree, and the same seed gives the same game."""
 
 from __future__ import annotations
 

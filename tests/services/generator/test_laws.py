@@ -1,4 +1,4 @@
-"""A league played in memory: totals are the sum of its games, and whoever comes back goes on as if never gone."""
+"""A league played in memory: totals are the sum of its games, and a restart continues without a trace."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -43,7 +44,7 @@ def contents(store: Store) -> dict[str, list[str]]:
     return {table.name: sorted(map(repr, store.rows(table.name))) for table in TABLES}
 
 
-def lines(store: Store, table: str) -> Iterator[dict[str, float]]:
+def lines(store: Store, table: str) -> Iterator[dict[str, Any]]:
     names = BY_NAME[table].column_names
     return (dict(zip(names, row, strict=True)) for row in store.rows(table))
 

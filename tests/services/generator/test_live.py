@@ -12,7 +12,7 @@ import pymysql
 import pytest
 import structlog
 
-from datafingerprint.adapters.warehouse import MysqlWarehouse, Sql
+from datafingerprint.adapters.mysql.warehouse import MysqlWarehouse, Sql
 from datafingerprint.config import Settings, Source
 from deploy.embedded.waiting import await_condition
 from services.generator import scaling
@@ -283,12 +283,12 @@ def test_more_copies_than_there_are_numbers_for_are_refused_and_nothing_is_writt
     schema = schemas[0]
     assert run(warehouse_settings, schema, "--scale", "2", "--seed-only")[0] == 0
     status, said = run(warehouse_settings, schema, "--scale", "22", "--seed-only")
-    assert (status, said.count("there is room for 21 copies of this league, not for 22")) == (2, 1)
+    assert (status, said.count("there are numbers for 21 copies of this league, not for 22")) == (2, 1)
     assert ask(warehouse_settings, schema, "SELECT COUNT(*) FROM leagues") == [(4,)]
 
 
 class StoppingWarehouse(MysqlWarehouse):
-    """Tells the generator to stop once it has run so many transactions."""
+    """Stops the generator once it has run so many transactions."""
 
     def __init__(self, source: Source, schema: str, after: int, stopping: threading.Event) -> None:
         super().__init__(source, schema)

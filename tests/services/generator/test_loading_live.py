@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from datafingerprint.adapters.warehouse import MysqlWarehouse
+from datafingerprint.adapters.mysql.warehouse import MysqlWarehouse
 from datafingerprint.config import Settings
 from datafingerprint.errors import SourceError
 from deploy.embedded.waiting import await_condition
@@ -146,12 +146,6 @@ def in_utc(settings: Settings, schema: str, sql: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def server_time(settings: Settings, schema: str) -> str:
-    """The moment that the server's own time zone calls five o'clock."""
-    sql = "SELECT CAST(CONVERT_TZ('2031-04-01 05:00:00', @@GLOBAL.time_zone, '+00:00') AS CHAR)"
-    return str(ask(settings, schema, sql)[0][0])
-
-
 def test_what_a_dump_sets_counts_until_it_puts_it_back_and_for_no_other_file(
     warehouse_settings: Settings, schemas: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -163,7 +157,7 @@ def test_what_a_dump_sets_counts_until_it_puts_it_back_and_for_no_other_file(
 
 
 def require_dump(settings: Settings, schema: str) -> None:
-    five = server_time(settings, schema)
+    five = "2031-04-01 05:00:00"
     rows = in_utc(settings, schema, "SELECT id, parent_id, CAST(at AS CHAR), CAST(day AS CHAR) FROM child ORDER BY id")
     assert rows == [
         (0, 7, "2031-04-01 00:00:00", "0000-00-00"),
@@ -224,9 +218,9 @@ def test_a_value_that_a_lax_server_would_store_otherwise_is_refused(
 
 @pytest.fixture
 def small_packets(warehouse_settings: Settings) -> Iterator[None]:
-    def set_to(octets: int) -> None:
+    def set_to(size_bytes: int) -> None:
         with connected(warehouse_settings) as connection, connection.cursor() as cursor:
-            cursor.execute("SET GLOBAL max_allowed_packet = %s", (octets,))
+            cursor.execute("SET GLOBAL max_allowed_packet = %s", (size_bytes,))
 
     ((before,),) = ask(warehouse_settings, "mysql", "SELECT @@GLOBAL.max_allowed_packet")
     set_to(MIB)
@@ -255,7 +249,7 @@ def test_a_row_that_is_longer_than_the_server_takes_is_named_and_loaded_once_the
     text = "x" * (2 * MIB)
     path = write(tmp_path, "t", "CREATE TABLE t (x INT, y LONGTEXT);", "", f"INSERT INTO t VALUES (1,''),(2,'{text}');")
     said = refusal(warehouse_settings, schemas[0], tmp_path)
-    assert f"row 2 of an INSERT is {2 * MIB + 27:,} octets long, and the server takes 1,048,576" in said
+    assert f"row 2 of an INSERT is {2 * MIB + 27:,} bytes long, and the server takes 1,048,576" in said
     assert f"{path} line 3: SET GLOBAL max_allowed_packet = {3 * MIB}, and start again" in said
     assert ask(warehouse_settings, schemas[0], "SHOW TABLES") == [(PROGRESS,)]
     with connected(warehouse_settings) as connection, connection.cursor() as cursor:
@@ -267,8 +261,8 @@ def test_a_row_that_is_longer_than_the_server_takes_is_named_and_loaded_once_the
 @pytest.mark.parametrize(
     ("lines", "line", "why"),
     [
-        (["SET @@SESSION.SQL_LOG_BIN= 0;"], 1, "SET sql_log_bin is not for the session that loads an export"),
-        (["SET GLOBAL time_zone = '+00:00';"], 1, "SET GLOBAL time_zone is not for the session"),
+        (["SET @@SESSION.SQL_LOG_BIN= 0;"], 1, "SET sql_log_bin is not allowed in an export"),
+        (["SET GLOBAL time_zone = '+00:00';"], 1, "SET GLOBAL time_zone is not allowed in an export"),
         (["SET NAMES latin1;"], 1, "SET names latin1: an export is read as UTF-8"),
         (["id,name", "1,Aaron"], 1, "a statement is not ended by a semicolon"),
         ([f"CREATE TABLE {PROGRESS} (step INT);"], 1, f"{PROGRESS} is the generator's own table"),
@@ -314,7 +308,7 @@ def test_a_folder_that_is_not_there_is_no_folder_or_is_empty_is_refused_in_one_l
         assert f"{why} at {folder}: name the folder" in refusal(warehouse_settings, schemas[0], folder)
 
 
-def test_octets_that_are_no_text_are_refused_with_their_line(
+def test_bytes_that_are_not_text_are_refused_with_their_line(
     warehouse_settings: Settings, schemas: tuple[str, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "picture.sql"
@@ -363,7 +357,7 @@ def test_a_load_stops_when_it_is_told_to_and_the_next_one_goes_on(
         _, said = process.communicate(timeout=30)
     assert process.returncode == 0
     assert said.count("\n") == 1
-    assert "stopped before everything was loaded; the next start goes on from there" in said
+    assert "stopped before everything was loaded; the next start continues there" in said
     seen, complete = progress()
     assert (0 < seen < statements, complete) == (True, 0)
     assert load(warehouse_settings, schemas[0], tmp_path)[0] == 0
@@ -378,7 +372,7 @@ def schema_is_there(settings: Settings, schema: str) -> list[tuple[Any, ...]]:
 def test_more_warnings_than_the_server_tells_are_no_proof_that_every_value_is_kept(
     warehouse_settings: Settings, schemas: tuple[str, str]
 ) -> None:
-    """One that altered a value could be among those that are not told; on MySQL more are told with a privilege only."""
+    """A warning about an altered value could be among those that are not sent. On MySQL more need a privilege."""
     warehouse = MysqlWarehouse(warehouse_settings.source, schemas[0])
     warehouse.connect()
     rounded = ", ".join(f"({number}.25)" for number in range(9))
@@ -386,6 +380,6 @@ def test_more_warnings_than_the_server_tells_are_no_proof_that_every_value_is_ke
         warehouse.transact([Statement("CREATE TABLE notes (price DECIMAL(3,1))")])
         insert = Statement(f"INSERT INTO notes VALUES {rounded}", keeps_values=True)
         assert warehouse.transact([insert]) == 9
-        with pytest.raises(SourceError, match=r"9 warnings and tells 5: .*SET GLOBAL max_error_count"):
+        with pytest.raises(SourceError, match=r"9 warnings but lists 5, .*SET GLOBAL max_error_count"):
             warehouse.transact([Statement("SET SESSION max_error_count = 5"), insert])
         assert warehouse.query(Statement("SELECT COUNT(*) FROM notes")) == ((9,),)

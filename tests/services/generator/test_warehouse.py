@@ -5,7 +5,7 @@ from __future__ import annotations
 import pymysql
 import pytest
 
-from datafingerprint.adapters.warehouse import MysqlWarehouse
+from datafingerprint.adapters.mysql.warehouse import MysqlWarehouse
 from datafingerprint.config import Source
 from datafingerprint.errors import DataFingerprintError, SourceError, Unavailable
 

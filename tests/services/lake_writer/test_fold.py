@@ -1,4 +1,4 @@
-"""What a run of changes comes to: the lake's rows without those that leave, with those that enter, are the source's."""
+"""The net effect of changes, applied to the lake's rows, gives the source's rows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datafingerprint.changes import Changes, conformed, reset
+from datafingerprint.changes import Changes, conform_to, reset
 from datafingerprint.errors import WireError
 from datafingerprint.fingerprint import ZERO
 from datafingerprint.ledger import SumKey, apply_changes
 from datafingerprint.partitions import partitioning
-from datafingerprint.ports import DataFile
+from datafingerprint.ports.lake import DataFile
 from datafingerprint.routing import routed
 from datafingerprint.schema import Column, Kind, TableSchema
 from services.lake_writer.fold import NetChange, fold, without
@@ -106,7 +106,7 @@ def test_folding_in_two_steps_is_folding_at_once(history: History, at: int) -> N
     assert lake_after(history.table, [history.initial], together) == multiset(history.final)
 
 
-NEW = Column("later", "int(11)", Kind.INTEGER, octets=4)
+NEW = Column("later", "int(11)", Kind.INTEGER, width_bytes=4)
 
 
 @given(histories(), st.integers(0, 14), st.integers(1, 3), st.integers(0, 3))
@@ -118,7 +118,7 @@ def test_a_column_that_came_in_between_is_null_in_what_was_before_it(
     columns = (*history.table.columns[:place], NEW, *history.table.columns[place:])
     table = replace(history.table, columns=columns)
     changed = history.changes()
-    rest = conformed(Changes(history.table, 1, changed.rows.slice(at)), table)
+    rest = conform_to(Changes(history.table, 1, changed.rows.slice(at)), table)
     parts = [*routed(Changes(history.table, 1, changed.rows.slice(0, at)), partitions), *routed(rest, partitions)]
     wide: list[Row] = [{**row, "later": None} for row in history.final]
     initial: list[Row] = [{**row, "later": None} for row in history.initial]
@@ -131,7 +131,7 @@ def test_a_column_that_became_another_is_refused_unless_the_table_started_from_n
     text = Column("n", "text", Kind.TEXT, charset="utf8mb4")
     table = replace(KEYED, columns=tuple(text if one.name == "n" else one for one in KEYED.columns))
     old = (0, change_rows(KEYED, [CREATED]))
-    with pytest.raises(WireError, match=r"column n of s\.keyed is another one now"):
+    with pytest.raises(WireError, match=r"column n of s\.keyed has changed"):
         fold(table, [old])
     assert fold(table, [old, (0, reset(table, 2))]).reset
     assert fold(table, [old, (0, reset(table, 2))]).added.num_rows == 0
@@ -191,8 +191,8 @@ WIDE = TableSchema(
     "wide",
     (
         Column("d", "date", Kind.DATE),
-        Column("i", "bigint(20)", Kind.INTEGER, octets=8),
-        Column("u", "bigint(20) unsigned", Kind.INTEGER, octets=8, unsigned=True),
+        Column("i", "bigint(20)", Kind.INTEGER, width_bytes=8),
+        Column("u", "bigint(20) unsigned", Kind.INTEGER, width_bytes=8, unsigned=True),
         Column("p", "varchar(3)", Kind.TEXT),
     ),
     (),

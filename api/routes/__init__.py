@@ -1,0 +1,1 @@
+"""The paths of the REST service: one router for each subject."""

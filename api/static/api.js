@@ -1,0 +1,92 @@
+// Requests to the REST service: the token, conditional answers, and the paths that this server has.
+import { signal } from "./lib.js";
+
+const ANSWER_MS = 15000;
+const TOKEN = "token";
+
+const isTokenRequired = document.querySelector("meta[name=dfp-token]")?.content === "required";
+
+export const needsLogin = signal(isTokenRequired && !sessionStorage.getItem(TOKEN));
+export const wasRefused = signal(false);
+
+/** Paths of the server's OpenAPI document: what a server does not have is not asked for. */
+export const paths = signal(new Set());
+
+/** Milliseconds by which the server's clock is ahead of ours. */
+export const skew = signal(0);
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Keeps a token for this tab. */
+export function login(token) {
+  sessionStorage.setItem(TOKEN, token);
+  wasRefused.value = false;
+  needsLogin.value = false;
+}
+
+export function authorization() {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+const known = new Map();
+const KNOWN_MAX = 24;
+
+async function send(path, options) {
+  if (needsLogin.value) throw new ApiError(401, "the token is needed");
+  let response;
+  try {
+    response = await fetch(path, { cache: "no-store", ...options, signal: AbortSignal.timeout(ANSWER_MS) });
+  } catch (error) {
+    throw new ApiError(0, error.name === "TimeoutError" ? "no answer within 15 s" : "the service cannot be reached");
+  }
+  const date = Date.parse(response.headers.get("Date") ?? "");
+  // The header has whole seconds: a difference below two is none.
+  if (date) skew.value = Math.abs(date - Date.now()) < 2000 ? 0 : date - Date.now();
+  if (response.status === 401) {
+    wasRefused.value = Boolean(sessionStorage.getItem(TOKEN));
+    sessionStorage.removeItem(TOKEN);
+    needsLogin.value = true;
+  }
+  return response;
+}
+
+async function failure(path, response) {
+  const body = await response.json().catch(() => ({}));
+  return new ApiError(response.status, body.error ?? `${path}: status ${response.status}`);
+}
+
+/** The answer of a path. The same object as before while the server says that nothing changed. */
+export async function get(path) {
+  const before = known.get(path);
+  const headers = { ...authorization(), ...(before ? { "If-None-Match": before.etag } : {}) };
+  const response = await send(path, { headers });
+  if (response.status === 304) return before.body;
+  if (!response.ok) throw await failure(path, response);
+  const body = await response.json();
+  const etag = response.headers.get("ETag");
+  if (etag) {
+    known.delete(path);
+    known.set(path, { etag, body });
+    if (known.size > KNOWN_MAX) known.delete(known.keys().next().value);
+  }
+  return body;
+}
+
+/** Requests a change. */
+export async function change(method, path, body) {
+  const headers = { ...authorization(), ...(body ? { "Content-Type": "application/json" } : {}) };
+  const response = await send(path, { method, headers, body: body && JSON.stringify(body) });
+  if (!response.ok) throw await failure(path, response);
+  return response.json();
+}
+
+export async function readPaths() {
+  const response = await fetch("/openapi.json", { signal: AbortSignal.timeout(ANSWER_MS) });
+  paths.value = new Set(Object.keys((await response.json()).paths ?? {}));
+}

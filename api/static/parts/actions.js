@@ -1,0 +1,105 @@
+// Audit and scan of a table or partition, with the progress of the one that was begun here.
+import { change, paths } from "../api.js";
+import { command, count, plural, span, time } from "../format.js";
+import { html, useState } from "../lib.js";
+import { refresh } from "../live.js";
+import { ageOf, useAnswer } from "../state.js";
+import { Command } from "./command.js";
+import { Verdict } from "./verdict.js";
+
+const OVER = new Set(["done", "failed", "cancelled"]);
+
+function useBegun(base) {
+  const [begun, setBegun] = useState(null);
+  const [error, setError] = useState("");
+  const { data } = useAnswer(begun && `${base}/${begun}`);
+  const begin = async body => {
+    setError("");
+    try {
+      setBegun((await change("POST", base, body)).id);
+      refresh();
+    } catch (failed) {
+      setError(failed.message);
+    }
+  };
+  return { present: data, begin, error, isRunning: Boolean(begun && data && !OVER.has(data.state)) };
+}
+
+const Progress = ({ what, present }) => html`
+  <p role="status">
+    ${what} ${present.id}: ${present.state}
+    ${present.partitions > 0 && typeof present.partitions === "number" ? `, ${present.partitions_done} of ${plural(present.partitions, "partition")}, ${plural(present.rows, "row")}` : ""}
+    ${present.progress ? `, ${present.progress}` : ""}${present.reason ? `: ${present.reason}` : ""}${present.error ? `: ${present.error}` : ""}
+    ${OVER.has(present.state) && present.verdict ? html` <${Verdict} verdict=${present.verdict} />` : null}
+  </p>
+`;
+
+const finding = audit => {
+  const hops = audit.hops?.length ? `, at ${audit.hops.join(" and ")}` : "";
+  const at = audit.checked_at ?? audit.oldest;
+  return html`<${Verdict} verdict=${audit.verdict} /> ${at ? `${span(ageOf(at))} ago (${time(at)})` : ""}${hops}${audit.reason ? html`<br /><span class="reason">${audit.reason}</span>` : null}`;
+};
+
+export function Audit({ table, partition, audit }) {
+  const { present, begin, error, isRunning } = useBegun("/v1/audits");
+  return html`
+    <section class="card" aria-labelledby="audit">
+      <h2 id="audit">Audit: the source itself</h2>
+      <p class="quiet">Sums up the rows on the source in its own SQL, at a known position, and compares them with what capture published.</p>
+      <p>Last audit: ${audit ? finding(audit) : "never"}</p>
+      <p><button type="button" class="main" disabled=${isRunning} onClick=${() => begin({ table, partition })}>Audit now</button></p>
+      ${error && html`<p class="wrong" role="alert">${error}</p>`}
+      ${present && html`<${Progress} what="Audit" present=${present} />`}
+      <${Command} text=${command("audit", table, ...(partition ? ["--partition", partition] : []))} />
+    </section>
+  `;
+}
+
+const ScanRow = ({ scan }) => html`
+  <tr>
+    <th scope="row">${scan.engine}</th>
+    <td><${Verdict} verdict=${scan.verdict} word=${scan.state === "done" ? undefined : scan.state} /></td>
+    <td>${scan.partition ?? "all"}</td>
+    <td>${count(scan.epoch)}</td>
+    <td>${time(scan.ended_at ?? scan.started_at)}</td>
+    <td class="reason">${scan.error ?? scan.progress ?? ""}</td>
+  </tr>
+`;
+
+export function Scans({ table, partition, scans = [] }) {
+  const { present, begin, error, isRunning } = useBegun("/v1/scans");
+  const engines = [...new Set([...scans.map(scan => scan.engine), "duckdb"])];
+  const [engine, setEngine] = useState(engines[0]);
+  if (!paths.value.has("/v1/scans")) return null;
+  return html`
+    <section class="card" aria-labelledby="scans">
+      <h2 id="scans">Scan: the lake by another engine</h2>
+      <p class="quiet">A query engine of the settings counts the files of the lake. Its sums are compared with the running ones.</p>
+      ${scans.length > 0 && html`
+        <div class="scroll" tabindex="0" role="region" aria-label="Last scans">
+          <table>
+            <thead><tr>${["Engine", "Verdict", "Partition", "Epoch", "Time", ""].map(head => html`<th scope="col">${head || html`<span class="unseen">Remark</span>`}</th>`)}</tr></thead>
+            <tbody>${scans.map(scan => html`<${ScanRow} key=${scan.id} scan=${scan} />`)}</tbody>
+          </table>
+        </div>`}
+      <p class="form">
+        <label for="engine">Engine</label>
+        <input id="engine" value=${engine} onInput=${event => setEngine(event.currentTarget.value)} list="engines" autocomplete="off" spellcheck=${false} />
+        <datalist id="engines">${engines.map(name => html`<option value=${name}></option>`)}</datalist>
+        <button type="button" class="main" disabled=${isRunning || !engine} onClick=${() => begin({ table, engine, partition })}>Scan now</button>
+      </p>
+      ${error && html`<p class="wrong" role="alert">${error}</p>`}
+      ${present && html`<${Progress} what="Scan" present=${present} />`}
+      <${Command} text=${command("scan", table, ...(partition ? ["--partition", partition] : []), "--engine", engine)} />
+    </section>
+  `;
+}
+
+export const Repair = ({ table, partition }) => html`
+  <section class="card" aria-labelledby="repair">
+    <h2 id="repair">Repair</h2>
+    <p class="quiet">Reads ${partition ? "the partition" : "the table"} from the source again, while everything runs, and replaces it in the lake. Find the cause first. The first line only says what would be read.</p>
+    <${Command} text=${`${command("resync", table, ...(partition ? ["--partition", partition] : []))} --dry-run`} />
+    <${Command} text=${command("resync", table, ...(partition ? ["--partition", partition] : []))} />
+  </section>
+`;

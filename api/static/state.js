@@ -1,0 +1,96 @@
+// What several views share: the status, the matrix, open incidents, and the history that this page has seen.
+import { get, needsLogin, paths, skew } from "./api.js";
+import { effect, signal, useEffect, useRef, useSignal } from "./lib.js";
+import { beat, now, took } from "./live.js";
+
+const HISTORY_MAX = 1800;
+const INCIDENTS = "/v1/incidents";
+
+export const status = signal(null);
+export const matrix = signal(null);
+
+/** Open incidents; null where the server keeps none. */
+export const incidents = signal(null);
+
+/** Since when the API does not answer, and why; null while it answers. */
+export const trouble = signal(null);
+
+/** Unix times in seconds, and what the status said then. */
+export const history = signal({ times: [], freshness: [], lagSeconds: [], lagRows: [] });
+
+/** First percentage and time of each snapshot that this page has seen. */
+export const snapshots = new Map();
+
+/** Seconds since a moment of the server. */
+export const ageOf = moment => Math.max(0, (now.value + skew.value - Date.parse(moment)) / 1000);
+
+function remember(answer) {
+  const seconds = Date.now() / 1000;
+  const past = history.value;
+  const add = (values, value) => [...values.slice(-HISTORY_MAX), value];
+  const freshness = answer.as_of ? (Date.now() + skew.value - Date.parse(answer.as_of)) / 1000 : null;
+  history.value = {
+    times: add(past.times, seconds),
+    freshness: add(past.freshness, freshness === null ? null : Math.max(0, freshness)),
+    lagSeconds: add(past.lagSeconds, answer.lag.seconds),
+    lagRows: add(past.lagRows, answer.lag.rows),
+  };
+  for (const [table, percent] of Object.entries(answer.snapshot)) {
+    if (!snapshots.has(table)) snapshots.set(table, { percent, at: seconds });
+  }
+}
+
+let isAsking = false;
+
+async function ask() {
+  if (isAsking || needsLogin.value) return;
+  isAsking = true;
+  const begun = Date.now();
+  try {
+    const hasIncidents = paths.value.has(INCIDENTS);
+    // One after the other: the server reads all verdicts once for both.
+    const answer = await get("/v1/status");
+    const [verdicts, open] = await Promise.all([
+      get("/v1/matrix"),
+      hasIncidents ? get(`${INCIDENTS}?state=open`) : null,
+    ]);
+    status.value = answer;
+    matrix.value = verdicts;
+    incidents.value = open?.items ?? null;
+    trouble.value = null;
+    remember(answer);
+  } catch (error) {
+    if (error.status !== 401) trouble.value = { text: error.message, since: trouble.value?.since ?? Date.now() };
+  } finally {
+    isAsking = false;
+    took(Date.now() - begun);
+  }
+}
+
+export const start = () =>
+  effect(() => {
+    beat.value;
+    void ask();
+  });
+
+/** The answer of a path, asked again at every beat; `{ data, error }`. Without a path nothing is asked. */
+export function useAnswer(path, isLive = true) {
+  const answer = useSignal({ path, data: null, error: null });
+  const isBusy = useRef(null);
+  const wanted = useRef(path);
+  wanted.current = path;
+  const trigger = isLive ? beat.value : needsLogin.value;
+  useEffect(() => {
+    if (!path || needsLogin.value || isBusy.current === path) return;
+    isBusy.current = path;
+    const keep = found => {
+      if (isBusy.current === path) isBusy.current = null;
+      if (wanted.current === path) answer.value = { path, ...found };
+    };
+    get(path).then(
+      data => keep({ data, error: null }),
+      error => keep({ data: error.status !== 404 && answer.value.path === path ? answer.value.data : null, error }),
+    );
+  }, [path, trigger]);
+  return answer.value.path === path ? answer.value : { path, data: null, error: null };
+}

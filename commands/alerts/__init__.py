@@ -1,0 +1,1 @@
+"""Commands about alerts: try the receivers, and list them."""

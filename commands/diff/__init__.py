@@ -1,0 +1,1 @@
+"""Names the rows that differ between source and lake."""

@@ -1,0 +1,1 @@
+"""Checks every part for problems that would stop the services."""

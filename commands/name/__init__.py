@@ -1,0 +1,1 @@
+"""Maps names of tables between source and lake."""

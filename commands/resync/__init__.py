@@ -1,0 +1,1 @@
+"""Re-snapshots of tables while everything runs."""

@@ -1,0 +1,1 @@
+"""Scans: another engine counts a lake table."""

@@ -1,0 +1,1 @@
+"""The fingerprint as SQL, to run in any engine."""

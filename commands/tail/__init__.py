@@ -1,0 +1,1 @@
+"""Prints the changes of a table as they are published."""

@@ -1,0 +1,1 @@
+"""Receivers of alerts: those that Apprise knows, and a signed webhook."""

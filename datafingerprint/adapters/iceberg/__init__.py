@@ -1,0 +1,1 @@
+"""The lake: Iceberg tables of Parquet files in a bucket, written and read."""

@@ -1,0 +1,1 @@
+"""Kafka: epochs, definitions, lake commits and requests, published and read."""

@@ -1,0 +1,1 @@
+"""MySQL and MariaDB: the source as capture, snapshots and audits read it."""

@@ -1,0 +1,1 @@
+"""The state store: sums, verdicts, audits and scans in SQLite or PostgreSQL."""

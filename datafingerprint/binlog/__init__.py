@@ -1,0 +1,1 @@
+"""From binlog bytes to committed transactions and Arrow columns."""

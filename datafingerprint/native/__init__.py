@@ -1,0 +1,1 @@
+"""Native code that digests columns and parses binlogs, with Python code as its substitute."""

@@ -1,1 +1,0 @@
-"""What other engines are told of the lake: lists of live files, and catalogs."""

@@ -1,0 +1,1 @@
+"""The notifier: opens and closes incidents, and sends alerts about them."""

@@ -1,1 +1,0 @@
-"""Reads tables again from the source while everything runs."""

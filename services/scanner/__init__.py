@@ -1,1 +1,0 @@
-"""Scans: the fingerprint recounted by another engine."""

@@ -1,1 +1,0 @@
-"""Prints the fingerprint as SQL, for people to run where they like."""

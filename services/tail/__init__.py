@@ -1,1 +1,0 @@
-"""Shows changes of a table as they are published."""

@@ -1,0 +1,28 @@
+-- Every row of ootp.players, partition date_year=2031: its partition, the canonical form of its key, and the md5 digest of its canonical row.
+-- These are the live files of snapshot 77. A file that a later commit replaces is removed 3600 s after
+-- that commit or later. Then print the statement again. DuckDB first needs access to the store:
+--   INSTALL httpfs; LOAD httpfs;
+--   CREATE SECRET (TYPE s3, KEY_ID '...', SECRET '...', REGION 'us-east-1', USE_SSL true);
+WITH canonical_rows AS (
+  SELECT
+    'date_year=' || coalesce(strftime("date", '%Y'), 'null') AS "partition",
+    concat_ws('|',
+      'id=' || "id"::VARCHAR) AS "key",
+    concat_ws('|',
+      'date=' || "date"::VARCHAR,
+      'fee=' || "fee"::VARCHAR,
+      'id=' || "id"::VARCHAR,
+      'name=' || strlen("name") || ':' || "name",
+      'rating=' || CASE WHEN "rating" = 0 THEN '0' ELSE "rating"::DOUBLE::BIT::BIGINT::VARCHAR END) AS canonical
+  FROM (
+    (SELECT NULL::INTEGER AS "id", NULL::DATE AS "date", NULL::VARCHAR AS "name", NULL::DOUBLE AS "rating", NULL::DECIMAL(10, 2) AS "fee" LIMIT 0)
+    UNION ALL BY NAME
+    SELECT * FROM read_parquet([
+    's3://dfp-lake/lake/ootp/players/data/date_year=2031/a.parquet',
+    's3://dfp-lake/it''s.parquet'
+    ], hive_partitioning = false, union_by_name = true)
+  )
+  WHERE "date" >= DATE '2031-01-01' AND "date" < DATE '2032-01-01'
+)
+SELECT "partition", "key", md5(canonical) AS digest
+FROM canonical_rows;

@@ -1,0 +1,243 @@
+"""The dashboard in a real Chromium, over a live flow and over a store of 1,000 tables and 50,000 partitions."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
+
+from api.application import create_app
+from bench.screenshots import chromium, launch_options
+from datafingerprint.adapters.state.store import SqlStateStore
+from deploy.embedded.waiting import await_condition
+from tests.api.conftest import NOW, FakeLagReader, FakeServices, seed
+from tests.dashboard.large_state import AWKWARD, fill
+
+pytestmark = pytest.mark.live
+
+WITHIN_MS = 90_000
+TOKEN = "sixteen-or-more-characters"
+AXE = (Path(__file__).parents[1] / "dashboard" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+ELEMENTS_MAX = 5_000
+MATRIX_BYTES_MAX = 100_000
+"""What 50,000 partitions may cost: elements on the page, and compressed bytes of their verdicts."""
+
+
+class Visit:
+    """A page of the browser that notes everything that no page may do.
+
+    Attributes:
+        page: The page.
+        faults: Console errors, exceptions, and requests to other hosts.
+    """
+
+    def __init__(self, browser: Browser, base: str, scheme: str = "light", width: int = 1440) -> None:
+        self.faults: list[str] = []
+        self.page: Page = browser.new_page(
+            base_url=base,
+            color_scheme="dark" if scheme == "dark" else "light",
+            viewport={"width": width, "height": 900},
+        )
+        host = urlsplit(base).netloc
+        self.page.set_default_timeout(WITHIN_MS)
+        self.page.on("console", self._note_message)
+        self.page.on("pageerror", self._note_error)
+        self.page.on("request", partial(self._note_request, host))
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.faults.append(message.text)
+
+    def _note_error(self, error: Error) -> None:
+        self.faults.append(str(error))
+
+    def _note_request(self, host: str, request: Request) -> None:
+        if urlsplit(request.url).netloc != host:
+            self.faults.append(request.url)
+
+    def open(self, path: str, heading: str) -> None:
+        """Loads an address and waits for its heading."""
+        self.page.goto(path)
+        self.expect_heading(heading)
+
+    def expect_heading(self, text: str) -> None:
+        expect(self.page.locator("h1").first).to_contain_text(text, timeout=WITHIN_MS)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds on the page as it is now."""
+        self.page.evaluate(AXE)
+        found = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        return [f"{rule['id']}: {node['html'][:200]}" for rule in found["violations"] for node in rule["nodes"]]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = chromium()
+    if program is None:
+        pytest.skip("NOT RUN: chromium is not installed")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(**launch_options(program))
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """Serves an application on a free port."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    await_condition(lambda: server.started, timeout_s=30.0)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def altered(data: bytes) -> bytes:
+    """The same Parquet file with one value changed."""
+    rows = pq.read_table(io.BytesIO(data))
+    ratings = rows.column("rating").to_pylist()
+    ratings[0] += 0.5
+    at = rows.schema.get_field_index("rating")
+    sink = io.BytesIO()
+    pq.write_table(rows.set_column(at, rows.schema.field(at), pa.array(ratings, pa.float64())), sink)
+    return sink.getvalue()
+
+
+def is_up(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=10).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_damaged_row_turns_the_overview_and_leads_to_its_partition_until_it_is_healed(
+    standing_flow: Any,  # noqa: ANN401 - made by tests/flow/conftest.py, which cannot be imported
+    browser: Browser,
+) -> None:
+    flow = standing_flow
+    url = f"http://127.0.0.1:{flow.environment['DFP_API_PORT']}"
+    flow.service("commands", "serve", label="api").start()
+    await_condition(lambda: is_up(url), timeout_s=60.0)
+    visit = Visit(browser, url)
+    visit.open("/", "partitions equal the source as of")
+
+    path = next(path for path in flow.live_files("players") if "league_id=2/" in path)
+    whole = flow.get_object(path)
+    flow.put_object(path, altered(whole))
+    visit.expect_heading("partitions differs from the source")
+    assert visit.violations() == []
+
+    table = f"{flow.schema}.players"
+    visit.page.get_by_role("link", name="league_id=2, differs").click()
+    visit.expect_heading("league_id=2")
+    expect(visit.page.get_by_role("main")).to_contain_text("as many rows on both sides, but other values")
+    visit.page.reload()
+    visit.expect_heading("league_id=2")
+    assert urlsplit(visit.page.url).path == f"/tables/{table}/league_id=2"
+    visit.page.get_by_role("navigation", name="Path").get_by_role("link", name=table).click()
+    visit.expect_heading(table)
+
+    flow.put_object(path, whole)
+    visit.page.get_by_role("link", name="Overview", exact=True).first.click()
+    visit.expect_heading("partitions equal the source as of")
+    assert visit.faults == []
+
+
+PAGES = {
+    "/": "1 of 2 partitions differs",
+    "/tables/ootp.games": "ootp.games",
+    "/tables/ootp.games/date_year=2032": "date_year=2032",
+    "/tables/ootp.%3Ctrades%3E": "ootp.<trades>",
+    "/incidents": "Incidents",
+    "/pipeline": "Pipeline",
+}
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_no_page_has_a_fault_for_assistive_technology(
+    browser: Browser, tmp_path: Path, scheme: str, width: int
+) -> None:
+    with closing(SqlStateStore(f"sqlite:///{tmp_path}/state.db", clock=lambda: NOW - 11)) as store:
+        seed(store)
+        with serving(create_app(store, FakeLagReader(), lambda: NOW, services=FakeServices())) as url:
+            visit = Visit(browser, url, scheme, width)
+            for path, heading in PAGES.items():
+                visit.open(path, heading)
+                assert visit.violations() == [], path
+                is_too_wide = visit.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+                assert not is_too_wide, f"{path} scrolls sideways at {width} pixels"
+            assert visit.faults == []
+            visit.page.goto("/tabels")
+            visit.expect_heading("There is no such page")
+            assert visit.violations() == []
+
+
+def test_a_token_is_asked_for_once_and_leads_back_to_the_same_page(browser: Browser, tmp_path: Path) -> None:
+    with closing(SqlStateStore(f"sqlite:///{tmp_path}/state.db", clock=lambda: NOW - 11)) as store:
+        seed(store)
+        app = create_app(store, FakeLagReader(), lambda: NOW, services=FakeServices(), token=TOKEN)
+        with serving(app) as url:
+            visit = Visit(browser, url)
+            visit.open("/tables/ootp.games", "Token needed")
+            assert visit.violations() == []
+            visit.page.get_by_role("textbox", name="Token").fill(TOKEN)
+            visit.page.get_by_role("button", name="Show this page").click()
+            visit.expect_heading("ootp.games")
+            visit.page.get_by_role("button", name="Audit now").click()
+            expect(visit.page.get_by_text("Audit 2: queued")).to_be_visible()
+            visit.page.reload()
+            visit.expect_heading("ootp.games")
+            assert visit.faults == []
+
+
+def test_a_thousand_tables_stay_usable_by_mouse_and_keyboard(browser: Browser, tmp_path: Path) -> None:
+    with closing(SqlStateStore(f"sqlite:///{tmp_path}/state.db", clock=lambda: NOW - 11)) as store:
+        names = fill(store, 1000, 50)
+        with serving(create_app(store, FakeLagReader(), lambda: NOW, services=FakeServices())) as url:
+            answer = httpx.get(f"{url}/v1/matrix", headers={"Accept-Encoding": "gzip"}, timeout=60)
+            assert int(answer.headers["content-length"]) < MATRIX_BYTES_MAX
+            visit = Visit(browser, url)
+            visit.open("/", "of 50,000 partitions differ")
+            page = visit.page
+            grid = page.get_by_role("grid")
+            expect(grid).to_have_attribute("aria-rowcount", "1000")
+            assert page.evaluate("document.querySelectorAll('*').length") < ELEMENTS_MAX
+            assert visit.violations() == []
+
+            first = grid.get_by_role("rowheader").first.get_by_role("link")
+            first.focus()
+            for key in ("PageDown",) * 8 + ("ArrowRight",):
+                page.keyboard.press(key)
+                page.wait_for_function("document.activeElement.dataset.at !== undefined")
+            label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+            page.keyboard.press("Enter")
+            visit.expect_heading(label.partition(",")[0])
+
+            page.goto("/?q=script&verdict=mismatch")
+            expect(grid).to_have_attribute("aria-rowcount", "1")
+            expect(grid.get_by_role("rowheader")).to_contain_text(names[0])
+            for name, awkward in zip(names, AWKWARD, strict=False):
+                page.get_by_label("Search tables and partitions").fill(awkward[:20])
+                page.get_by_role("button", name="All").click()
+                grid.get_by_role("rowheader").first.get_by_role("link").click()
+                visit.expect_heading(name)
+                page.go_back()
+            is_too_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            assert (visit.faults, is_too_wide) == ([], False), json.dumps(visit.faults)
