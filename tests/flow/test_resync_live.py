@@ -24,6 +24,7 @@ from datafingerprint.schema import TableSchema
 from datafingerprint.verdict import Outcome
 from services.auditor.__main__ import run as audit
 from services.cdc.capture import Capture
+from services.cdc.snapshot_groups import GROUP_ROWS
 from tests.flow.running import Flow
 
 pytestmark = pytest.mark.live
@@ -156,7 +157,8 @@ def test_what_capture_reads_again_is_audited_by_the_auditor_that_serves(flow: Fl
 
 
 def test_other_tables_go_on_and_kills_cost_nothing_while_a_table_is_read(flow: Flow) -> None:
-    hide(flow, 3_000)
+    # Half of the rows are in the partition: six groups of a snapshot, of which the kill lets at least four happen.
+    hide(flow, 12 * GROUP_ROWS)
     cdc = flow.service("cdc")
     cdc.kill()
     cdc.start(DFP_CDC_SNAPSHOT_ROWS="100")
