@@ -11,13 +11,15 @@ import pymysql
 import pytest
 
 from datafingerprint.adapters.mysql.audit_server import require_exact_replica, require_readable
-from datafingerprint.adapters.mysql.audit_view import _unmeasured
+from datafingerprint.adapters.mysql.audit_view import SourceView, _unmeasured
 from datafingerprint.adapters.mysql.errors import translated
 from datafingerprint.adapters.mysql.mariadb_server import MariaDbServer
 from datafingerprint.adapters.mysql.mysql_server import MySqlServer
 from datafingerprint.adapters.mysql.server import Server
+from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import SourceError, UnmeasuredError
 from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.sql.mysql import Dialect
 
 WHERE = "host:3306"
 TABLE = TableSchema("s", "t", (Column("n", "int(11)", Kind.INTEGER, width_bytes=4),), (), ())
@@ -112,3 +114,13 @@ def test_a_statement_that_is_refused_for_another_reason_names_the_doctor() -> No
     ):
         raise pymysql.ProgrammingError(1064, "no such thing")
     assert refused.value.remedy == "run `datafingerprint doctor`, and read the source's log"
+
+
+def test_a_range_of_a_key_that_does_not_sort_by_its_values_is_refused() -> None:
+    """Only keys that sort by their values can be split."""
+    key = Column("k", "varchar(9)", Kind.TEXT, charset="utf8mb4", nullable=False)
+    table = TableSchema("s", "t", (key,), ("k",), ())
+    view = SourceView(Refusing(), Dialect.MARIADB, SourcePosition("0-1-1", "f", 4), WHERE, Refusing)  # type: ignore[arg-type]
+    with pytest.raises(UnmeasuredError, match=r"no key of s\.t can be split into ranges") as refused:
+        view.bound(table, None, None, 10)
+    assert refused.value.remedy == "raise audit.range_rows above the rows of its largest partition"
