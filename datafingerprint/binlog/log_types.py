@@ -94,7 +94,7 @@ def agrees(column: Column, logged: LoggedColumn) -> bool:
 
 
 def in_same_charset(column: Column, logged: LoggedColumn) -> bool:
-    """Whether texts or labels are logged in their definition's character set, or in an unnamed one."""
+    """Whether a column is logged in its definition's character set, or in an unnamed one."""
     charset = charset_of(logged.collation) if column.charset else ""
     return charset in ("", column.charset) or {charset, column.charset} == _SAME_CHARSET
 
