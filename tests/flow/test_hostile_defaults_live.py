@@ -337,10 +337,10 @@ def test_what_may_not_be_set_and_an_init_connect_that_fails_are_named(
 
 LEFT = (
     # What they are set to changes plans, memory and temporary files, no row.
-    r"(optimizer|join|mrr|rowid|sort|read|range|query|preload|histogram|max_heap|max_length_for|max_seeks|max_rowid)_.*",
+    r"(optimizer|join|mrr|rowid|sort|read|range_alloc|query|preload|histogram|max_heap|max_length_for|max_seeks|max_rowid)_.*",
     r"(eq_range_index_dive_limit|expensive_subquery_limit|in_predicate_conversion_threshold|use_stat_tables|big_tables)",
     r"(tmp_memory_table_size|tmp_table_size|bulk_insert_buffer_size|innodb_(ddl|parallel|tmpdir|ft|compression).*)",
-    r"(set_operations_buffer_size|parser_max_mem_size|secondary_engine_cost_threshold|analyze_.*|max_session_mem_used)",
+    r"(set_operations_buffer_size|parser_max_mem_size|secondary_engine_cost_threshold|analyze_.*)",
     r"(internal_tmp_mem_storage_engine|connection_memory_.*|global_connection_memory_tracking|transaction_.*alloc.*)",
     r"(enable_secondary_engine_statistics|innodb_default_encryption_key_id|select_into_.*|.*_regex_flags|column_comp.*)",
     # Logs, traces and what only clients of another kind are told.
