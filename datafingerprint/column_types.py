@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from datafingerprint.charsets import KNOWN
+from datafingerprint.charsets import BINARY, KNOWN
 from datafingerprint.errors import SourceError
 from datafingerprint.schema import Column, Kind
 
@@ -54,7 +54,8 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("varbinary", "tinyblob", "blob", "mediumblob", "longblob"), Kind.BYTES),
     **dict.fromkeys(_GEOMETRIES, Kind.GEOMETRY),
 }
-_IN_CHARSET = frozenset({Kind.TEXT, Kind.ENUM, Kind.SET})
+_LABELLED = frozenset({Kind.ENUM, Kind.SET})
+_IN_CHARSET = _LABELLED | {Kind.TEXT}
 
 
 def _with_fraction(plain: Column, args: str) -> Column:
@@ -85,7 +86,7 @@ def column(name: str, type_text: str, *, nullable: bool, charset: str | None, as
         name: COLUMN_NAME.
         type_text: COLUMN_TYPE.
         nullable: Whether IS_NULLABLE is YES.
-        charset: CHARACTER_SET_NAME, None where the type has none.
+        charset: CHARACTER_SET_NAME, None where the type has none. An ENUM or SET of bytes has `binary`, or None.
         as_bytes: Whether a text is carried as the bytes that the server stores.
 
     Raises:
@@ -99,6 +100,9 @@ def column(name: str, type_text: str, *, nullable: bool, charset: str | None, as
         raise SourceError(f"type {type_text} of column {name} cannot be carried exactly")
     if as_bytes:
         return _as_bytes_column(name, type_text, kind, nullable=nullable)
+    if kind in _LABELLED and charset in (BINARY, None):
+        # Its labels are bytes, which need not be a text in any character set. MySQL names no character set then.
+        return Column(name, type_text, Kind.BYTES, nullable=nullable, charset=BINARY)
     if kind in _IN_CHARSET and charset not in KNOWN:
         raise SourceError(f"type {type_text} in {charset} of column {name} cannot be carried exactly")
     return _described(Column(name, type_text, kind, nullable=nullable), parsed, charset or "")

@@ -65,7 +65,7 @@ class Column:
         precision: Digits of a decimal, bits of a BIT, or 0.
         scale: Decimals of a decimal, or digits of a second's fraction.
         nullable: Whether NULL is allowed.
-        charset: Character set of a text in the source; empty for other kinds.
+        charset: Character set of a text in the source, `binary` for an ENUM or SET of bytes; empty for other kinds.
         length: Width of a BINARY in bytes, to which its values are padded.
     """
 
@@ -101,6 +101,11 @@ class Column:
         """Whether it is MariaDB's YEAR(2), which shows the last two digits of the stored year."""
         return self.kind is Kind.YEAR and self.type.lower().startswith("year(2)")
 
+    @property
+    def stored_kind(self) -> Kind:
+        """The kind by storage: an ENUM or SET of bytes is one of `Kind.BYTES` otherwise."""
+        return _LABELLED.get(self.type.lower().partition("(")[0], self.kind)
+
     def to_json(self) -> dict[str, Any]:
         """Renders it for definitions; absent fields have their default."""
         document = {
@@ -116,6 +121,7 @@ class Column:
         return Column(**{**fields, "kind": Kind(document["kind"])})
 
 
+_LABELLED = {"enum": Kind.ENUM, "set": Kind.SET}
 _SPARSE = frozenset({"charset", "length"})
 _JSON_NAMES = {"width_bytes": "octets"}
 """Names in stored definitions that differ from the attributes'."""

@@ -117,7 +117,7 @@ def _fault(proof: Proof) -> str:
     return f"names no test: {unknown[0]}" if unknown else ""
 
 
-OPEN_MAX = 7
+OPEN_MAX = 0
 """How many stops may be without any test. The number only goes down."""
 
 

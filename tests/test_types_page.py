@@ -12,8 +12,8 @@ import pytest
 
 from datafingerprint.adapters.iceberg.definition import iceberg_type
 from datafingerprint.canonical import canonical
-from datafingerprint.column_types import column
 from datafingerprint.schema import BYTES_KINDS, Column, Kind
+from tests.engines.matrix import described
 
 PAGE = (Path(__file__).parents[1] / "docs" / "types.md").read_text()
 CODE = re.compile(r"`([^`]*)`")
@@ -45,16 +45,12 @@ def value_of(one: Column, shown: str) -> Any:  # noqa: ANN401 - a value of any c
 @pytest.mark.parametrize("line", TYPES, ids=lambda line: CODE.findall(line[0])[0])
 def test_a_line_is_what_the_code_does(line: tuple[str, ...]) -> None:
     for type_text in CODE.findall(line[0]):
-        one = column("c", type_text, nullable=True, charset="utf8mb4")
+        one = described(type_text)
         assert f"`{iceberg_type(one)}`" == line[1]
         if len(line) > 2:
             assert canonical({"c": value_of(one, line[2])}, (one,)).decode() == f"c={line[3]}"
 
 
 def test_every_kind_has_a_line() -> None:
-    kinds = {
-        column("c", type_text, nullable=True, charset="utf8mb4").kind
-        for line in TYPES
-        for type_text in CODE.findall(line[0])
-    }
+    kinds = {described(type_text).kind for line in TYPES for type_text in CODE.findall(line[0])}
     assert kinds == set(Kind)

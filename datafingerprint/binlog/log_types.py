@@ -87,13 +87,14 @@ def decimal_groups(precision: int, scale: int) -> list[int]:
 
 def agrees(column: Column, logged: LoggedColumn) -> bool:
     """Whether the log and the definition have the same type for a column."""
-    if column.kind in _STRINGS:
+    kind = column.stored_kind
+    if kind in _STRINGS:
         return _is_string(column, logged)
-    return logged.type == _code(column) and _COMPARISONS.get(column.kind, _anything)(column, logged)
+    return logged.type == _code(column, kind) and _COMPARISONS.get(kind, _anything)(column, logged)
 
 
 def in_same_charset(column: Column, logged: LoggedColumn) -> bool:
-    """Whether a text is logged in the character set of its definition, or in an unnamed one."""
+    """Whether a column is logged in its definition's character set, or in an unnamed one."""
     charset = charset_of(logged.collation) if column.charset else ""
     return charset in ("", column.charset) or {charset, column.charset} == _SAME_CHARSET
 
@@ -105,10 +106,10 @@ def _is_string(column: Column, logged: LoggedColumn) -> bool:
     return fixed and string_bytes(logged.metadata) == (_STRINGS[column.kind] or column.length)
 
 
-def _code(column: Column) -> int:
-    if column.kind is Kind.INTEGER:
+def _code(column: Column, kind: Kind) -> int:
+    if kind is Kind.INTEGER:
         return next(code for code, size_bytes in INTEGER_BYTES.items() if size_bytes == column.width_bytes)
-    return _CODES[column.kind]
+    return _CODES[kind]
 
 
 def _anything(_: Column, __: LoggedColumn) -> bool:

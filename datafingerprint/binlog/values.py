@@ -71,7 +71,7 @@ def decode_column(column_slice: ColumnSlice, column: Column, logged: LoggedColum
     if not width:
         return pa.nulls(len(column_slice.at), column.arrow)
     raw = windows(column_slice.data, column_slice.at, width)
-    if column.kind in (Kind.ENUM, Kind.SET):
+    if column.stored_kind in _LABELLED:
         return _labels_of(raw, column_slice.null, column, logged)
     return _FIXED[column.kind](raw, column_slice.null, column)
 
@@ -268,31 +268,37 @@ def _decimal_texts(groups: list[tuple[int, Integers]], negative: Mask, null: Mas
 
 
 def _labels_of(raw: Bytes, null: Mask, column: Column, logged: LoggedColumn) -> pa.Array:
-    """The texts of an ENUM or SET.
+    """The labels of an ENUM or SET: texts, or bytes in the character set `binary`.
 
     An ENUM stores the number of its label, from 1 on, or 0 for the empty text of a rejected value. A SET stores a bit
     for each label.
     """
-    labels = texts(pa.array(logged.labels, pa.binary()), column.charset or "utf8mb4", column.name).to_pylist()
+    labels = pa.array(logged.labels, pa.binary())
+    if column.kind is not Kind.BYTES:
+        # Encoded again after the conversion, so that labels of both forms are joined alike.
+        labels = texts(labels, column.charset or "utf8mb4", column.name).cast(pa.binary())
     numbers, indices = np.unique(np.where(null, 0, little_endian(raw)), return_inverse=True)
-    form = _enum_text if column.kind is Kind.ENUM else _set_text
-    values = [form(int(number) % (1 << _LONG_BITS), labels, column) for number in numbers]
+    form, listed = _LABELLED[column.stored_kind], labels.to_pylist()
+    values = [form(int(number) % (1 << _LONG_BITS), listed, column) for number in numbers]
     encoded = pa.DictionaryArray.from_arrays(
-        pa.array(indices.astype(np.int32), mask=null), pa.array(values, pa.string())
+        pa.array(indices.astype(np.int32), mask=null), pa.array(values, pa.binary()).cast(column.arrow)
     )
-    return encoded.cast(pa.string())
+    return encoded.cast(column.arrow)
 
 
-def _enum_text(number: int, labels: list[str], column: Column) -> str:
+def _enum_label(number: int, labels: list[bytes], column: Column) -> bytes:
     if number > len(labels):
         raise DecodeError(f"column {column.name} holds label {number} of {len(labels)}")
-    return labels[number - 1] if number else ""
+    return labels[number - 1] if number else b""
 
 
-def _set_text(bits: int, labels: list[str], column: Column) -> str:
+def _set_label(bits: int, labels: list[bytes], column: Column) -> bytes:
     if bits >> len(labels):
         raise DecodeError(f"column {column.name} holds more labels than the {len(labels)} it has")
-    return ",".join(label for number, label in enumerate(labels) if bits >> number & 1)
+    return b",".join(label for number, label in enumerate(labels) if bits >> number & 1)
+
+
+_LABELLED: dict[Kind, Callable[[int, list[bytes], Column], bytes]] = {Kind.ENUM: _enum_label, Kind.SET: _set_label}
 
 
 _FIXED: dict[Kind, Callable[[Bytes, Mask, Column], pa.Array]] = {

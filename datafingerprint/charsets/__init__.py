@@ -9,9 +9,9 @@ codes have the same character, or a code has none, decoding raises an error.
 from __future__ import annotations
 
 from datafingerprint.charsets.decoding import texts
-from datafingerprint.charsets.tables import IN_CODE_UNITS, TABLES, UTF8, charset_of, table_of
+from datafingerprint.charsets.tables import BINARY, IN_CODE_UNITS, TABLES, UTF8, charset_of, table_of
 
 KNOWN = UTF8 | IN_CODE_UNITS.keys() | TABLES
 """Every character set whose texts can be captured."""
 
-__all__ = ["IN_CODE_UNITS", "KNOWN", "TABLES", "UTF8", "charset_of", "table_of", "texts"]
+__all__ = ["BINARY", "IN_CODE_UNITS", "KNOWN", "TABLES", "UTF8", "charset_of", "table_of", "texts"]

@@ -6,6 +6,9 @@ import json
 from functools import lru_cache
 from importlib.resources import files
 
+BINARY = "binary"
+"""The character set of bytes, which have no characters."""
+
 UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
 """Character sets whose stored bytes are UTF-8."""
 

@@ -125,9 +125,9 @@ class PrestoSource(Presto):
 
 
 def _is_text(column: Column) -> bool:
-    """Whether the server's type is a text, even if it is carried as bytes."""
+    """Whether the connector sees a text, even if it is carried as bytes."""
     base = column.type.lower().partition("(")[0].split()[0]
-    return base in ("char", "varchar") or base.endswith("text")
+    return column.stored_kind in _PADDED or base in ("char", "varchar") or base.endswith("text")
 
 
 def _is_padded(column: Column) -> bool:

@@ -173,7 +173,7 @@ def _may_be_long(column: Column) -> bool:
     """Whether a rendered value may exceed the smallest packet."""
     base, _, arguments = column.type.lower().partition("(")
     digits = arguments.split(")")[0]
-    if column.kind in (Kind.ENUM, Kind.SET):
+    if column.stored_kind in (Kind.ENUM, Kind.SET):
         return len(column.type) > _SHORT_MAX
     if column.kind not in _OF_ANY_LENGTH or base.startswith("tiny"):
         return False

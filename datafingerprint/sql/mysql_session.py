@@ -17,7 +17,7 @@ FIRST: tuple[str, ...] = (
         f"SET SESSION sql_mode = '', sql_select_limit = {NO_LIMIT}, max_join_size = {NO_LIMIT}, sql_big_selects = 1,"
         " completion_type = 0, autocommit = 1"
         " /*!50708 , max_execution_time = 0 */ /*M!100207 , max_statement_time = 0,"
-        f" tmp_disk_table_size = {NO_LIMIT} */"
+        f" tmp_disk_table_size = {NO_LIMIT}, max_session_mem_used = 9223372036854775807 */"
     ),
     # `init_connect` may have begun a transaction, or changed the next one.
     "ROLLBACK AND NO CHAIN NO RELEASE",
@@ -38,6 +38,9 @@ _COMMON: Mapping[str, str] = {
     "wsrep_dirty_reads": "OFF",
     "system_versioning_asof": "DEFAULT",
     "tmp_disk_table_size": NO_LIMIT,
+    # Memory: a statement beyond the first limit ends, and one beyond the second warns.
+    "max_session_mem_used": "9223372036854775807",
+    "range_optimizer_max_mem_size": "0",
     # Rendering, sorting and names.
     "time_zone": "+00:00",
     "lc_time_names": "en_US",

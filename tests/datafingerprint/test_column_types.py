@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 
 from datafingerprint.column_types import column
 from datafingerprint.errors import SourceError
 from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.sql.mysql_ranges import range_column
 from tests.datafingerprint.drawn import tables
 
 
@@ -54,6 +56,17 @@ def test_a_type_is_read_from_its_words(type_text: str, kind: Kind, attributes: d
 def test_what_cannot_be_exact_is_refused_by_name(type_text: str, charset: str | None) -> None:
     with pytest.raises(SourceError, match="of column c cannot be carried exactly"):
         column("c", type_text, nullable=True, charset=charset)
+
+
+@pytest.mark.parametrize("charset", ["binary", None])  # MariaDB's name of it, and MySQL's
+def test_labels_in_the_character_set_of_bytes_are_bytes(charset: str | None) -> None:
+    for type_text, stored in (("enum('a','?')", Kind.ENUM), ("SET('b')", Kind.SET)):
+        found = column("c", type_text, nullable=True, charset=charset)
+        assert found == Column("c", type_text, Kind.BYTES, charset="binary")
+        assert (found.arrow, found.stored_kind) == (pa.binary(), stored)
+        assert Column.from_json(found.to_json()) == found
+        assert range_column(TableSchema("s", "t", (found,), ("c",))) is None
+    assert column("c", "varbinary(9)", nullable=True, charset=charset).stored_kind is Kind.BYTES
 
 
 def test_a_text_keeps_the_name_of_its_character_set() -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from datafingerprint.column_types import column
-from datafingerprint.schema import Kind
+from datafingerprint.schema import Column, Kind
 from datafingerprint.sql.comparison import PrestoSource
 from datafingerprint.sql.engines import LAKE_ENGINES
 from datafingerprint.sql.mysql import Dialect, canonical_row
@@ -25,6 +25,11 @@ TYPES = [
 """Every type that is carried, as `docs/types.md` has them."""
 
 
+def described(name: str) -> Column:
+    """The column of a type as the page has it, with its character set if that is not UTF-8."""
+    return column("c", name, nullable=True, charset="binary" if name.endswith("character set binary") else "utf8mb4")
+
+
 def rendered() -> str:
     """The table, one line a type, and below it the reasons."""
     engines = {**LAKE_ENGINES, "presto, source side": PrestoSource("source")}
@@ -33,7 +38,7 @@ def rendered() -> str:
     for name in TYPES:
         cells = [_of_source(name, server) for server in Dialect]
         for dialect in engines.values():
-            reason = dialect.refusal(column("c", name, nullable=True, charset="utf8mb4"))
+            reason = dialect.refusal(described(name))
             if reason and reason not in reasons:
                 reasons.append(reason)
             cells.append(f"refused ({reasons.index(reason) + 1})" if reason else "exact")
@@ -44,7 +49,7 @@ def rendered() -> str:
 
 def _of_source(name: str, server: Dialect) -> str:
     """What a server does of a type of its own; nothing of one that it has not."""
-    found = column("c", name, nullable=True, charset="utf8mb4")
+    found = described(name)
     if found.kind in NOT_OF[server] or (found.is_short_year and server is Dialect.MYSQL):
         return ""
     # Raises where there is no rendering.

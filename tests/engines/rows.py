@@ -104,6 +104,7 @@ COLUMNS: dict[str, tuple[str, list[Any]]] = {
     "txt_m": ("MEDIUMTEXT", TEXTS),
     "txt_l": ("LONGTEXT", TEXTS),
     "enm": ("ENUM('a','b,c','','né')", ["a", "b,c", "", "né"]),
+    "enm_b": ("ENUM('a','',x'FF00') CHARACTER SET binary", [b"a", b"", b"\xff\x00"]),
     "st": ("SET('a','b','né')", ["", "a", "a,né"]),
     "vbn": ("VARBINARY(300)", OCTETS),
     "bin_4": ("BINARY(4)", [b"", b"\0\xff", b"abcd"]),

@@ -179,11 +179,20 @@ def wiki(flow: Flow) -> None:
         "CREATE TABLE categorylinks (cl_from INT UNSIGNED NOT NULL DEFAULT 0, cl_to VARBINARY(255) NOT NULL, "
         "cl_timestamp TIMESTAMP NULL, cl_type ENUM('page','subcat','file') CHARACTER SET ascii NOT NULL, "
         "PRIMARY KEY (cl_from, cl_to)) DEFAULT CHARSET=binary",
+        "CREATE TABLE image (img_name VARBINARY(255) PRIMARY KEY, "
+        "img_media_type ENUM('UNKNOWN','BITMAP','DRAWING','AUDIO') DEFAULT NULL, "
+        "img_major_mime ENUM('unknown','application','audio','chemical') NOT NULL DEFAULT 'unknown', "
+        "img_flags SET('a','b')) DEFAULT CHARSET=binary",
         "CREATE TABLE ip_changes (ipc_rev_id INT UNSIGNED PRIMARY KEY, ipc_hex VARBINARY(35) NOT NULL DEFAULT '')",
         "INSERT INTO page VALUES (1, 0, 'Main_Page', '20310101000000', 0.25, NULL), "
         "(2, 0, x'4DFCFF00', '20310101000001', 0.5, 'de')",
         "INSERT INTO text VALUES (1, REPEAT(x'00FF', 5000), 'gzip'), (2, '', '')",
         "INSERT INTO categorylinks (cl_from, cl_to, cl_type) VALUES (1, 'a', 'page'), (1, x'E4', 'subcat')",
+        "INSERT INTO image VALUES ('A.png', 'BITMAP', 'application', 'a,b'), (x'FF', NULL, 'unknown', '')",
+        "UPDATE image SET img_media_type = 'DRAWING', img_flags = 'b' WHERE img_name = 'A.png'",
+        "ALTER TABLE image ADD COLUMN img_kind ENUM('x','y') DEFAULT NULL",
+        "ALTER TABLE image MODIFY img_media_type ENUM('UNKNOWN','BITMAP','DRAWING','AUDIO','3D') DEFAULT NULL",
+        "UPDATE image SET img_media_type = '3D', img_kind = 'y' WHERE img_name = x'FF'",
         "INSERT INTO ip_changes VALUES (1, 'C0A80001'), (2, 'v6-20010DB8000000000000000000000001')",
         "UPDATE page SET page_title = 'Moved', page_touched = '20310101000002' WHERE page_id = 1",
         "DELETE FROM categorylinks WHERE cl_to = x'E4'",

@@ -105,6 +105,22 @@ def _labelled(draw: st.DrawFn) -> Typed:
     return f"SET({', '.join(map(_quoted, plain))})", st.lists(st.sampled_from(plain), unique=True).map(",".join)
 
 
+@st.composite
+def _labelled_bytes(draw: st.DrawFn, kind: str, octets: st.SearchStrategy[bytes]) -> Typed:
+    """ENUM and SET in the character set `binary`, whose labels are bytes."""
+    labels = draw(st.lists(octets, min_size=1, max_size=9, unique_by=lambda label: label.rstrip()))
+    if kind == "ENUM":
+        return _in_binary(kind, labels), st.sampled_from(labels).map(octets_of)
+    plain = [label for label in labels if label and b"," not in label] or [b"z"]
+    chosen = st.lists(st.sampled_from(plain), unique=True).map(b",".join)
+    return _in_binary(kind, plain), chosen.map(octets_of)
+
+
+def _in_binary(kind: str, labels: list[bytes]) -> str:
+    listed = ", ".join(f"x'{label.hex()}'" for label in labels)
+    return f"{kind}({listed}) CHARACTER SET binary"
+
+
 def _in_charset(server: str) -> Drawn:
     """Texts and labels in another character set than UTF-8."""
     charsets = sorted((TABLES if server == "mysql" else TABLES - {"gb18030"}) | IN_CODE_UNITS.keys())
@@ -147,6 +163,9 @@ FIT_FOR_KEYS = (
     st.integers(1, 40).map(lambda length: (f"VARBINARY({length})", HEX)),
     st.integers(1, 40).map(lambda length: (f"BINARY({length})", HEX)),
     _labelled(),
+    _labelled_bytes("ENUM", st.binary(max_size=4)),
+    # MySQL cannot create other ones: "Failed to update columns dictionary object".
+    _labelled_bytes("SET", st.text(st.characters(max_codepoint=0xD7FF), max_size=6).map(str.encode)),
     st.sampled_from(sorted(TABLES - {"gb18030"})).map(lambda charset: _text_in(charset, "VARCHAR(40)")),
 )
 OTHERS = (
@@ -166,6 +185,7 @@ OF_ONE_SERVER: dict[str, tuple[Drawn, ...]] = {
         _fixed("YEAR(2)", st.sampled_from(["0", "00", "1", "69", "70", "1901", "2001", "2100", "2155", "none"])),
         _fixed("INET6", st.ip_addresses(v=6).map(str)),
         _in_charset("mariadb"),
+        _labelled_bytes("SET", st.binary(max_size=4)),
     ),
     "mysql": (_fixed("JSON", DOCUMENTS.map(lambda expression: {"sql": expression})), _in_charset("mysql")),
 }
@@ -179,7 +199,7 @@ def _splits(name: str, words: str) -> list[str]:
     if kind in ("DATE", "DATETIME", "TIMESTAMP") and "(" not in name and ")" not in name:
         return [f"{form}({name})" for form in ("year", "month", "day")]
     whole = ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT", "VARCHAR", "CHAR", "ENUM", "SET", "YEAR", "TEXT")
-    return [name] if kind in whole else []
+    return [name] if kind in whole and not words.endswith("CHARACTER SET binary") else []
 
 
 @st.composite

@@ -11,13 +11,17 @@ import pymysql
 import pytest
 
 from datafingerprint.adapters.mysql.audit_server import require_exact_replica, require_readable
-from datafingerprint.adapters.mysql.audit_view import _unmeasured
+from datafingerprint.adapters.mysql.audit_view import SourceView, _unmeasured
 from datafingerprint.adapters.mysql.errors import translated
 from datafingerprint.adapters.mysql.mariadb_server import MariaDbServer
 from datafingerprint.adapters.mysql.mysql_server import MySqlServer
 from datafingerprint.adapters.mysql.server import Server
+from datafingerprint.adapters.mysql.source import BinlogSource
+from datafingerprint.config import Settings
+from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import SourceError, UnmeasuredError
 from datafingerprint.schema import Column, Kind, TableSchema
+from datafingerprint.sql.mysql import Dialect
 
 WHERE = "host:3306"
 TABLE = TableSchema("s", "t", (Column("n", "int(11)", Kind.INTEGER, width_bytes=4),), (), ())
@@ -112,3 +116,49 @@ def test_a_statement_that_is_refused_for_another_reason_names_the_doctor() -> No
     ):
         raise pymysql.ProgrammingError(1064, "no such thing")
     assert refused.value.remedy == "run `datafingerprint doctor`, and read the source's log"
+
+
+def test_a_range_of_a_key_that_does_not_sort_by_its_values_is_refused() -> None:
+    """Only keys that sort by their values can be split."""
+    key = Column("k", "varchar(9)", Kind.TEXT, charset="utf8mb4", nullable=False)
+    table = TableSchema("s", "t", (key,), ("k",), ())
+    view = SourceView(Refusing(), Dialect.MARIADB, SourcePosition("0-1-1", "f", 4), WHERE, Refusing)  # type: ignore[arg-type]
+    with pytest.raises(UnmeasuredError, match=r"no key of s\.t can be split into ranges") as refused:
+        view.bound(table, None, None, 10)
+    assert refused.value.remedy == "raise audit.range_rows above the rows of its largest partition"
+
+
+@dataclass
+class Old(Refusing):
+    """A connection of a server of a version, which knows few variables."""
+
+    version: str = ""
+
+    def execute(self, statement: str, _: object = None) -> None:
+        self.asked = statement
+
+    def fetchone(self) -> tuple[str]:
+        return (self.version,)
+
+    def fetchall(self) -> list[tuple[str, str]]:
+        return list(self.variables.items())
+
+
+@pytest.mark.parametrize(
+    ("too_old", "later"),
+    [("5.7.44-log", "8.0.11"), ("10.5.29-MariaDB-log", "10.6.0-MariaDB"), ("", "8.4.0")],
+)
+def test_a_server_that_is_too_old_is_refused_by_its_version_and_a_later_one_is_not(too_old: str, later: str) -> None:
+    source = BinlogSource(Settings())
+    with pytest.raises(SourceError, match=f"the source is version {too_old}") as refused:
+        source._server(Old(version=too_old))  # type: ignore[arg-type]
+    assert refused.value.remedy == "use MariaDB 10.6, MySQL 8.0, or later"
+    assert source._server(Old(version=later)).is_mariadb == ("MariaDB" in later)  # type: ignore[arg-type]
+
+
+def test_a_server_whose_binlog_cannot_name_columns_is_refused() -> None:
+    server, source = MariaDbServer(), BinlogSource(Settings())
+    (found,) = source.deviating_variables(Old(), server)  # type: ignore[arg-type]
+    assert found.what == "the source has no binlog_row_metadata"
+    known = Old({"binlog_row_metadata": "FULL"})
+    assert source.deviating_variables(known, server) == []  # type: ignore[arg-type]

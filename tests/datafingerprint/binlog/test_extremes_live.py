@@ -35,6 +35,10 @@ KEYS = {
     "zeros": ("a INT(99) ZEROFILL PRIMARY KEY, b INT", ["0, 1", "4294967295, 2"]),
     "moment": ("a DATETIME(6), b TIME(6), PRIMARY KEY (a, b)", ["'9999-12-31 23:59:59.999999', '-838:59:59'"]),
     "label": ("a ENUM('x','b','') PRIMARY KEY, b INT", ["'x', 1", "'b', 2", "'', 3"]),
+    "label of bytes": (
+        "a ENUM('x',x'FF','b','') CHARACTER SET binary PRIMARY KEY, b INT",
+        ["'x', 1", "x'FF', 2", "'b', 3", "'', 4"],
+    ),
     "unique only": ("a INT NOT NULL UNIQUE, b INT, UNIQUE (b)", ["1, 1", "2, NULL", "3, NULL"]),
     "none, rows twice": ("a INT, b VARCHAR(9)", ["1, 'x'", "1, 'x'", "1, 'X'", "NULL, NULL", "NULL, NULL"]),
 }

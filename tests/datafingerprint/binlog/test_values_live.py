@@ -106,7 +106,7 @@ def instants(chooser: random.Random) -> str:
     return f"{chooser.randint(1971, 2036)}-03-29 02:30:00.{chooser.choice(['000000', '000001', '120000', '123456'])}"
 
 
-def one_of(*labels: str) -> Draw:
+def one_of(*labels: str | bytes) -> Draw:
     return lambda chooser: chooser.choice(labels)
 
 
@@ -189,6 +189,11 @@ COLUMNS: Columns = {
         lambda chooser: f"l{chooser.randrange(300)}",
     ),
     "s": ("SET('a','it''s','né','日本','x y')", sets(["a", "it's", "né", "日本", "x y"])),
+    "e_bytes": (
+        "ENUM('UNKNOWN','',x'FF00','é','B') CHARACTER SET binary",
+        one_of(b"UNKNOWN", b"", b"\xff\x00", "é".encode(), b"b"),
+    ),
+    "s_bytes": ("SET('a','b c','é') CHARACTER SET binary", one_of(b"", b"a", b"b c", b"a,\xc3\xa9")),
     "s64": (f"SET({', '.join(f'{chr(39)}l{n}{chr(39)}' for n in range(64))})", sets([f"l{n}" for n in range(64)])),
     "p1": ("BINARY(1)", some_bytes(0)),
     "p20": ("BINARY(20)", lambda chooser: chooser.randbytes(chooser.choice([0, 1, 20]))),
@@ -271,6 +276,7 @@ def test_generated_and_invisible_columns_are_carried(source: pymysql.Connection,
 
 
 MARIADB_COLUMNS: Columns = {
+    "s_bytes": ("SET('a',x'FE','é') CHARACTER SET binary", one_of(b"", b"a", b"\xfe", b"a,\xfe,\xc3\xa9")),
     "json": ("JSON", lambda chooser: chooser.choice(['{"b": 1,  "a":[1.0]}', "[]", '"é"'])),
     "a4": ("INET4", lambda chooser: ".".join(str(chooser.choice([0, 1, 255])) for _ in range(4))),
     "a6": ("INET6", addresses),

@@ -82,6 +82,7 @@ class MemorySource:
     """A server with tables as numbers of rows by partition."""
 
     tables: dict[str, dict[str, int]]
+    position: SourcePosition = POSITION
     load: Callable[[], Load] = lambda: Load(1)
     before_sums: Callable[[MemoryView, Sequence[str] | None], None] = lambda _, __: None
     refusal: Exception | None = None
@@ -103,7 +104,7 @@ class MemorySource:
     @contextmanager
     def view(self, _tables: Sequence[TableSchema]) -> Iterator[MemoryView]:
         self.views += 1
-        yield MemoryView(self)
+        yield MemoryView(self, self.position)
 
 
 class NoHistory:
@@ -253,6 +254,18 @@ def test_a_warning_makes_that_partition_inconclusive_and_no_other(make: Callable
     assert "warning 1301" in found["n=1"].reason
     assert found["n=2"].outcome is Outcome.MATCH
     assert world.last.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_server_with_another_history_ends_the_audit_and_the_streams_own_source_agrees(
+    make: Callable[..., World],
+) -> None:
+    world = make({GAMES: {"n=1": 9}})
+    world.source.position = SourcePosition("5-9-3", "f", 5)
+    with pytest.raises(SourceError, match="the server that is audited is not the stream's source") as refused:
+        world.audit(Scope(GAMES))
+    assert refused.value.remedy.startswith("point [audit] (or [source]) at the server that capture reads")
+    world.source.position = POSITION
+    assert world.audit(Scope(GAMES))["n=1"].outcome is Outcome.MATCH
 
 
 def test_it_pauses_while_the_server_is_busy_and_says_so(make: Callable[..., World]) -> None:

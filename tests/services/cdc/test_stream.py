@@ -16,6 +16,7 @@ from datafingerprint.column_types import column
 from datafingerprint.epochs import READ_AGAIN, Epoch, SnapshotCursor, SourcePosition
 from datafingerprint.errors import DecodeError, SourceError, Stop, TableDeniedError, TableError
 from datafingerprint.ports.source import Survey, Visibility
+from datafingerprint.resync import PendingRequest, ResyncRequest
 from datafingerprint.schema import TableSchema
 from services.cdc.captured_tables import (
     TableSelector,
@@ -24,6 +25,7 @@ from services.cdc.captured_tables import (
     removed_tables,
     with_same_fields,
 )
+from services.cdc.requests import take_up
 from services.cdc.set_aside import reason_of, rest_s
 from services.cdc.stream import Stream
 from services.cdc.stream_start import new_stream, resume_stream
@@ -302,3 +304,17 @@ def test_tables_that_are_not_captured_are_not_suspect() -> None:
     stream.suspects.update_keys(Cascades([other]), structlog.stdlib.get_logger(), is_first=True)
     stream.suspects.note_unread("s.leagues", Op.DELETED)
     assert stream.suspects.reasons == {}
+
+
+def test_a_request_that_cannot_be_decoded_is_refused_and_one_of_the_command_is_taken_up(
+    stream: Stream, log: structlog.stdlib.BoundLogger
+) -> None:
+    targets: dict[str, str | None] = {}
+    present = {GOOD: table("good"), BAD: table("bad")}
+    asked = ResyncRequest(GOOD, None, 0.0)
+    take_up(stream, [PendingRequest(7, None)], targets, present, log)
+    assert (targets, stream.next_request) == ({}, 8)
+    assert "the request cannot be decoded at request 7: use `datafingerprint resync`" in stream.refused[7]
+    take_up(stream, [PendingRequest(8, asked)], targets, present, log)
+    assert (targets, stream.next_request, list(stream.refused)) == ({GOOD: None}, 9, [7])
+    assert (stream.incomplete, stream.is_followed(BAD)) == ([GOOD], True)
