@@ -315,7 +315,9 @@ class Api(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8000, description="Port to listen on.")
     token: SecretStr = Field(
-        SecretStr(""), description="Bearer token that callers must send; needed on any address but loopback."
+        SecretStr(""),
+        description="Bearer token of an operator, which callers and the project's own commands send; "
+        "`datafingerprint tokens` makes others. Any address but loopback needs one.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),

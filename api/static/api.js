@@ -3,11 +3,20 @@ import { signal } from "./lib.js";
 
 const ANSWER_MS = 15000;
 const TOKEN = "token";
+const CALLER = "/v1/caller";
 
 const isTokenRequired = document.querySelector("meta[name=dfp-token]")?.content === "required";
 
 export const needsLogin = signal(isTokenRequired && !sessionStorage.getItem(TOKEN));
-export const wasRefused = signal(false);
+
+/** Why the server refused the token; empty while it did not. */
+export const refusal = signal("");
+
+/** Who this page asks as: name and role of the token. Null until it is known, and where the server does not say. */
+export const caller = signal(null);
+
+/** Whether the server would do what a button requests. */
+export const mayChange = () => caller.value?.role !== "viewer";
 
 /** Paths of the server's OpenAPI document: what a server does not have is not asked for. */
 export const paths = signal(new Set());
@@ -25,8 +34,25 @@ export class ApiError extends Error {
 /** Keeps a token for this tab. */
 export function login(token) {
   sessionStorage.setItem(TOKEN, token);
-  wasRefused.value = false;
+  refusal.value = "";
   needsLogin.value = false;
+}
+
+/** Forgets the token, and asks for another one on the same page. */
+export function logout() {
+  sessionStorage.removeItem(TOKEN);
+  caller.value = null;
+  needsLogin.value = true;
+}
+
+/** Learns who asks. */
+export async function readCaller() {
+  if (needsLogin.value || caller.value || !paths.value.has(CALLER)) return;
+  try {
+    caller.value = await get(CALLER);
+  } catch {
+    // It is asked again with the next status.
+  }
 }
 
 export function authorization() {
@@ -49,9 +75,12 @@ async function send(path, options) {
   // The header has whole seconds: a difference below two is none.
   if (date) skew.value = Math.abs(date - Date.now()) < 2000 ? 0 : date - Date.now();
   if (response.status === 401) {
-    wasRefused.value = Boolean(sessionStorage.getItem(TOKEN));
-    sessionStorage.removeItem(TOKEN);
-    needsLogin.value = true;
+    const isSent = Boolean(options?.headers?.Authorization);
+    // An answer to a request from before a login says nothing of the token that is stored now.
+    if (options?.headers?.Authorization === authorization().Authorization) {
+      if (isSent) refusal.value = (await response.clone().json().catch(() => ({}))).error ?? "the token was refused";
+      logout();
+    }
   }
   return response;
 }

@@ -1,5 +1,5 @@
 // What several views share: the status, the matrix, open incidents, and the history that this page has seen.
-import { get, needsLogin, paths, skew } from "./api.js";
+import { get, needsLogin, paths, readCaller, skew } from "./api.js";
 import { effect, signal, useEffect, useRef, useSignal } from "./lib.js";
 import { beat, now, took } from "./live.js";
 
@@ -47,6 +47,7 @@ async function ask() {
   isAsking = true;
   const begun = Date.now();
   try {
+    void readCaller();
     const hasIncidents = paths.value.has(INCIDENTS);
     // One after the other: the server reads all verdicts once for both.
     const answer = await get("/v1/status");

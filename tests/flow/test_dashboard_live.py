@@ -23,6 +23,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, e
 from api.application import create_app
 from bench.screenshots import chromium, launch_options
 from datafingerprint.adapters.state.store import SqlStateStore
+from datafingerprint.adapters.state.tokens import SqlTokenStore
+from datafingerprint.ports.tokens import Action
+from datafingerprint.tokens import Role, new_token
 from deploy.embedded.waiting import await_condition
 from tests.api.conftest import NOW, FakeLagReader, FakeServices, seed
 from tests.dashboard.large_state import AWKWARD, fill
@@ -205,6 +208,48 @@ def test_a_token_is_asked_for_once_and_leads_back_to_the_same_page(browser: Brow
             visit.page.reload()
             visit.expect_heading("ootp.games")
             assert visit.faults == []
+
+
+def test_an_expired_token_leads_back_to_the_same_page_and_a_viewer_has_no_buttons(
+    browser: Browser, tmp_path: Path
+) -> None:
+    url_of_store = f"sqlite:///{tmp_path}/state.db"
+    now = [NOW]
+    with (
+        closing(SqlStateStore(url_of_store, clock=lambda: NOW - 11)) as store,
+        closing(SqlTokenStore(url_of_store)) as tokens,
+    ):
+        seed(store)
+        secrets = {}
+        for name, role, lifetime_s in (("day", Role.VIEWER, 3600.0), ("night", Role.OPERATOR, None)):
+            secrets[name], token = new_token(name, role, NOW, lifetime_s)
+            assert tokens.create(token, Action(NOW, "test", "", "", "COMMAND", "create", ""))
+        app = create_app(store, FakeLagReader(), lambda: now[0], services=FakeServices(), tokens=tokens, actions=tokens)
+        with serving(app) as url:
+            visit = Visit(browser, url)
+            path = "/tables/ootp.games/date_year=2032"
+            visit.open(path, "Token needed")
+            visit.page.get_by_role("textbox", name="Token").fill(secrets["day"])
+            visit.page.get_by_role("button", name="Show this page").click()
+            visit.expect_heading("date_year=2032")
+            expect(visit.page.get_by_text("You are day, viewer until")).to_be_visible()
+            expect(visit.page.get_by_role("button", name="Audit now")).to_be_disabled()
+            assert visit.violations() == []
+            assert visit.faults == []
+
+            now[0] += 3600.0
+            visit.expect_heading("Token needed")
+            expect(visit.page.get_by_role("alert").first).to_contain_text("the token has expired")
+            assert urlsplit(visit.page.url).path == path
+            visit.page.get_by_role("textbox", name="Token").fill(secrets["night"])
+            visit.page.get_by_role("button", name="Show this page").click()
+            visit.expect_heading("date_year=2032")
+            assert urlsplit(visit.page.url).path == path
+            visit.page.get_by_role("button", name="Audit now").click()
+            expect(visit.page.get_by_text("Audit 2: queued")).to_be_visible()
+            assert [fault for fault in visit.faults if "401" not in fault] == []
+        (action, *_) = tokens.actions(limit=1)
+        assert (action.who, action.role, action.path, action.status) == ("night", "operator", "/v1/audits", 202)
 
 
 def test_a_thousand_tables_stay_usable_by_mouse_and_keyboard(browser: Browser, tmp_path: Path) -> None:

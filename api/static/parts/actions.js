@@ -1,10 +1,11 @@
 // Audit and scan of a table or partition, with the progress of the one that was begun here.
-import { change, paths } from "../api.js";
+import { change, mayChange, paths } from "../api.js";
 import { command, count, plural, span, time } from "../format.js";
 import { html, useState } from "../lib.js";
 import { refresh } from "../live.js";
 import { ageOf, useAnswer } from "../state.js";
 import { Command } from "./command.js";
+import { Permit } from "./permit.js";
 import { Verdict } from "./verdict.js";
 
 const OVER = new Set(["done", "failed", "cancelled"]);
@@ -47,7 +48,8 @@ export function Audit({ table, partition, audit }) {
       <h2 id="audit">Audit: the source itself</h2>
       <p class="quiet">Sums up the rows on the source in its own SQL, at a known position, and compares them with what capture published.</p>
       <p>Last audit: ${audit ? finding(audit) : "never"}</p>
-      <p><button type="button" class="main" disabled=${isRunning} onClick=${() => begin({ table, partition })}>Audit now</button></p>
+      <p><button type="button" class="main" disabled=${isRunning || !mayChange()} onClick=${() => begin({ table, partition })}>Audit now</button></p>
+      <${Permit} />
       ${error && html`<p class="wrong" role="alert">${error}</p>`}
       ${present && html`<${Progress} what="Audit" present=${present} />`}
       <${Command} text=${command("audit", table, ...(partition ? ["--partition", partition] : []))} />
@@ -86,8 +88,9 @@ export function Scans({ table, partition, scans = [] }) {
         <label for="engine">Engine</label>
         <input id="engine" value=${engine} onInput=${event => setEngine(event.currentTarget.value)} list="engines" autocomplete="off" spellcheck=${false} />
         <datalist id="engines">${engines.map(name => html`<option value=${name}></option>`)}</datalist>
-        <button type="button" class="main" disabled=${isRunning || !engine} onClick=${() => begin({ table, engine, partition })}>Scan now</button>
+        <button type="button" class="main" disabled=${isRunning || !engine || !mayChange()} onClick=${() => begin({ table, engine, partition })}>Scan now</button>
       </p>
+      <${Permit} />
       ${error && html`<p class="wrong" role="alert">${error}</p>`}
       ${present && html`<${Progress} what="Scan" present=${present} />`}
       <${Command} text=${command("scan", table, ...(partition ? ["--partition", partition] : []), "--engine", engine)} />

@@ -1,5 +1,5 @@
 // One incident: what, where, since when, its events, and the operator's actions.
-import { change, paths } from "../api.js";
+import { change, mayChange, paths } from "../api.js";
 import { plural, span, time } from "../format.js";
 import { html, useState } from "../lib.js";
 import { refresh } from "../live.js";
@@ -8,6 +8,7 @@ import { partitionPath, tablePath } from "../router.js";
 import { Repair } from "../parts/actions.js";
 import { Differences } from "../parts/differences.js";
 import { Facts, Waiting } from "../parts/facts.js";
+import { Permit } from "../parts/permit.js";
 import { Verdict } from "../parts/verdict.js";
 import { className, subjectOf, verdictOf } from "./incidents.js";
 import { Crumbs } from "./table.js";
@@ -64,9 +65,10 @@ function Handling({ incident }) {
         <form class="form" onSubmit=${event => { event.preventDefault(); send("acknowledge", { note }); }}>
           <label for="note">Note</label>
           <input id="note" value=${note} maxlength="500" onInput=${event => setNote(event.currentTarget.value)} placeholder="Who looks into it, and what is known" />
-          <button type="submit" class="main">Acknowledge</button>
+          <button type="submit" class="main" disabled=${!mayChange()}>Acknowledge</button>
         </form>
-        <p class="form"><span>Silence alerts for</span> ${HOURS.map(hours => html`<button key=${hours} type="button" onClick=${() => silence(hours)}>${hours} h</button>`)}</p>`}
+        <p class="form"><span>Silence alerts for</span> ${HOURS.map(hours => html`<button key=${hours} type="button" disabled=${!mayChange()} onClick=${() => silence(hours)}>${hours} h</button>`)}</p>
+        <${Permit} />`}
       ${error && html`<p class="wrong" role="alert">${error}</p>`}
     </section>
   `;
