@@ -16,12 +16,15 @@ const CLASSES = {
   schema_differs: "schema differs",
   source_gap: "source gap",
   pending: "pending",
+  snapshot_stalled: "snapshot stalled",
+  lag_high: "lag",
+  data_stale: "nothing recent compared",
   service_silent: "service silent",
   audit_failed: "audit failed",
 };
 
 export const className = incident => CLASSES[incident.class] ?? incident.class ?? "incident";
-export const subjectOf = incident => incident.table ?? incident.name ?? "system";
+export const subjectOf = incident => incident.table ?? (incident.subject === "flow" ? `The flow: ${incident.name}` : incident.name) ?? "system";
 export const verdictOf = incident => {
   if (incident.state === "closed") return "match";
   return incident.class === "pending" ? "inconclusive" : "mismatch";
