@@ -1,5 +1,5 @@
 // Audit and scan of a table or partition, with the progress of the one that was begun here.
-import { change, mayChange, paths } from "../api.js";
+import { change, get, mayChange, paths } from "../api.js";
 import { command, count, plural, span, time } from "../format.js";
 import { html, useState } from "../lib.js";
 import { refresh } from "../live.js";
@@ -8,12 +8,13 @@ import { Command } from "./command.js";
 import { Permit } from "./permit.js";
 import { Verdict } from "./verdict.js";
 
+const RESYNCS = "/v1/resyncs";
 const OVER = new Set(["done", "failed", "cancelled"]);
 
 function useBegun(base) {
   const [begun, setBegun] = useState(null);
   const [error, setError] = useState("");
-  const { data } = useAnswer(begun && `${base}/${begun}`);
+  const answer = useAnswer(begun === null ? null : `${base}/${begun}`);
   const begin = async body => {
     setError("");
     try {
@@ -23,13 +24,16 @@ function useBegun(base) {
       setError(failed.message);
     }
   };
-  return { present: data, begin, error, isRunning: Boolean(begun && data && !OVER.has(data.state)) };
+  // From the request on, so that a second press begins no second one.
+  const isRunning = begun !== null && !answer.error && !(answer.data && OVER.has(answer.data.state));
+  return { present: answer.data, begin, error, isRunning };
 }
 
 const Progress = ({ what, present }) => html`
   <p role="status">
     ${what} ${present.id}: ${present.state}
     ${present.partitions > 0 && typeof present.partitions === "number" ? `, ${present.partitions_done} of ${plural(present.partitions, "partition")}, ${plural(present.rows, "row")}` : ""}
+    ${present.percent > 0 && present.state === "running" ? `, ${present.percent} %, ${plural(present.rows, "row")} read` : ""}
     ${present.progress ? `, ${present.progress}` : ""}${present.reason ? `: ${present.reason}` : ""}${present.error ? `: ${present.error}` : ""}
     ${OVER.has(present.state) && present.verdict ? html` <${Verdict} verdict=${present.verdict} />` : null}
   </p>
@@ -98,10 +102,48 @@ export function Scans({ table, partition, scans = [] }) {
   `;
 }
 
+const planned = plan => {
+  const whole = plan.partition ? "" : ` of ${plural(plan.partitions, "partition")}`;
+  const rows = plan.rows === null ? "An unknown number of rows" : `About ${plural(plan.rows, "row")}`;
+  const lake = plan.lake_rows === null ? "what it holds" : plural(plan.lake_rows, "row");
+  return `${rows}${whole} would be read from the source. They replace ${lake} in the lake.`;
+};
+
+/** A resync in two steps: what it would read, then the request itself. */
+function Resync({ table, partition }) {
+  const { present, begin, error, isRunning } = useBegun(RESYNCS);
+  const [plan, setPlan] = useState(null);
+  const [wrong, setWrong] = useState("");
+  const ask = async () => {
+    setWrong("");
+    const search = new URLSearchParams({ table, ...(partition ? { partition } : {}) });
+    try {
+      setPlan(await get(`${RESYNCS}/plan?${search}`));
+    } catch (failed) {
+      setWrong(failed.message);
+    }
+  };
+  const start = () => {
+    setPlan(null);
+    void begin({ table, partition });
+  };
+  return html`
+    <p class="form">
+      <button type="button" class=${plan ? "" : "main"} disabled=${isRunning} onClick=${ask}>Resync: dry run</button>
+      ${plan && html`<button type="button" class="main" disabled=${isRunning || !mayChange()} onClick=${start}>Resync now</button>`}
+    </p>
+    ${plan && html`<p role="status">${planned(plan)}</p>`}
+    <${Permit} />
+    ${(error || wrong) && html`<p class="wrong" role="alert">${error || wrong}</p>`}
+    ${present && html`<${Progress} what="Resync" present=${present} />`}
+  `;
+}
+
 export const Repair = ({ table, partition }) => html`
   <section class="card" aria-labelledby="repair">
     <h2 id="repair">Repair</h2>
-    <p class="quiet">Reads ${partition ? "the partition" : "the table"} from the source again, while everything runs, and replaces it in the lake. Find the cause first. The first line only says what would be read.</p>
+    <p class="quiet">Reads ${partition ? "the partition" : "the table"} from the source again, while everything runs, and replaces it in the lake. Find the cause first. The dry run only says what would be read.</p>
+    ${paths.value.has(`${RESYNCS}/plan`) && html`<${Resync} table=${table} partition=${partition} />`}
     <${Command} text=${`${command("resync", table, ...(partition ? ["--partition", partition] : []))} --dry-run`} />
     <${Command} text=${command("resync", table, ...(partition ? ["--partition", partition] : []))} />
   </section>
