@@ -78,7 +78,7 @@ try {
 } catch {
   paths.value = new Set();
 }
-render(html`<${App} />`, document.getElementById("app"));
+render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));
 effect(title);
 state.start();
 live.start();

@@ -1,5 +1,5 @@
 // Audit and scan of a table or partition, with the progress of the one that was begun here.
-import { change, get, mayChange, paths } from "../api.js";
+import { change, get, mayChange, messageOf, paths } from "../api.js";
 import { command, count, plural, span, time } from "../format.js";
 import { html, useState } from "../lib.js";
 import { refresh } from "../live.js";
@@ -12,7 +12,7 @@ const RESYNCS = "/v1/resyncs";
 const OVER = new Set(["done", "failed", "cancelled"]);
 
 function useBegun(base) {
-  const [begun, setBegun] = useState(null);
+  const [begun, setBegun] = useState(/** @type {number | null} */ (null));
   const [error, setError] = useState("");
   const answer = useAnswer(begun === null ? null : `${base}/${begun}`);
   const begin = async body => {
@@ -21,7 +21,7 @@ function useBegun(base) {
       setBegun((await change("POST", base, body)).id);
       refresh();
     } catch (failed) {
-      setError(failed.message);
+      setError(messageOf(failed));
     }
   };
   // From the request on, so that a second press begins no second one.
@@ -61,6 +61,7 @@ export function Audit({ table, partition, audit }) {
   `;
 }
 
+/** @param {{ scan: Api.ScanSummary }} props */
 const ScanRow = ({ scan }) => html`
   <tr>
     <th scope="row">${scan.engine}</th>
@@ -102,6 +103,7 @@ export function Scans({ table, partition, scans = [] }) {
   `;
 }
 
+/** @param {Api.ResyncPlan} plan */
 const planned = plan => {
   const whole = plan.partition ? "" : ` of ${plural(plan.partitions, "partition")}`;
   const rows = plan.rows === null ? "An unknown number of rows" : `About ${plural(plan.rows, "row")}`;
@@ -112,7 +114,7 @@ const planned = plan => {
 /** A resync in two steps: what it would read, then the request itself. */
 function Resync({ table, partition }) {
   const { present, begin, error, isRunning } = useBegun(RESYNCS);
-  const [plan, setPlan] = useState(null);
+  const [plan, setPlan] = useState(/** @type {Api.ResyncPlan | null} */ (null));
   const [wrong, setWrong] = useState("");
   const ask = async () => {
     setWrong("");
@@ -120,7 +122,7 @@ function Resync({ table, partition }) {
     try {
       setPlan(await get(`${RESYNCS}/plan?${search}`));
     } catch (failed) {
-      setWrong(failed.message);
+      setWrong(messageOf(failed));
     }
   };
   const start = () => {

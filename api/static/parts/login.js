@@ -6,7 +6,7 @@ import { refresh } from "../live.js";
 export function Login() {
   const onSubmit = event => {
     event.preventDefault();
-    const token = new FormData(event.currentTarget).get("token").trim();
+    const token = String(new FormData(event.currentTarget).get("token") ?? "").trim();
     if (!token) return;
     login(token);
     refresh();
