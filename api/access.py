@@ -125,6 +125,21 @@ class Access:
             return Checked(None)
         return self._compare(authorization, address, self._clock())
 
+    def still_accepts(self, authorization: str) -> bool:
+        """Whether a request that was accepted would be so now.
+
+        For answers without an end. It may read the store.
+        """
+        if self.is_stale:
+            self.refresh()
+        if not self.is_needed:
+            return True
+        given = digest(authorization.partition(" ")[2].strip())
+        token = holder(given, self._tokens or ())
+        if token is not None:
+            return token.state(self._clock()) is TokenState.VALID
+        return bool(self._setting) and hmac.compare_digest(given, self._setting)
+
     def _compare(self, authorization: str, address: str, now: float) -> Checked:
         scheme, _, secret = authorization.partition(" ")
         given = digest(secret.strip())

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 from api.access import REFRESH_S, Access
 from api.application import create_app
 from api.failures import ADDRESSES_MAX, FAILURES_MAX, WINDOW_S, FailureLimit, network
+from api.incidents import Streams
 from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.adapters.state.tokens import SqlTokenStore
@@ -137,6 +139,35 @@ def test_the_first_token_closes_the_service_and_the_last_one_does_not_open_it(se
         service.now += REFRESH_S
         assert client.get("/v1/status").status_code == 401
         assert client.get("/healthz").status_code == 200
+
+
+def test_a_stream_ends_with_the_token_that_opened_it(service: Service) -> None:
+    secrets = {"kept": service.add("kept", Role.VIEWER), "short": service.add("short", Role.VIEWER, 30.0)}
+    secrets["revoked"] = service.add("revoked", Role.VIEWER)
+    access = Access(SETTING, service.tokens, lambda: service.now)
+    open_s: dict[str, float] = {}
+
+    async def read(name: str, header: str) -> None:
+        begun = service.now
+
+        async def sleep(seconds: float) -> None:
+            service.now += seconds
+            if service.now == begun + 10:
+                service.tokens.revoke("revoked", COMMAND)
+
+        stream = Streams(sleep).stream(
+            service.incidents, 0, lambda: service.now - begun >= 60 or not access.still_accepts(header)
+        )
+        async for _ in stream:
+            pass
+        open_s[name] = service.now - begun
+
+    for name, secret in {**secrets, "setting": SETTING, "wrong": "wrong"}.items():
+        service.now = NOW
+        anyio.run(read, name, f"Bearer {secret}")
+    assert {**open_s, "revoked": 0.0} == {"kept": 60.0, "short": 30.0, "revoked": 0.0, "setting": 60.0, "wrong": 0.0}
+    assert open_s["revoked"] <= 10 + REFRESH_S
+    assert Access("", None, lambda: NOW).still_accepts("")
 
 
 def test_a_viewers_secret_in_the_settings_makes_no_operator(service: Service) -> None:
