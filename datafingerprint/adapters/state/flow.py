@@ -16,8 +16,7 @@ class FlowReader:
     """Reads the state of the flow. It parses cursors again only after they changed."""
 
     def __init__(self) -> None:
-        self._key: str | None = None
-        self._incomplete: Mapping[str, int] = {}
+        self._parsed: tuple[str, Mapping[str, int]] = "", {}  # replaced as a whole: threads may share a reader
 
     def read(self, connection: sa.Connection) -> FlowState:
         """The state at the moment of the connection's transaction. Reads few rows, by their keys."""
@@ -43,25 +42,28 @@ class FlowReader:
         row = connection.execute(of_epoch).mappings().first()
         if row is None or row["tables_key"] is None:  # an epoch of an older version: the next one has the key
             return {}, None
-        self._parse(connection, row["tables_key"])
-        if not self._incomplete:
+        incomplete = self._incomplete(connection, row["tables_key"])
+        if not incomplete:
             return {}, None
         aside: Mapping[str, str] = json.loads(row["record"]).get("set_aside", {})
         snapshots = {
             table: percent
-            for table, percent in self._incomplete.items()
+            for table, percent in incomplete.items()
             if table not in aside or aside[table].endswith(READ_AGAIN)
         }
         return snapshots, _first_with(connection, row["tables_key"], epoch)
 
-    def _parse(self, connection: sa.Connection, key: str) -> None:
-        if key == self._key:
-            return
+    def _incomplete(self, connection: sa.Connection, key: str) -> Mapping[str, int]:
+        """Tables whose snapshot is not complete, with its percentage."""
+        parsed_key, incomplete = self._parsed
+        if key == parsed_key:
+            return incomplete
         document = connection.scalar(sa.select(EPOCH_TABLES.c.document).where(EPOCH_TABLES.c.key == key))
         cursors = json.loads(document)["snapshots"] if document else {}
         known = {table: SnapshotCursor(*cursor) for table, cursor in cursors.items()}
-        self._incomplete = {table: cursor.percent for table, cursor in known.items() if not cursor.complete}
-        self._key = key
+        incomplete = {table: cursor.percent for table, cursor in known.items() if not cursor.complete}
+        self._parsed = key, incomplete
+        return incomplete
 
 
 def _first_with(connection: sa.Connection, key: str, epoch: int) -> float | None:
