@@ -12,7 +12,7 @@ import structlog
 
 from api.application import create_app
 from api.guard import Hosts
-from api.server import require_token, serve
+from api.server import is_loopback, require_token, serve
 from datafingerprint.adapters.engines.runner import ScanRunner
 from datafingerprint.adapters.iceberg.connection import open_connection
 from datafingerprint.adapters.iceberg.rows import LakeRowReader
@@ -23,6 +23,7 @@ from datafingerprint.adapters.mysql.source_rows import SourceRowReader
 from datafingerprint.adapters.runtime.process import run_service
 from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.store import SqlStateStore
+from datafingerprint.adapters.state.tokens import SqlTokenStore
 from datafingerprint.config import Settings
 from datafingerprint.differences import PartitionDiff
 from datafingerprint.errors import Unavailable
@@ -34,14 +35,16 @@ TURN_S = 5.0
 
 def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
     """One run. Uvicorn handles the signals and raises them again when it has ended."""
-    require_token(settings.api)
     with (
+        contextlib.closing(SqlTokenStore(settings.state.database.get_secret_value())) as tokens,
         contextlib.closing(SqlStateStore(settings.state.database.get_secret_value())) as store,
         contextlib.closing(SqlIncidentStore(settings.state.database.get_secret_value())) as incidents,
         contextlib.closing(KafkaLagReader(settings.kafka)) as lag_reader,
         contextlib.closing(ScanRunner(settings, store, log)) as scans,
         contextlib.closing(KafkaServices(settings.kafka)) as services,
     ):
+        is_open = not is_loopback(settings.api.host) and not settings.api.token.get_secret_value()
+        require_token(settings.api, has_tokens=is_open and bool(tokens.tokens()))
         services.start()
         token = settings.api.token.get_secret_value()
         hosts = Hosts(settings.api.host, settings.api.allowed_hosts)
@@ -57,6 +60,8 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
             heartbeat_s=settings.cdc.heartbeat_s,
             metrics_tables_max=settings.api.metrics_tables_max,
             diff=row_differ(settings, store),
+            tokens=tokens,
+            actions=tokens,
         )
         serve(app, settings.api, log, stop.is_set)
 

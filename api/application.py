@@ -8,6 +8,8 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
+from api.access import Access
+from api.action_log import RecordActions
 from api.dependencies import Sources
 from api.errors import HANDLERS, RESPONSES
 from api.freshness import STALE_HEARTBEATS
@@ -19,9 +21,11 @@ from api.ports import Diff, LagReader, NoServices, ResyncRequests, Scans, Servic
 from api.readiness import Readiness
 from api.request_log import RequestLog
 from api.resyncs import Refusals
+from api.routes import actions as action_routes
 from api.routes import alerts, audits, diffs, fingerprints, incidents, operation, pages, resyncs, system
 from api.routes import scans as scan_routes
 from datafingerprint.ports.incidents import IncidentReader
+from datafingerprint.ports.tokens import ActionLog, TokenReader
 
 _DESCRIPTION = """Fingerprints of a MySQL warehouse and of its copy in a data lake, compared at the same point of
 the source's history. Every answer is read from the stored state, at one moment. The auditor service runs requested
@@ -46,6 +50,8 @@ def create_app(
     heartbeat_s: float = 10.0,
     metrics_tables_max: int = TABLES_MAX,
     diff: Diff | None = None,
+    tokens: TokenReader | None = None,
+    actions: ActionLog | None = None,
 ) -> FastAPI:
     """The application, over a state store and Kafka's offsets.
 
@@ -53,7 +59,7 @@ def create_app(
         store: The state store.
         lag_reader: Kafka's offsets.
         clock: Unix time in seconds.
-        token: Bearer token that callers must send. Empty requires none.
+        token: Bearer token of an operator. Empty: none, and without stored tokens callers need none.
         hosts: Host names that requests may use. None allows any.
         scans: Runs scans. None leaves their paths out.
         incident_reader: Incidents and alerts. None leaves their paths out.
@@ -62,7 +68,10 @@ def create_app(
         heartbeat_s: Longest time between two epochs of a working capture.
         metrics_tables_max: Tables with metrics of their own.
         diff: Names differing rows. None leaves its path out.
+        tokens: Stored tokens with their roles. None: there are none.
+        actions: The record of what was done. None leaves its path out.
     """
+    access = Access(token, tokens, clock)
     app = FastAPI(
         title="DataFingerprint",
         description=_DESCRIPTION,
@@ -83,17 +92,20 @@ def create_app(
         diff=diff,
         readiness=Readiness(store),
         matrix=Matrix(store),
-        needs_token=bool(token),
+        access=access,
+        actions=actions,
         clock=clock,
         stale_s=STALE_HEARTBEATS * heartbeat_s,
         metrics_tables_max=metrics_tables_max,
     )
     # A matrix of 50,000 partitions shrinks to a tenth; answers that a packet holds are sent as they are.
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_BYTES_MIN, compresslevel=_COMPRESSION_LEVEL)
+    if actions is not None:
+        app.add_middleware(RecordActions, actions=actions, clock=clock)
     app.add_middleware(
         Guard,
         hosts=hosts or Hosts(allowed=[ANY_HOST]),
-        token=token,
+        access=access,
         open_paths=operation.OPEN_PATHS | pages.OPEN_PATHS,
         open_prefixes=pages.OPEN_PREFIXES,
     )
@@ -109,6 +121,8 @@ def create_app(
         app.include_router(resyncs.router)
     if diff is not None:
         app.include_router(diffs.router)
+    if actions is not None:
+        app.include_router(action_routes.router)
     app.include_router(system.router)
     app.include_router(operation.router)
     app.include_router(pages.router)

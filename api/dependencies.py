@@ -9,9 +9,11 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from api import ports, resyncs
+from api.access import Access, Caller
 from api.matrix import Matrix
 from api.readiness import Readiness
 from datafingerprint.ports.incidents import IncidentReader
+from datafingerprint.ports.tokens import ActionLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Sources:
         diff: Names differing rows; None where their path is left out.
         readiness: The answer of `/readyz`.
         matrix: The answer of `/v1/matrix`.
-        needs_token: Whether callers must send a token.
+        access: Checks tokens.
+        actions: The record of what was done; None where its path is left out.
         clock: Unix time in seconds.
         stale_s: Age in seconds above which stored epochs do not describe the present.
         metrics_tables_max: Tables with metrics of their own.
@@ -45,7 +48,8 @@ class Sources:
     diff: ports.Diff | None
     readiness: Readiness
     matrix: Matrix
-    needs_token: bool
+    access: Access
+    actions: ActionLog | None
     clock: Callable[[], float]
     stale_s: float
     metrics_tables_max: int
@@ -110,8 +114,20 @@ async def _matrix(sources: _Sources) -> Matrix:
     return sources.matrix
 
 
-async def _needs_token(sources: _Sources) -> bool:
-    return sources.needs_token
+def _needs_token(sources: _Sources) -> bool:
+    sources.access.refresh()  # it may read the store, so it is not async
+    return sources.access.is_needed
+
+
+async def _caller(request: Request) -> Caller:
+    caller = cast("Caller | None", request.state.caller)
+    assert caller is not None  # noqa: S101 - the guard lets nobody else pass, except to open paths
+    return caller
+
+
+async def _actions(sources: _Sources) -> ActionLog:
+    assert sources.actions is not None  # noqa: S101 - without it its router is not included
+    return sources.actions
 
 
 async def _clock(sources: _Sources) -> Callable[[], float]:
@@ -138,6 +154,8 @@ Refusals = Annotated[resyncs.Refusals, Depends(_refusals)]
 Diff = Annotated[ports.Diff, Depends(_diff)]
 IsReady = Annotated[Readiness, Depends(_readiness)]
 SharedMatrix = Annotated[Matrix, Depends(_matrix)]
+CurrentCaller = Annotated[Caller, Depends(_caller)]
+Actions = Annotated[ActionLog, Depends(_actions)]
 NeedsToken = Annotated[bool, Depends(_needs_token)]
 Clock = Annotated[Callable[[], float], Depends(_clock)]
 StaleSeconds = Annotated[float, Depends(_stale_s)]

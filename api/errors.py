@@ -31,11 +31,12 @@ RESPONSES: Mapping[int | str, dict[str, Any]] = MappingProxyType(
         code: {"model": ErrorAnswer, "description": description}
         for code, description in {
             400: "The body cannot be read.",
-            401: "The token is missing or wrong.",
-            403: "A page of another site requests a change.",
+            401: "The token is missing, wrong, expired or revoked.",
+            403: "A page of another site requests a change, or the token is a viewer's.",
             413: "The body is too long.",
             414: "The address is too long.",
             421: "The service is not known under that host.",
+            429: "Too many wrong tokens came from this address. Retry-After has the seconds to wait.",
             503: "The state store is away. Try again.",
         }.items()
     }

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import secrets
 from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import Access, Checked
 from api.error_page import error_page, wants_page
+from datafingerprint.tokens import Role
 
 BODY_BYTES_MAX = 65_536
 TARGET_BYTES_MAX = 32_768
@@ -29,7 +31,9 @@ SECURITY_HEADERS = {
 
 ANY_HOST = "*"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing. All others need an operator."""
+
 _KEPT_IN_A_SEGMENT = "!$&'()*+,;=:@"
 """Characters that RFC 3986 allows in a segment, in addition to letters, digits and `-._~`."""
 
@@ -119,7 +123,7 @@ class Guard:
     Args:
         app: Answers the requests that pass.
         hosts: Host names that requests may use.
-        token: Bearer token that callers must send. Empty requires none.
+        access: Checks the token that a request brings.
         open_paths: Paths that are answered without a token.
         open_prefixes: Beginnings of more such paths.
     """
@@ -128,13 +132,13 @@ class Guard:
         self,
         app: ASGIApp,
         hosts: Hosts,
-        token: str,
+        access: Access,
         open_paths: Collection[str],
         open_prefixes: Collection[str] = (),
     ) -> None:
         self._app = app
         self._hosts = hosts
-        self._token = token.encode()
+        self._access = access
         self._open_paths = frozenset(open_paths)
         self._open_prefixes = tuple(open_prefixes)
 
@@ -146,18 +150,24 @@ class Guard:
             return
         path = canonical_path(scope)
         headers = _joined_headers(scope)
-        has_token = self._has_token(headers.get("authorization", ""))
+        authorization = headers.get("authorization", "")
+        if self._access.is_stale and (authorization or not self._is_open(path)):
+            await run_in_threadpool(self._access.refresh)
         try:
-            self._require(scope, path, headers, has_token=has_token)
+            self._require_place(scope, headers)
+            checked = self._access.check(authorization, address_of(scope))
+            self._require_caller(scope, path, checked)
             body = await _read_body(receive, headers.get("content-length", ""))
         except Refusal as refusal:
             answer = error_page if wants_page(scope) else ErrorResponse
             await answer(refusal.code, refusal.text, {**SECURITY_HEADERS, **refusal.headers})(scope, receive, send)
             return
-        state = {**scope.get("state", {}), "has_token": has_token}
+        known = {"has_token": checked.has_token, "caller": checked.caller, "body": body}
+        state = {**scope.get("state", {}), **known}
         await self._app({**scope, "path": path, "state": state}, _replayed(body, receive), _with_headers(send))
 
-    def _require(self, scope: Scope, path: str, headers: Mapping[str, str], *, has_token: bool) -> None:
+    def _require_place(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        """Refuses addresses that are too long, and requests to or from another site."""
         if len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"") > TARGET_BYTES_MAX:
             raise Refusal(HTTPStatus.REQUEST_URI_TOO_LONG, f"the address is longer than {TARGET_BYTES_MAX} bytes")
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
@@ -165,12 +175,20 @@ class Guard:
             text = "this service is not known under that host: add it to the setting api.allowed_hosts"
             raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, text)
         origin = headers.get("origin")
-        if scope["method"] not in _SAFE_METHODS and origin is not None and not self._is_own(origin):
+        if scope["method"] not in SAFE_METHODS and origin is not None and not self._is_own(origin):
             text = "a page of another site may not change anything here: api.allowed_hosts names the sites that may"
             raise Refusal(HTTPStatus.FORBIDDEN, text)
-        if self._token and not has_token and not self._is_open(path):
-            text = "the token is missing or wrong: send it as bearer"
-            raise Refusal(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": "Bearer"})
+
+    def _require_caller(self, scope: Scope, path: str, checked: Checked) -> None:
+        """Refuses callers without a token, and viewers who request a change."""
+        if checked.caller is None and not self._is_open(path):
+            headers = {"WWW-Authenticate": "Bearer"} if checked.code == HTTPStatus.UNAUTHORIZED else {}
+            if checked.retry_after_s:
+                headers["Retry-After"] = str(checked.retry_after_s)
+            raise Refusal(checked.code, checked.problem, headers)
+        if scope["method"] not in SAFE_METHODS and checked.caller is not None and checked.caller.role is Role.VIEWER:
+            text = f"the token {checked.caller.name} is a viewer's: a change needs the token of an operator"
+            raise Refusal(HTTPStatus.FORBIDDEN, text)
 
     def _is_open(self, path: str) -> bool:
         return path in self._open_paths or path.startswith(self._open_prefixes)
@@ -179,11 +197,11 @@ class Guard:
         scheme, _, authority = origin.partition("://")
         return scheme in {"http", "https"} and self._hosts.has(host_of(authority))
 
-    def _has_token(self, authorization: str) -> bool:
-        """Whether the token was sent. False where no token is set."""
-        scheme, _, given = authorization.partition(" ")
-        is_equal = secrets.compare_digest(given.strip().encode(), self._token)
-        return bool(self._token) and is_equal and scheme.lower() == "bearer"
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from. Empty where the server does not say."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _joined_headers(scope: Scope) -> MutableMapping[str, str]:

@@ -92,14 +92,17 @@ class Streams:
     async def stream(
         self, reader: IncidentReader, after: int | None, is_ending: Callable[[], bool] = lambda: False
     ) -> AsyncIterator[str]:
-        """Server-sent events from the one after `after` on, until `is_ending`. None: from now on."""
+        """Server-sent events from the one after `after` on. None: from now on.
+
+        The stream ends when `is_ending`, which is called in a thread and may read a store.
+        """
         self.connected += 1
         try:
             # EventSource reconnects after this time, and sends the id of the last event that it has.
             yield "retry: 2000\n\n"
             last = await _newest(reader) if after is None else after
             quiet_s = 0.0
-            while not is_ending():
+            while not await run_in_threadpool(is_ending):
                 page = await _page(reader, last)
                 for event in page:
                     last = event.number

@@ -424,6 +424,9 @@ class AuditsAnswer(Answer):
 
 IncidentClassName = Literal[
     "pending",
+    "snapshot_stalled",
+    "lag_high",
+    "data_stale",
     "service_silent",
     "audit_failed",
     "values_differ",
@@ -434,7 +437,7 @@ IncidentClassName = Literal[
     "file_damaged",
     "metadata_lost",
 ]
-SubjectName = Literal["table", "service", "audit"]
+SubjectName = Literal["table", "service", "audit", "flow"]
 
 
 class IncidentPartition(Answer):

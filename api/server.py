@@ -18,20 +18,28 @@ TOKEN_LENGTH_MIN = 16
 _SHUTDOWN_S = 5
 
 
-def require_token(settings: Api) -> None:
+def require_token(settings: Api, *, has_tokens: bool = False) -> None:
     """Requires a token on every address that other machines can reach.
+
+    Args:
+        settings: The address and the token of the settings.
+        has_tokens: Whether a token was created.
 
     Raises:
         ConfigError: The token is missing or short on such an address.
     """
-    if not _is_loopback(settings.host) and len(settings.token.get_secret_value()) < TOKEN_LENGTH_MIN:
+    length = len(settings.token.get_secret_value())
+    is_safe = length >= TOKEN_LENGTH_MIN or (has_tokens and not length)
+    if not is_loopback(settings.host) and not is_safe:
         raise ConfigError(
             f"setting api.host is {settings.host}, which other machines can reach, and api.token is not long enough",
-            remedy=f"set api.token to at least {TOKEN_LENGTH_MIN} random characters, or use 127.0.0.1 as api.host",
+            remedy=f"set api.token to at least {TOKEN_LENGTH_MIN} random characters, or use 127.0.0.1 as api.host, "
+            "or remove api.token and run datafingerprint tokens create",
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -44,12 +52,7 @@ def serve(
     log: structlog.stdlib.BoundLogger,
     heartbeat: Callable[[], object] = lambda: None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT. Calls `heartbeat` ten times a second.
-
-    Raises:
-        ConfigError: Other machines can reach the address, and no token is set.
-    """
-    require_token(settings)
+    """Serves until SIGTERM or SIGINT. Calls `heartbeat` ten times a second."""
     _log_to(log)
     config = uvicorn.Config(
         app,

@@ -37,6 +37,7 @@ COMMANDS = {
     "serve": "api.__main__:main",
     "sql": "commands.sql.__main__:main",
     "tail": "commands.tail.__main__:main",
+    "tokens": "commands.tokens.__main__:main",
     "write-lake": "services.lake_writer.__main__:main",
 }
 """The entry point of each command.
@@ -63,6 +64,7 @@ SUMMARIES = {
     "serve": "Serves REST, metrics and the dashboard.",
     "sql": "Prints a table's fingerprint as SQL of an engine.",
     "tail": "Prints the changes of a table as they are published.",
+    "tokens": "Creates, lists and revokes tokens of the REST service.",
     "write-lake": "Writes the stream into the lake's Iceberg tables.",
 }
 """The line of each command in `--help`, which then need not load the commands."""

@@ -261,6 +261,15 @@ class Alerts(Section):
         3_600.0, description="Seconds that a table may be inconclusive before that is an incident."
     )
     silent_s: Seconds = Field(30.0, description="Seconds that a service may not work before that is an incident.")
+    lag_s: float = Field(
+        600.0, ge=0, description="Seconds that the lake may lack a change before that is an incident; 0: never."
+    )
+    stale_s: float = Field(
+        900.0, ge=0, description="Seconds since the last comparison of source and lake that are an incident; 0: never."
+    )
+    stalled_s: float = Field(
+        900.0, ge=0, description="Seconds without progress of any snapshot that are an incident; 0: never."
+    )
     reminder_s: float = Field(
         14_400.0, ge=0, description="Seconds between two reminders of an incident that is not acknowledged; 0: none."
     )
@@ -315,7 +324,9 @@ class Api(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8000, description="Port to listen on.")
     token: SecretStr = Field(
-        SecretStr(""), description="Bearer token that callers must send; needed on any address but loopback."
+        SecretStr(""),
+        description="Bearer token of an operator, which callers and the project's own commands send; "
+        "`datafingerprint tokens` makes others. Any address but loopback needs one.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),

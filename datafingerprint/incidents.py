@@ -25,6 +25,9 @@ class IncidentClass(StrEnum):
     """What is wrong, from the mildest to the worst. JSON, metrics and alerts use the same words."""
 
     PENDING = "pending"
+    SNAPSHOT_STALLED = "snapshot_stalled"
+    LAG_HIGH = "lag_high"
+    DATA_STALE = "data_stale"
     SERVICE_SILENT = "service_silent"
     AUDIT_FAILED = "audit_failed"
     VALUES_DIFFER = "values_differ"
@@ -50,11 +53,15 @@ class SubjectKind(StrEnum):
     TABLE = "table"
     SERVICE = "service"
     AUDIT = "audit"
+    FLOW = "flow"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A table, a service, or an audit of every table. At most one incident of a subject is open."""
+    """A table, a service, an audit of every table, or a part of the flow.
+
+    At most one incident of a subject is open.
+    """
 
     kind: SubjectKind
     name: str
@@ -206,12 +213,18 @@ class Rules:
         inconclusive_s: How long a table may be inconclusive before that is an incident.
         silent_s: How long a service may be without work before that is an incident.
         reminder_s: Time between two reminders of an open incident. 0: none.
+        lag_s: How long the lake may lack a change before that is an incident. 0: never.
+        stale_s: Age of the last comparison above which that is an incident. 0: never.
+        stalled_s: How long no snapshot may progress before that is an incident. 0: never.
     """
 
     quiet_s: float = 60.0
     inconclusive_s: float = 3600.0
     silent_s: float = 30.0
     reminder_s: float = 14_400.0
+    lag_s: float = 600.0
+    stale_s: float = 900.0
+    stalled_s: float = 900.0
 
     def patience_s(self, incident_class: IncidentClass) -> float:
         """How long a trouble of this class may last before an incident is opened."""

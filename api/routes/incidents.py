@@ -134,8 +134,15 @@ def all_events(
 def _stream(request: Request, incidents: IncidentReader, after: int | None) -> Response:
     if _streams.connected >= STREAMS_MAX:
         raise HTTPException(UNAVAILABLE, f"{STREAMS_MAX} streams are open already", {"Retry-After": "10"})
+    access, authorization = request.app.state.sources.access, request.headers.get("authorization", "")
+
+    def is_ending() -> bool:
+        # A token that expires or is revoked ends what was begun with it.
+        is_service_ending: bool = getattr(request.app.state, "is_ending", lambda: False)()
+        return is_service_ending or not access.still_accepts(authorization)
+
     return StreamingResponse(
-        _streams.stream(incidents, after, getattr(request.app.state, "is_ending", lambda: False)),
+        _streams.stream(incidents, after, is_ending),
         media_type=EVENT_STREAM,
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )

@@ -4,6 +4,8 @@ import htm from "./vendor/htm.js";
 
 export { render };
 export { useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
+/** @template T @typedef {import("./vendor/signals.js").Signal<T>} Signal */
+
 export { computed, effect, signal, useSignal } from "./vendor/signals.js";
 export { default as Plot } from "./vendor/uplot.js";
 

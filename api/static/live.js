@@ -43,22 +43,25 @@ function tick() {
 
 // EventSource sends no token, so the stream is read by fetch.
 async function listen(stop) {
+  /** @type {Record<string, string>} */
   const resume = lastEventId ? { "Last-Event-ID": lastEventId } : {};
   const headers = { Accept: "text/event-stream", ...authorization(), ...resume };
   const response = await fetch(EVENTS, { headers, cache: "no-store", signal: stop });
   if (!response.ok || !response.headers.get("Content-Type")?.startsWith("text/event-stream")) return;
+  if (!response.body) return;
   hasEvents.value = true;
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ""; ;) {
     const { value, done } = await reader.read();
     if (done) return;
     const lines = (rest + value).split(/\r?\n/);
-    rest = lines.pop();
+    rest = lines.pop() ?? "";
     for (const line of lines) if (line.startsWith("id:")) lastEventId = line.slice(3).trim();
     if (lines.some(line => line.startsWith("data:"))) refresh();
   }
 }
 
+/** @type {AbortController | undefined} */
 let stream;
 
 async function keepListening() {

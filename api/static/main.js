@@ -1,6 +1,6 @@
 // The frame around every view: navigation, state of the connection, title.
-import { needsLogin, paths, readPaths } from "./api.js";
-import { SYMBOLS, span } from "./format.js";
+import { caller, logout, needsLogin, paths, readPaths } from "./api.js";
+import { SYMBOLS, span, time } from "./format.js";
 import { effect, html, render } from "./lib.js";
 import * as live from "./live.js";
 import * as router from "./router.js";
@@ -33,6 +33,13 @@ function Connection() {
   return html`<span class="connection">${live.hasEvents.value ? "live" : "updated every 2 s"}</span>`;
 }
 
+const Caller = () => caller.value?.needs_token && html`
+  <p>
+    You are <strong>${caller.value.name}</strong>, ${caller.value.role}${caller.value.expires_at ? ` until ${time(caller.value.expires_at)}` : ""}.
+    <button type="button" onClick=${logout}>Use another token</button>
+  </p>
+`;
+
 function App() {
   const { view, ...names } = router.route.value;
   const View = VIEWS[view];
@@ -52,7 +59,7 @@ function App() {
         ${needsLogin.value ? html`<${Login} />` : html`<${View} key=${location.pathname} ...${names} />`}
       </div>
     </main>
-    <footer>Both sides are compared at the same epoch of the source. <a href="/docs">REST</a> <a href="/metrics">Metrics</a></footer>
+    <footer><${Caller} />Both sides are compared at the same epoch of the source. <a href="/docs">REST</a> <a href="/metrics">Metrics</a></footer>
   `;
 }
 
@@ -71,7 +78,7 @@ try {
 } catch {
   paths.value = new Set();
 }
-render(html`<${App} />`, document.getElementById("app"));
+render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));
 effect(title);
 state.start();
 live.start();

@@ -57,7 +57,7 @@ export function setQuery(name, value) {
 export function start() {
   addEventListener("popstate", read);
   document.addEventListener("click", event => {
-    const link = event.target.closest?.("a[href]");
+    const link = event.target instanceof Element ? /** @type {HTMLAnchorElement | null} */ (event.target.closest("a[href]")) : null;
     const isPlain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     if (!link || !isPlain || event.defaultPrevented || link.origin !== location.origin || link.hash) return;
     if (parse(link.pathname).view === "missing") return;

@@ -1,29 +1,33 @@
 // What several views share: the status, the matrix, open incidents, and the history that this page has seen.
-import { get, needsLogin, paths, skew } from "./api.js";
+import { ApiError, get, messageOf, needsLogin, paths, readCaller, skew } from "./api.js";
 import { effect, signal, useEffect, useRef, useSignal } from "./lib.js";
 import { beat, now, took } from "./live.js";
 
 const HISTORY_MAX = 1800;
 const INCIDENTS = "/v1/incidents";
 
-export const status = signal(null);
-export const matrix = signal(null);
+/** @typedef {{ times: number[], freshness: (number | null)[], lagSeconds: (number | null)[], lagRows: (number | null)[] }} History */
+
+export const status = signal(/** @type {Api.StatusAnswer | null} */ (null));
+export const matrix = signal(/** @type {Api.MatrixAnswer | null} */ (null));
 
 /** Open incidents; null where the server keeps none. */
-export const incidents = signal(null);
+export const incidents = signal(/** @type {Api.IncidentAnswer[] | null} */ (null));
 
 /** Since when the API does not answer, and why; null while it answers. */
-export const trouble = signal(null);
+export const trouble = signal(/** @type {{ text: string, since: number } | null} */ (null));
 
 /** Unix times in seconds, and what the status said then. */
-export const history = signal({ times: [], freshness: [], lagSeconds: [], lagRows: [] });
+export const history = signal(/** @type {History} */ ({ times: [], freshness: [], lagSeconds: [], lagRows: [] }));
 
 /** First percentage and time of each snapshot that this page has seen. */
+/** @type {Map<string, { percent: number, at: number }>} */
 export const snapshots = new Map();
 
-/** Seconds since a moment of the server. */
+/** Seconds since a moment of the server. @param {string} moment */
 export const ageOf = moment => Math.max(0, (now.value + skew.value - Date.parse(moment)) / 1000);
 
+/** @param {Api.StatusAnswer} answer */
 function remember(answer) {
   const seconds = Date.now() / 1000;
   const past = history.value;
@@ -47,6 +51,7 @@ async function ask() {
   isAsking = true;
   const begun = Date.now();
   try {
+    void readCaller();
     const hasIncidents = paths.value.has(INCIDENTS);
     // One after the other: the server reads all verdicts once for both.
     const answer = await get("/v1/status");
@@ -60,7 +65,8 @@ async function ask() {
     trouble.value = null;
     remember(answer);
   } catch (error) {
-    if (error.status !== 401) trouble.value = { text: error.message, since: trouble.value?.since ?? Date.now() };
+    const isRefused = error instanceof ApiError && error.status === 401;
+    if (!isRefused) trouble.value = { text: messageOf(error), since: trouble.value?.since ?? Date.now() };
   } finally {
     isAsking = false;
     took(Date.now() - begun);
@@ -73,10 +79,20 @@ export const start = () =>
     void ask();
   });
 
-/** The answer of a path, asked again at every beat; `{ data, error }`. Without a path nothing is asked. */
+/**
+ * @template T
+ * @typedef {{ data: T | null, error: ApiError | null }} Answered
+ */
+
+/**
+ * The answer of a path, asked again at every beat. Without a path nothing is asked.
+ * @param {string | null} path
+ * @param {boolean} [isLive]
+ * @returns {Answered<any>}
+ */
 export function useAnswer(path, isLive = true) {
-  const answer = useSignal({ path, data: null, error: null });
-  const isBusy = useRef(null);
+  const answer = useSignal(/** @type {Answered<any> & { path: string | null }} */ ({ path, data: null, error: null }));
+  const isBusy = useRef(/** @type {string | null} */ (null));
   const wanted = useRef(path);
   wanted.current = path;
   const trigger = isLive ? beat.value : needsLogin.value;
@@ -92,5 +108,5 @@ export function useAnswer(path, isLive = true) {
       error => keep({ data: error.status !== 404 && answer.value.path === path ? answer.value.data : null, error }),
     );
   }, [path, trigger]);
-  return answer.value.path === path ? answer.value : { path, data: null, error: null };
+  return answer.value.path === path ? answer.value : { data: null, error: null };
 }

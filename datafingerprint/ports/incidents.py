@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from datafingerprint.flow import FlowState
 from datafingerprint.incidents import Decision, EventKind, Incident, IncidentClass, NoticeKind, Subject, Trouble
 
 
@@ -164,6 +165,9 @@ class IncidentStore(IncidentReader, Protocol):
 
         It costs the same for any number of partitions.
         """
+
+    def flow(self) -> FlowState:
+        """How far the flow is. It costs the same for any number of partitions."""
 
     def apply(
         self, owner: str, now: float, decide: Callable[[Observed], Iterable[tuple[Subject, Decision]]]

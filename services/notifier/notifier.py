@@ -12,6 +12,7 @@ import structlog
 
 from datafingerprint.alerts import backoff_s, content
 from datafingerprint.config import Alerts
+from datafingerprint.flow import FlowTroubles
 from datafingerprint.incidents import Decision, EventKind, Incident, Rules, Subject
 from datafingerprint.liveness import Services
 from datafingerprint.ports.incidents import IncidentStore, Observed, ReceiverState
@@ -38,7 +39,15 @@ class ServicesReader(Protocol):
 
 def rules_of(alerts: Alerts) -> Rules:
     """The rules of the settings."""
-    return Rules(alerts.quiet_s, alerts.inconclusive_s, alerts.silent_s, alerts.reminder_s)
+    return Rules(
+        alerts.quiet_s,
+        alerts.inconclusive_s,
+        alerts.silent_s,
+        alerts.reminder_s,
+        alerts.lag_s,
+        alerts.stale_s,
+        alerts.stalled_s,
+    )
 
 
 class Notifier:
@@ -125,13 +134,14 @@ class Notifier:
     def _observe(self, now: float) -> None:
         """Applies the rules, where anything has changed or time alone changes something."""
         services = service_troubles(self._services.services(), self._began_at, now)
-        token = self._store.token(), services.token  # read first: what changes later gives another one
+        flow = FlowTroubles(self._store.flow(), self._rules, self._began_at, now)
+        token = self._store.token(), services.token, flow.token  # read first: what changes later gives another one
         if token == self._token and now < self._wake_at:
             return
         wake: list[float] = []
 
         def decide_all(observed: Observed) -> Iterator[tuple[Subject, Decision]]:
-            decided = list(decisions(observed, services, self._rules, now))
+            decided = list(decisions(observed, services, flow, self._rules, now))
             wake.append(_wake_after(observed, decided, services, self._rules, now))
             return iter(decided)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from datafingerprint.flow import FlowTroubles
 from datafingerprint.incidents import (
     Decision,
     Incident,
@@ -62,10 +63,10 @@ def service_troubles(services: Services, since: float, now: float) -> ServiceTro
 
 
 def decisions(
-    observed: Observed, services: ServiceTroubles, rules: Rules, now: float
+    observed: Observed, services: ServiceTroubles, flow: FlowTroubles, rules: Rules, now: float
 ) -> Iterator[tuple[Subject, Decision]]:
     """What becomes of every subject that is, or was, in trouble."""
-    troubles = {**observed.troubles, **services.troubles}
+    troubles = {**observed.troubles, **services.troubles, **flow.troubles(observed.open)}
     for subject in {**observed.open, **troubles}:
         if subject.kind is SubjectKind.SERVICE and not services.is_known:
             continue

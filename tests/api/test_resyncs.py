@@ -53,6 +53,18 @@ def client(seeded: SqlStateStore, lag_reader: FakeLagReader, requests: FakeReque
         yield made
 
 
+def test_a_dry_run_counts_what_is_stored_and_asks_nobody(client: httpx.Client, requests: FakeRequests) -> None:
+    before = dict(requests.log)
+    plan = client.get("/v1/resyncs/plan", params={"table": GAMES}).json()
+    assert plan == {"table": GAMES, "partition": None, "partitions": 2, "rows": 2443, "lake_rows": 2442}
+    plan = client.get("/v1/resyncs/plan", params={"table": GAMES, "partition": P2032}).json()
+    assert plan == {"table": GAMES, "partition": P2032, "partitions": 1, "rows": 12, "lake_rows": 11}
+    for wanted in ({"table": "ootp.nothing"}, {"table": GAMES, "partition": "date_year=1"}):
+        assert client.get("/v1/resyncs/plan", params=wanted).status_code == 404
+    assert client.get("/v1/resyncs/plan").status_code == 422
+    assert requests.log == before
+
+
 def advance(store: SqlStateStore, number: int, answers: RequestStatus, *, complete: bool) -> None:
     """One more epoch that is summed up; games are read up to 40 % or to their end."""
     before = store.progress()

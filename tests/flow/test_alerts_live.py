@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -134,3 +135,40 @@ def test_a_damaged_table_is_one_incident_and_one_message_over_kills_and_outages(
     assert {json.loads(body)["id"] for _, body in hook.posted[:refused]} == {began}
     assert SECRET not in notifier.text
     assert "topsecretpath" not in notifier.text
+
+
+def test_a_lake_writer_that_hangs_is_one_incident_of_the_flow_until_the_lake_has_all_changes(
+    standing_flow: Any,  # noqa: ANN401 - as above
+) -> None:
+    """Lag, then an old comparison: one incident that escalates, and closes by itself."""
+    flow = standing_flow
+    flow.settle()
+    notifier, writer = flow.service("notifier"), flow.service("lake_writer")
+    store = SqlIncidentStore(flow.settings.state.database.get_secret_value())
+    try:
+        notifier.start(
+            DFP_ALERTS_QUIET_S="2",
+            DFP_ALERTS_LAG_S="2",
+            DFP_ALERTS_STALE_S="6",
+            DFP_ALERTS_SILENT_S="600",
+            DFP_ALERTS_INCONCLUSIVE_S="600",
+        )
+        notifier.await_saying("notifying")
+        writer.child.send_signal(signal.SIGSTOP)
+        flow.sql(f"INSERT INTO {flow.schema}.notes (league_id, note) VALUES (1, 'late')")
+        flow.await_that("an incident of the flow", lambda: bool(store.incidents(is_open=True)))
+        (incident,) = store.incidents(is_open=True)
+        assert (incident.subject.kind.value, incident.subject.name) == ("flow", "lake")
+        flow.await_that("it escalates", lambda: store.incidents(is_open=True)[0].incident_class.value == "data_stale")
+        writer.child.send_signal(signal.SIGCONT)
+        flow.await_that("it closes", lambda: not store.incidents(is_open=True))
+        kinds = [event.kind.value for event in reversed(store.events(incident=incident.number))]
+        assert [kind for kind in kinds if kind != "incident_changed"] == [
+            "incident_opened", "incident_escalated", "incident_closed",
+        ]  # fmt: skip
+        flow.settle()
+        flow.await_that("all match", lambda: not flow.mismatches())
+    finally:
+        writer.child.send_signal(signal.SIGCONT)
+        store.close()
+        notifier.end()

@@ -23,6 +23,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, e
 from api.application import create_app
 from bench.screenshots import chromium, launch_options
 from datafingerprint.adapters.state.store import SqlStateStore
+from datafingerprint.adapters.state.tokens import SqlTokenStore
+from datafingerprint.ports.tokens import Action
+from datafingerprint.tokens import Role, new_token
 from deploy.embedded.waiting import await_condition
 from tests.api.conftest import NOW, FakeLagReader, FakeServices, seed
 from tests.dashboard.large_state import AWKWARD, fill
@@ -133,7 +136,8 @@ def test_a_damaged_row_turns_the_overview_and_leads_to_its_partition_until_it_is
 ) -> None:
     flow = standing_flow
     url = f"http://127.0.0.1:{flow.environment['DFP_API_PORT']}"
-    flow.service("commands", "serve", label="api").start()
+    api = flow.service("commands", "serve", label="api")
+    api.start()
     await_condition(lambda: is_up(url), timeout_s=60.0)
     visit = Visit(browser, url)
     visit.open("/", "partitions equal the source as of")
@@ -158,6 +162,78 @@ def test_a_damaged_row_turns_the_overview_and_leads_to_its_partition_until_it_is
     visit.page.get_by_role("link", name="Overview", exact=True).first.click()
     visit.expect_heading("partitions equal the source as of")
     assert visit.faults == []
+    api.end()
+
+
+def test_a_row_is_found_shown_and_healed_from_the_page_while_its_incident_is_handled(
+    standing_flow: Any,  # noqa: ANN401 - as above
+    browser: Browser,
+) -> None:
+    """A changed cell in the lake, from the overview over the incident to the cell, and back by a resync."""
+    flow = standing_flow
+    url = f"http://127.0.0.1:{flow.environment['DFP_API_PORT']}"
+    api = flow.service("commands", "serve", label="api with a token")
+    notifier = flow.service("notifier")
+    try:
+        api.start(DFP_API_TOKEN=TOKEN)
+        notifier.start(DFP_ALERTS_QUIET_S="2")
+        await_condition(lambda: is_up(url), timeout_s=60.0)
+        visit = Visit(browser, url)
+        visit.open("/", "Token needed")
+        visit.page.get_by_role("textbox", name="Token").fill(TOKEN)
+        visit.page.get_by_role("button", name="Show this page").click()
+        visit.expect_heading("partitions equal the source as of")
+
+        path = next(path for path in flow.live_files("players") if "league_id=1/" in path)
+        flow.put_object(path, altered(flow.get_object(path)))
+        table = f"{flow.schema}.players"
+        visit.page.get_by_role("link", name="values differ").first.click()
+        visit.expect_heading(table)
+        address = urlsplit(visit.page.url).path
+        assert address.startswith("/incidents/")
+        handle(visit, "Looks into it: night shift")
+
+        visit.page.get_by_role("link", name="league_id=1", exact=True).first.click()
+        visit.expect_heading("league_id=1")
+        visit.page.get_by_role("button", name="Show the rows").click()
+        changed = visit.page.locator("section[aria-labelledby=differences] td.differs")
+        expect(changed).to_have_count(2)  # the source's value and the lake's
+        first, second = (float(text.removeprefix("≠ ")) for text in changed.all_inner_texts())
+        assert abs(first - second) == 0.5
+
+        visit.page.get_by_role("button", name="Resync: dry run").click()
+        expect(visit.page.get_by_text("would be read from the source")).to_be_visible()
+        assert visit.violations() == []
+        visit.page.get_by_role("button", name="Resync now").click()
+        expect(visit.page.get_by_text("done")).to_be_visible(timeout=WITHIN_MS)
+        expect(visit.page.locator("h1 .verdict.match")).to_be_visible(timeout=WITHIN_MS)
+
+        visit.page.goto(address)
+        expect(visit.page.locator("h1")).to_contain_text("closed", timeout=WITHIN_MS)
+        expect(visit.page.get_by_role("main")).to_contain_text("Looks into it: night shift")
+        visit.page.get_by_role("link", name="Overview", exact=True).first.click()
+        visit.expect_heading("partitions equal the source as of")
+        assert visit.faults == []
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        done = httpx.get(f"{url}/v1/actions", headers=headers, timeout=60).json()["items"]
+        asked = [item["path"].replace(address, "/incidents/N") for item in reversed(done)]
+        assert asked == ["/v1/incidents/N/acknowledge", "/v1/incidents/N/silence", "/v1/resyncs"]
+        assert {(item["who"], item["role"]) for item in done} == {("api.token", "operator")}
+    finally:
+        notifier.end()
+        api.end()
+
+
+def handle(visit: Visit, note: str) -> None:
+    """Acknowledges and silences the incident of the page, by its form."""
+    visit.page.get_by_role("textbox", name="Note").fill(note)
+    visit.page.get_by_role("button", name="Acknowledge").click()
+    facts = visit.page.locator("section[aria-labelledby=handling]")
+    expect(facts).to_contain_text(note)
+    expect(facts).not_to_contain_text("not yet")
+    visit.page.get_by_role("button", name="4 h", exact=True).click()
+    expect(facts).to_contain_text("Silent until")
+    assert visit.violations() == []
 
 
 PAGES = {
@@ -205,6 +281,48 @@ def test_a_token_is_asked_for_once_and_leads_back_to_the_same_page(browser: Brow
             visit.page.reload()
             visit.expect_heading("ootp.games")
             assert visit.faults == []
+
+
+def test_an_expired_token_leads_back_to_the_same_page_and_a_viewer_has_no_buttons(
+    browser: Browser, tmp_path: Path
+) -> None:
+    url_of_store = f"sqlite:///{tmp_path}/state.db"
+    now = [NOW]
+    with (
+        closing(SqlStateStore(url_of_store, clock=lambda: NOW - 11)) as store,
+        closing(SqlTokenStore(url_of_store)) as tokens,
+    ):
+        seed(store)
+        secrets = {}
+        for name, role, lifetime_s in (("day", Role.VIEWER, 3600.0), ("night", Role.OPERATOR, None)):
+            secrets[name], token = new_token(name, role, NOW, lifetime_s)
+            assert tokens.create(token, Action(NOW, "test", "", "", "COMMAND", "create", ""))
+        app = create_app(store, FakeLagReader(), lambda: now[0], services=FakeServices(), tokens=tokens, actions=tokens)
+        with serving(app) as url:
+            visit = Visit(browser, url)
+            path = "/tables/ootp.games/date_year=2032"
+            visit.open(path, "Token needed")
+            visit.page.get_by_role("textbox", name="Token").fill(secrets["day"])
+            visit.page.get_by_role("button", name="Show this page").click()
+            visit.expect_heading("date_year=2032")
+            expect(visit.page.get_by_text("You are day, viewer until")).to_be_visible()
+            expect(visit.page.get_by_role("button", name="Audit now")).to_be_disabled()
+            assert visit.violations() == []
+            assert visit.faults == []
+
+            now[0] += 3600.0
+            visit.expect_heading("Token needed")
+            expect(visit.page.get_by_role("alert").first).to_contain_text("the token has expired")
+            assert urlsplit(visit.page.url).path == path
+            visit.page.get_by_role("textbox", name="Token").fill(secrets["night"])
+            visit.page.get_by_role("button", name="Show this page").click()
+            visit.expect_heading("date_year=2032")
+            assert urlsplit(visit.page.url).path == path
+            visit.page.get_by_role("button", name="Audit now").click()
+            expect(visit.page.get_by_text("Audit 2: queued")).to_be_visible()
+            assert [fault for fault in visit.faults if "401" not in fault] == []
+        (action, *_) = tokens.actions(limit=1)
+        assert (action.who, action.role, action.path, action.status) == ("night", "operator", "/v1/audits", 202)
 
 
 def test_a_thousand_tables_stay_usable_by_mouse_and_keyboard(browser: Browser, tmp_path: Path) -> None:

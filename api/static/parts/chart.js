@@ -25,13 +25,15 @@ function options(width, height, isSmall, label) {
 
 /** `times` are Unix seconds, `values` numbers or null where nothing is known. */
 export function Chart({ label, times, values, isSmall = false, height = isSmall ? 44 : 180, unit = span }) {
-  const holder = useRef(null);
-  const plot = useRef(null);
+  const holder = useRef(/** @type {HTMLElement | null} */ (null));
+  const plot = useRef(/** @type {Plot | null} */ (null));
   useEffect(() => {
+    const place = holder.current;
+    if (!place) return undefined;
     const draw = () => {
       plot.current?.destroy();
-      const width = Math.max(60, Math.floor(holder.current.clientWidth));
-      plot.current = new Plot(options(width, height, isSmall, label), data.current, holder.current);
+      const width = Math.max(60, Math.floor(place.clientWidth));
+      plot.current = new Plot(options(width, height, isSmall, label), data.current, place);
     };
     const observer = new ResizeObserver(([entry]) => {
       const width = Math.max(60, Math.floor(entry.contentRect.width));
@@ -39,7 +41,7 @@ export function Chart({ label, times, values, isSmall = false, height = isSmall 
     });
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     draw();
-    observer.observe(holder.current);
+    observer.observe(place);
     scheme.addEventListener("change", draw);
     return () => {
       observer.disconnect();

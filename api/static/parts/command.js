@@ -9,7 +9,7 @@ async function copy(text, holder) {
     return true;
   } catch {
     // Without TLS browsers give no clipboard: the text is selected, so that one key copies it.
-    getSelection().selectAllChildren(holder);
+    getSelection()?.selectAllChildren(holder);
     return document.execCommand?.("copy") ?? false;
   }
 }

@@ -1,5 +1,5 @@
 // The rows that differ, both sides one above the other, with the changed cells marked.
-import { get, paths } from "../api.js";
+import { get, messageOf, paths } from "../api.js";
 import { command, count, plural } from "../format.js";
 import { html, useState } from "../lib.js";
 import { Command } from "./command.js";
@@ -23,6 +23,7 @@ const Values = ({ name, values, row, columns }) => html`
   </tr>
 `;
 
+/** @param {{ row: Api.RowAnswer }} props */
 function Row({ row }) {
   const columns = Object.keys(row.source ?? row.lake ?? row.key ?? {});
   const key = row.key ? Object.entries(row.key).map(([name, value]) => `${name} = ${value}`).join(", ") : row.key_id;
@@ -45,6 +46,7 @@ function Row({ row }) {
   `;
 }
 
+/** @param {{ found: Api.PartitionDiffAnswer }} props */
 const Partition = ({ found }) => html`
   <h3>${found.partition}</h3>
   <p>
@@ -56,16 +58,16 @@ const Partition = ({ found }) => html`
 
 /** Asked for by a button: the answer reads rows of the source. */
 export function Differences({ table, partition }) {
-  const [state, setState] = useState({ data: null, error: "", isAsking: false });
+  const [state, setState] = useState(/** @type {{ data: Api.TableDiffAnswer | null, error: string, isAsking: boolean }} */ ({ data: null, error: "", isAsking: false }));
   if (!paths.value.has(DIFFS)) return null;
   const ask = async () => {
     setState({ ...state, error: "", isAsking: true });
-    const search = new URLSearchParams({ ...(partition ? { partition } : {}), limit: ROWS_MAX });
+    const search = new URLSearchParams({ ...(partition ? { partition } : {}), limit: String(ROWS_MAX) });
     try {
       const data = await get(`/v1/diffs/${encodeURIComponent(table)}?${search}`);
       setState({ data, error: "", isAsking: false });
     } catch (error) {
-      setState({ data: null, error: error.message, isAsking: false });
+      setState({ data: null, error: messageOf(error), isAsking: false });
     }
   };
   return html`

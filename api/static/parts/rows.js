@@ -5,7 +5,7 @@ const SPARE = 12;
 
 /** The range of rows on the screen, and some more. */
 export function useVisibleRows(count, height) {
-  const holder = useRef(null);
+  const holder = useRef(/** @type {HTMLElement | null} */ (null));
   const [range, setRange] = useState([0, Math.min(count, 40)]);
   const measure = () => {
     if (!holder.current) return;

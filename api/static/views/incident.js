@@ -1,5 +1,5 @@
 // One incident: what, where, since when, its events, and the operator's actions.
-import { change, paths } from "../api.js";
+import { change, mayChange, messageOf, paths } from "../api.js";
 import { plural, span, time } from "../format.js";
 import { html, useState } from "../lib.js";
 import { refresh } from "../live.js";
@@ -8,6 +8,7 @@ import { partitionPath, tablePath } from "../router.js";
 import { Repair } from "../parts/actions.js";
 import { Differences } from "../parts/differences.js";
 import { Facts, Waiting } from "../parts/facts.js";
+import { Permit } from "../parts/permit.js";
 import { Verdict } from "../parts/verdict.js";
 import { className, subjectOf, verdictOf } from "./incidents.js";
 import { Crumbs } from "./table.js";
@@ -17,6 +18,7 @@ const HOURS = [1, 4, 24];
 const text = value => (typeof value === "object" && value !== null ? JSON.stringify(value) : String(value ?? ""));
 const detail = event => Object.entries(event.detail ?? {}).filter(([, value]) => value !== null && value !== "").map(([name, value]) => `${name.replaceAll("_", " ")}: ${text(value)}`).join("; ");
 
+/** @param {{ events: Api.EventAnswer[] }} props */
 const Timeline = ({ events }) => html`
   <section class="card" aria-labelledby="timeline">
     <h2 id="timeline">Timeline</h2>
@@ -26,6 +28,7 @@ const Timeline = ({ events }) => html`
   </section>
 `;
 
+/** @param {{ incident: Api.IncidentDetail }} props */
 const Partitions = ({ incident }) => html`
   <section class="card" aria-labelledby="partitions">
     <h2 id="partitions">${plural(incident.partition_count ?? incident.partitions.length, "partition")}</h2>
@@ -41,6 +44,7 @@ const Partitions = ({ incident }) => html`
   </section>
 `;
 
+/** @param {{ incident: Api.IncidentDetail }} props */
 function Handling({ incident }) {
   const [note, setNote] = useState("");
   const [error, setError] = useState("");
@@ -51,7 +55,7 @@ function Handling({ incident }) {
       await change("POST", `${base}/${action}`, body);
       refresh();
     } catch (failed) {
-      setError(failed.message);
+      setError(messageOf(failed));
     }
   };
   const silence = hours => send("silence", { until: new Date(Date.now() + hours * 3600000).toISOString() });
@@ -64,9 +68,10 @@ function Handling({ incident }) {
         <form class="form" onSubmit=${event => { event.preventDefault(); send("acknowledge", { note }); }}>
           <label for="note">Note</label>
           <input id="note" value=${note} maxlength="500" onInput=${event => setNote(event.currentTarget.value)} placeholder="Who looks into it, and what is known" />
-          <button type="submit" class="main">Acknowledge</button>
+          <button type="submit" class="main" disabled=${!mayChange()}>Acknowledge</button>
         </form>
-        <p class="form"><span>Silence alerts for</span> ${HOURS.map(hours => html`<button key=${hours} type="button" onClick=${() => silence(hours)}>${hours} h</button>`)}</p>`}
+        <p class="form"><span>Silence alerts for</span> ${HOURS.map(hours => html`<button key=${hours} type="button" disabled=${!mayChange()} onClick=${() => silence(hours)}>${hours} h</button>`)}</p>
+        <${Permit} />`}
       ${error && html`<p class="wrong" role="alert">${error}</p>`}
     </section>
   `;
@@ -74,6 +79,7 @@ function Handling({ incident }) {
 
 export function Incident({ id }) {
   const isKept = paths.value.has("/v1/incidents/{id}");
+  /** @type {import("../state.js").Answered<Api.IncidentDetail>} */
   const { data, error } = useAnswer(isKept ? `/v1/incidents/${encodeURIComponent(id)}` : null);
   const crumbs = html`<${Crumbs}><a href="/incidents">Incidents</a> <span aria-hidden="true">/</span> <span aria-current="page">${id}</span><//>`;
   if (!isKept) return html`${crumbs}<h1 tabindex="-1">Incident ${id}</h1><p class="card">This server keeps no incidents. <a href="/">The overview</a> shows what differs now.</p>`;

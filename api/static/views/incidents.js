@@ -16,17 +16,22 @@ const CLASSES = {
   schema_differs: "schema differs",
   source_gap: "source gap",
   pending: "pending",
+  snapshot_stalled: "snapshot stalled",
+  lag_high: "lag",
+  data_stale: "nothing recent compared",
   service_silent: "service silent",
   audit_failed: "audit failed",
 };
 
 export const className = incident => CLASSES[incident.class] ?? incident.class ?? "incident";
-export const subjectOf = incident => incident.table ?? incident.name ?? "system";
+/** @param {Api.IncidentAnswer} incident */
+export const subjectOf = incident => incident.table ?? (incident.subject === "flow" ? `The flow: ${incident.name}` : incident.name) ?? "system";
 export const verdictOf = incident => {
   if (incident.state === "closed") return "match";
   return incident.class === "pending" ? "inconclusive" : "mismatch";
 };
 
+/** @param {Api.IncidentAnswer} incident */
 const extent = incident =>
   [
     incident.partition_count ? plural(incident.partition_count, "partition") : "",
@@ -35,6 +40,7 @@ const extent = incident =>
     incident.quiet_since ? "sound again, closing soon" : "",
   ].filter(Boolean).join(", ");
 
+/** @param {{ incident: Api.IncidentAnswer }} props */
 export const IncidentLine = ({ incident }) => html`
   <li class=${verdictOf(incident)}>
     <a href=${incidentPath(incident.id)}><${Verdict} verdict=${verdictOf(incident)} word=${className(incident)} /> <strong>${subjectOf(incident)}</strong></a>
@@ -65,7 +71,9 @@ const List = ({ title, id, answer, empty }) => html`
 
 export function Incidents() {
   const isKept = paths.value.has("/v1/incidents");
+  /** @type {import("../state.js").Answered<Api.IncidentsAnswer>} */
   const open = useAnswer(isKept ? "/v1/incidents?state=open" : null);
+  /** @type {import("../state.js").Answered<Api.IncidentsAnswer>} */
   const closed = useAnswer(isKept ? "/v1/incidents?state=closed" : null);
   return html`
     <h1 tabindex="-1">Incidents</h1>

@@ -14,25 +14,34 @@ const RANK = { mismatch: 0, inconclusive: 1, match: 2 };
 const FILTERS = ["", "mismatch", "inconclusive", "match"];
 
 const troubles = item => item.verdicts.length - item.verdicts.split("=").length + 1;
-const letterOf = verdict => Object.keys(LETTERS).find(letter => LETTERS[letter] === verdict);
+const letterOf = verdict => Object.keys(LETTERS).find(letter => LETTERS[letter] === verdict) ?? "";
 
-/** The tables that a search and a filter leave, problems first; each with the places of its wanted partitions. */
+/**
+ * The tables that a search and a filter leave, problems first; each with the places of its wanted partitions.
+ * @param {Api.MatrixTable[]} items
+ * @param {string} text
+ * @param {string} verdict one of `FILTERS`
+ */
 export function arrange(items, text, verdict) {
   const wanted = text.toLowerCase();
   const letter = letterOf(verdict);
+  /** @type {{ item: Api.MatrixTable, places: number[] | null, troubles: number }[]} */
   const found = [];
   for (const item of items) {
     const isNamed = !wanted || item.table.toLowerCase().includes(wanted);
     if (verdict && item.verdict !== verdict && !item.verdicts.includes(letter)) continue;
     // Null stands for all partitions: most tables are shown whole.
+    /** @type {number[] | null} */
     let places = null;
     if (!isNamed || (verdict && item.partitions.length)) {
-      places = [];
+      /** @type {number[]} */
+      const chosen = [];
       item.partitions.forEach((name, at) => {
         const isWanted = isNamed || name.toLowerCase().includes(wanted);
-        if (isWanted && (!verdict || item.verdicts[at] === letter)) places.push(at);
+        if (isWanted && (!verdict || item.verdicts[at] === letter)) chosen.push(at);
       });
-      if (!places.length) continue;
+      if (!chosen.length) continue;
+      places = chosen;
     }
     found.push({ item, places, troubles: troubles(item) });
   }
@@ -88,7 +97,7 @@ function Row({ row, line, active }) {
 function useKeys(rows, lineOf, isNarrow) {
   const [active, setActive] = useState({ row: 0, at: 0 });
   const wants = useRef(false);
-  const grid = useRef(null);
+  const grid = useRef(/** @type {HTMLElement | null} */ (null));
   const row = Math.min(active.row, Math.max(0, rows.length - 1));
   const widest = rows.length ? lineOf(row).cells.length + (lineOf(row).more > 0 ? 1 : 0) : 0;
   const at = Math.min(active.at, widest);
@@ -113,6 +122,7 @@ function useKeys(rows, lineOf, isNarrow) {
     const top = grid.current.getBoundingClientRect().top + row * height;
     if (top < 0) scrollBy(0, top - height);
     else if (top + height > innerHeight) scrollBy(0, top + 2 * height - innerHeight);
+    /** @type {HTMLElement | null} */
     const link = grid.current.querySelector(`[data-row="${row}"] [data-at="${at}"]`);
     if (link) {
       wants.current = false;
@@ -129,7 +139,7 @@ function Grid({ rows }) {
   const [width, setWidth] = useState(900);
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry.contentRect.width)));
-    observer.observe(holder.current);
+    if (holder.current) observer.observe(holder.current);
     return () => observer.disconnect();
   }, []);
   const space = isNarrow ? width - MORE : width - LABEL - MORE;
@@ -148,10 +158,14 @@ function Grid({ rows }) {
 
 const NAMES = { "": "All", mismatch: "Differ", inconclusive: "Not decided", match: "Equal" };
 
+/** @type {Api.MatrixTable[]} */
+const NOTHING = [];
+
 export function Matrix() {
-  const items = matrix.value.items;
+  const items = matrix.value?.items ?? NOTHING;
   const text = query.value.get("q") ?? "";
-  const verdict = FILTERS.includes(query.value.get("verdict")) ? query.value.get("verdict") : "";
+  const wanted = query.value.get("verdict") ?? "";
+  const verdict = FILTERS.includes(wanted) ? wanted : "";
   const rows = useMemo(() => arrange(items, text, verdict), [items, text, verdict]);
   const numbers = useMemo(() => {
     const totals = { "": items.length, mismatch: 0, inconclusive: 0, match: 0 };

@@ -13,6 +13,7 @@ import { Matrix } from "./matrix.js";
 const TROUBLED_MAX = 8;
 const SNAPSHOTS_MAX = 12;
 
+/** @template T @param {T[]} values @returns {T | null} */
 const last = values => values.at(-1) ?? null;
 
 function Attention() {
@@ -25,7 +26,7 @@ function Attention() {
       </section>
     `;
   }
-  const differing = matrix.value.items.filter(item => item.verdict === "mismatch");
+  const differing = (matrix.value?.items ?? []).filter(item => item.verdict === "mismatch");
   if (!differing.length) return null;
   return html`
     <section aria-labelledby="open">
@@ -49,17 +50,18 @@ const Measure = ({ name, value, label, times, values, unit }) => html`
   </div>
 `;
 
-function Measures() {
+/** @param {{ now: Api.StatusAnswer }} props */
+function Measures({ now }) {
   const { times, freshness, lagSeconds, lagRows } = history.value;
-  const lag = status.value.lag;
+  const { lag } = now;
   return html`
     <section class="measures" aria-label="Freshness and lag">
-      <${Measure} name="Compared up to" value=${status.value.as_of ? `${span(Math.round(last(freshness)))} ago` : "–"} label="Age of the compared state" times=${times} values=${freshness} />
+      <${Measure} name="Compared up to" value=${now.as_of ? `${span(Math.round(last(freshness) ?? 0))} ago` : "–"} label="Age of the compared state" times=${times} values=${freshness} />
       <${Measure} name="Lake is behind by" value=${span(lag.seconds)} label="Seconds that the lake is behind" times=${times} values=${lagSeconds} />
       <${Measure} name="Rows not in the lake yet" value=${count(lag.rows)} label="Rows that the lake is behind" times=${times} values=${lagRows} unit=${count} />
       <div class="card measure">
-        <p><span class="quiet">Tables</span><strong>${count(status.value.tables)}</strong></p>
-        <p><span class="quiet">Rows</span><strong>${count(status.value.rows)}</strong></p>
+        <p><span class="quiet">Tables</span><strong>${count(now.tables)}</strong></p>
+        <p><span class="quiet">Rows</span><strong>${count(now.rows)}</strong></p>
       </div>
     </section>
   `;
@@ -68,12 +70,13 @@ function Measures() {
 function timeLeft(table, percent) {
   const first = snapshots.get(table);
   if (!first || percent <= first.percent) return "";
-  const perSecond = (percent - first.percent) / (last(history.value.times) - first.at);
+  const perSecond = (percent - first.percent) / ((last(history.value.times) ?? first.at) - first.at);
   return perSecond > 0 ? `, about ${span((100 - percent) / perSecond)} left` : "";
 }
 
-function Snapshots() {
-  const entries = Object.entries(status.value.snapshot);
+/** @param {{ now: Api.StatusAnswer }} props */
+function Snapshots({ now }) {
+  const entries = Object.entries(now.snapshot);
   if (!entries.length) return null;
   return html`
     <section class="card" aria-labelledby="snapshots">
@@ -91,8 +94,9 @@ function Snapshots() {
   `;
 }
 
-function SetAside() {
-  const entries = Object.entries(status.value.set_aside ?? {});
+/** @param {{ now: Api.StatusAnswer }} props */
+function SetAside({ now }) {
+  const entries = Object.entries(now.set_aside);
   if (!entries.length) return null;
   return html`
     <section class="card" aria-labelledby="aside">
@@ -112,9 +116,9 @@ export function Overview() {
     <span class="unseen" role="status">${text.replace(/ as of.*? ago/, "")}</span>
     ${status.value.standstill && html`<p class="alarm" role="alert">Nothing newer is known: ${status.value.standstill}. <a href="/pipeline">Pipeline</a></p>`}
     <${Attention} />
-    <${Measures} />
-    <${Snapshots} />
-    <${SetAside} />
+    <${Measures} now=${status.value} />
+    <${Snapshots} now=${status.value} />
+    <${SetAside} now=${status.value} />
     <${Matrix} />
   `;
 }

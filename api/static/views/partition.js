@@ -12,6 +12,7 @@ import { Crumbs, OpenIncidents } from "./table.js";
 
 export function Partition({ table, partition }) {
   const name = partition.split("/").map(encodeURIComponent).join("/");
+  /** @type {import("../state.js").Answered<Api.PartitionAnswer>} */
   const { data, error } = useAnswer(`/v1/fingerprints/${encodeURIComponent(table)}/${name}`);
   const crumbs = html`
     <${Crumbs}><a href=${tablePath(table)}>${table}</a> <span aria-hidden="true">/</span> <span aria-current="page">${partition}</span><//>

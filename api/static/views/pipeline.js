@@ -16,7 +16,7 @@ const LAKE_AFTER = 2;
 
 /** The last epochs, oldest first. The first answer is long, later ones bring what is new. */
 function useEpochs() {
-  const [epochs, setEpochs] = useState(null);
+  const [epochs, setEpochs] = useState(/** @type {Api.EpochAnswer[] | null} */ (null));
   const trigger = beat.value;
   useEffect(() => {
     let isWanted = true;
@@ -31,6 +31,7 @@ function useEpochs() {
   return epochs;
 }
 
+/** @param {{ service: Api.ServiceAnswer }} props */
 const Service = ({ service }) => html`
   <tr>
     <th scope="row">${service.service}</th>
@@ -44,17 +45,19 @@ const Service = ({ service }) => html`
 
 const Side = ({ name, epoch }) => html`<li><strong>${name}</strong><span class="quiet">epoch ${count(epoch)}</span></li>`;
 
+/** @param {{ services: Api.ServiceAnswer[], lag: Api.LagAnswer | null }} props */
 const Flow = ({ services, lag }) => html`
   <ol class="flow" aria-label="From the source to the verdict">
     <${Side} name="Source" epoch=${status.value?.source_epoch} />
     ${CHAIN.map(([name, title, what], at) => {
       const service = services.find(found => found.service === name);
       const group = lag?.groups[`dfp-${name.replace("_", "-")}`];
-      return html`${at === LAKE_AFTER && html`<${Side} name="Lake" epoch=${status.value?.epoch} />`}<li key=${name}><strong>${title}</strong><span class="quiet">${what}</span>${service && html`<${ServiceState} state=${service.state} />`}${isKnown(group?.messages) && html`<span class="quiet">${plural(group.messages, "unread message")}</span>`}</li>`;
+      return html`${at === LAKE_AFTER && html`<${Side} name="Lake" epoch=${status.value?.epoch} />`}<li key=${name}><strong>${title}</strong><span class="quiet">${what}</span>${service && html`<${ServiceState} state=${service.state} />`}${group && isKnown(group.messages) && html`<span class="quiet">${plural(group.messages, "unread message")}</span>`}</li>`;
     })}
   </ol>
 `;
 
+/** @param {{ lag: Api.LagAnswer }} props */
 const Lag = ({ lag }) => html`
   <section class="card" aria-labelledby="lag">
     <h2 id="lag">Lag by consumer group</h2>
@@ -70,6 +73,7 @@ const Lag = ({ lag }) => html`
 
 const largest = tables => Object.entries(tables).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, rows]) => `${name} ${count(rows)}`).join(", ");
 
+/** @param {{ epochs: Api.EpochAnswer[] }} props */
 const Epochs = ({ epochs }) => html`
   <section class="card" aria-labelledby="epochs">
     <h2 id="epochs">Epochs</h2>
@@ -90,10 +94,12 @@ const Epochs = ({ epochs }) => html`
 `;
 
 const secondsOf = moment => Date.parse(moment) / 1000;
+/** @param {Api.EpochAnswer} epoch */
 const delayOf = epoch => Math.max(0, secondsOf(epoch.recorded_at) - secondsOf(epoch.committed_at));
 
-/** Chart data of epochs; times that stand still are told apart by their order. */
+/** @param {Api.EpochAnswer[]} epochs @returns chart data; times that stand still are told apart by their order. */
 function courses(epochs) {
+  /** @type {number[]} */
   const times = [];
   for (const epoch of epochs) times.push(Math.max(secondsOf(epoch.recorded_at), (times.at(-1) ?? 0) + 0.001));
   const rate = epochs.map((epoch, at) => (at ? epoch.rows / Math.max(1, times[at] - times[at - 1]) : null));
@@ -103,7 +109,9 @@ function courses(epochs) {
 const Course = ({ title, ...chart }) => html`<section class="card course"><h2>${title}</h2><${Chart} label=${title} ...${chart} /></section>`;
 
 export function Pipeline() {
+  /** @type {import("../state.js").Answered<Api.ServicesAnswer>} */
   const services = useAnswer("/v1/services");
+  /** @type {import("../state.js").Answered<Api.LagAnswer>} */
   const lag = useAnswer("/v1/lag");
   const epochs = useEpochs();
   const drawn = useMemo(() => (epochs?.length ? courses(epochs) : null), [epochs]);
@@ -133,6 +141,6 @@ export function Pipeline() {
     </div>
     <p class="quiet">The charts of lag begin when this page is opened. Prometheus keeps longer courses: <a href="/metrics">/metrics</a>.</p>
     ${lag.data ? html`<${Lag} lag=${lag.data} />` : html`<${Waiting} what="lag" error=${lag.error} />`}
-    ${epochs?.length > 0 && html`<${Epochs} epochs=${epochs} />`}
+    ${epochs && epochs.length > 0 && html`<${Epochs} epochs=${epochs} />`}
   `;
 }

@@ -15,6 +15,7 @@ const PAGE_MAX = 1000;
 const ROW = { wide: 34, narrow: 58 };
 const RANK = { x: 0, "?": 1, "=": 2 };
 
+/** @param {Api.MatrixTable} item @param {string} text */
 function lines(item, text) {
   const wanted = text.toLowerCase();
   const found = item.partitions
@@ -23,6 +24,7 @@ function lines(item, text) {
   return found.sort((a, b) => RANK[a.letter] - RANK[b.letter]);
 }
 
+/** @param {{ table: string, line: { name: string, letter: string }, detail?: Api.PartitionFingerprint, number: number }} props */
 function Line({ table, line, detail, number }) {
   const verdict = LETTERS[line.letter];
   return html`
@@ -36,6 +38,7 @@ function Line({ table, line, detail, number }) {
   `;
 }
 
+/** @param {{ table: string, item: Api.MatrixTable, details: Map<string, Api.PartitionFingerprint> }} props */
 function Partitions({ table, item, details }) {
   const text = query.value.get("q") ?? "";
   const shown = useMemo(() => lines(item, text), [item, text]);
@@ -61,6 +64,7 @@ function Partitions({ table, item, details }) {
   `;
 }
 
+/** @param {{ definition: Api.TableAnswer }} props */
 const Columns = ({ definition }) => html`
   <section class="card" aria-labelledby="columns">
     <h2 id="columns">Definition ${count(definition.definition)}</h2>
@@ -94,8 +98,11 @@ export function Table({ table }) {
   const isLarge = item && item.partitions.length > PAGE_MAX;
   const path = `/v1/fingerprints/${encodeURIComponent(table)}`;
   // Of a large table only differing and undecided partitions are read with their sums; each partition has a page.
+  /** @type {import("../state.js").Answered<Api.ScannedTable>} */
   const whole = useAnswer(item || matrix.value ? `${path}${isLarge ? `?verdict=mismatch&limit=${PAGE_MAX}` : ""}` : null);
+  /** @type {import("../state.js").Answered<Api.TableFingerprint>} */
   const undecided = useAnswer(isLarge ? `${path}?verdict=inconclusive&limit=${PAGE_MAX}` : null);
+  /** @type {import("../state.js").Answered<Api.TablesAnswer>} */
   const definitions = useAnswer("/v1/tables", false);
   const details = useMemo(
     () => new Map([...(whole.data?.partitions ?? []), ...(undecided.data?.partitions ?? [])].map(part => [part.partition, part])),

@@ -12,6 +12,7 @@ from datafingerprint.adapters.state.incident_tables import INCIDENT_TABLES
 from datafingerprint.adapters.state.scans import SCAN_TABLES
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.adapters.state.tables import SCHEMA_VERSION, VERSIONS_BEFORE
+from datafingerprint.adapters.state.tokens import TOKEN_TABLES
 from datafingerprint.checkup import CheckResult, Component
 from datafingerprint.config import State
 from datafingerprint.ledger import Progress
@@ -41,7 +42,7 @@ class StateCheckup:
             return
         yield from written(PART, file)
         with contextlib.closing(SqlStateStore(self._url)) as store:
-            version, lacking = store.version(), store.lacking_grant([*SCAN_TABLES, *INCIDENT_TABLES])
+            version, lacking = store.version(), store.lacking_grant([*SCAN_TABLES, *INCIDENT_TABLES, *TOKEN_TABLES])
             if lacking:
                 yield PART.problem("privileges", "the account may not do all that services do", lacking)
             elif version is None or version in VERSIONS_BEFORE:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from datafingerprint.adapters.runtime.process_names import has_ended
 from datafingerprint.adapters.state import symptoms
 from datafingerprint.adapters.state.engine import open_engine, place, translated, writers
+from datafingerprint.adapters.state.flow import FlowReader
 from datafingerprint.adapters.state.incident_tables import (
     EVENTS,
     INCIDENTS,
@@ -37,6 +38,7 @@ from datafingerprint.adapters.state.rows import upsert
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.audits import Scope
 from datafingerprint.errors import ConflictError
+from datafingerprint.flow import FlowState
 from datafingerprint.incidents import (
     Decision,
     EventKind,
@@ -79,6 +81,7 @@ class SqlIncidentStore:
         self._engine = open_engine(url)
         self._where = place(self._engine)
         self._url = url
+        self._flow = FlowReader()
         self._prepared = False
         self._preparing = threading.Lock()
 
@@ -172,6 +175,11 @@ class SqlIncidentStore:
         with self._reading() as connection:
             return symptoms.token(connection)
 
+    def flow(self) -> FlowState:
+        """See the port."""
+        with self._reading() as connection:
+            return self._flow.read(connection)
+
     def apply(
         self, owner: str, now: float, decide: Callable[[Observed], Iterable[tuple[Subject, Decision]]]
     ) -> Sequence[tuple[Incident, Decision]]:
@@ -194,7 +202,9 @@ class SqlIncidentStore:
                 {subject: incidents[subject] for subject in changed if subject in incidents},
                 {subject: seen.observed.troubles[subject] for subject in changed if subject in seen.observed.troubles},
             )
-            for decision in _changed(again, decide(again)).values():
+            for subject, decision in _changed(again, decide(again)).items():
+                if subject not in changed:  # its incident was not read again, and may be open already
+                    continue
                 assert decision.incident is not None  # noqa: S101 - what changes is an incident
                 incident = _save(connection, decision.incident)
                 _save_notices(connection, incident, decision, now)

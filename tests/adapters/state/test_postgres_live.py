@@ -11,13 +11,19 @@ from functools import partial
 import pytest
 
 from datafingerprint.adapters.state.engine import POSTGRES_IDLE_S
+from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.scans import SqlScanStore
 from datafingerprint.adapters.state.store import SqlStateStore
+from datafingerprint.adapters.state.tokens import SqlTokenStore
 from datafingerprint.audits import Origin, Scope
+from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition
 from datafingerprint.errors import ConfigError, StateError, Unavailable
 from datafingerprint.fingerprint import MODULUS, Fingerprint
+from datafingerprint.flow import FlowState
 from datafingerprint.ledger import Advance, FileSums, LakeTableState, Progress
+from datafingerprint.ports.tokens import Action
 from datafingerprint.scans import Scan
+from datafingerprint.tokens import Role, digest, holder, new_token
 from deploy.embedded.ports import free_ports
 from deploy.embedded.waiting import await_condition
 from tests.databases import by_hand
@@ -53,6 +59,24 @@ def at_once(url: str, work: Callable[[SqlStateStore], object]) -> list[object]:
     with ExitStack() as opened, ThreadPoolExecutor(AT_ONCE) as pool:
         stores = [opened.enter_context(closing(SqlStateStore(url))) for _ in range(AT_ONCE)]
         return list(pool.map(run, stores))
+
+
+def test_tokens_actions_and_the_flow_are_kept_there_too(url: str, store: SqlStateStore) -> None:
+    action = Action(1.0, "night", "operator", "127.0.0.1", "POST", "/v1/audits", "{}")
+    with closing(SqlTokenStore(url)) as tokens, closing(SqlIncidentStore(url)) as incidents:
+        secret, token = new_token("night", Role.OPERATOR, 1.0, 10.0)
+        assert [tokens.create(token, action), tokens.create(token, action)] == [True, False]
+        assert list(tokens.tokens()) == [token]
+        assert holder(digest(secret), tokens.tokens()) == token
+        tokens.end(tokens.begin(action), 202)
+        assert [tokens.revoke("night", action), tokens.revoke("night", action)] == [True, False]
+        assert [(item.number, item.status) for item in tokens.actions(limit=9)] == [(3, None), (2, 202), (1, None)]
+        assert incidents.flow() == FlowState()
+        snapshots = {"s.a": SnapshotCursor(40, 100, complete=False)}
+        record = Epoch("stream", 1, SourcePosition("", "f", 1), 5.0, snapshots=snapshots)
+        store.advance(Progress(), Advance(Progress("stream", 1, 1), [record], [], {}))
+        flow = incidents.flow()
+        assert (dict(flow.snapshots), flow.progressed_at is not None) == ({"s.a": 40}, True)
 
 
 def asked_for(table: str, store: SqlStateStore) -> int:

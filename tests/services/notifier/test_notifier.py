@@ -16,8 +16,9 @@ from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.alerts import Content
 from datafingerprint.config import Alerts
+from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.ledger import Progress, TableVerdicts
+from datafingerprint.ledger import Advance, Progress, TableVerdicts
 from datafingerprint.liveness import Roster, ServiceReport, Services, ServiceState
 from datafingerprint.ports.receivers import DeliveryError
 from datafingerprint.verdict import judge_table
@@ -242,3 +243,43 @@ def test_nothing_is_applied_while_nothing_changes_but_once_a_minute(world: World
     for now in range(1001, 1200):
         world.turn(notifier, now, times=1)
     assert applied == [1060, 1120, 1180]
+
+
+def test_another_trouble_does_not_open_a_second_incident_of_a_silent_service(world: World) -> None:
+    notifier = world.notifier()
+    world.services.states = {"cdc": (ServiceState.STOPPED, 900.0)}
+    world.turn(notifier, 1000)
+    world.turn(notifier, 1030)
+    assert len(world.store.incidents(is_open=True)) == 1
+    world.judge("s.a")
+    world.turn(notifier, 1031)
+    assert sorted(incident.subject.name for incident in world.store.incidents(is_open=True)) == ["cdc", "s.a"]
+
+
+def test_a_comparison_that_gets_old_opens_one_incident_which_closes_when_it_is_young_again(world: World) -> None:
+    world.settings = Alerts(quiet_s=10, group_s=1, reminder_s=0, stale_s=100, lag_s=0)
+
+    def epoch(number: int, committed_at: float) -> None:
+        record = Epoch("stream", number, SourcePosition("", "f", number), committed_at)
+        before, after = (Progress("stream" if n else None, n, n, n, n) for n in (number - 1, number))
+        read = Progress("stream", number, number, number - 1, number - 1)
+        world.state.advance(before, Advance(read, [record], [], {}))
+        world.state.save_verdicts(after, [], world.now)
+
+    epoch(1, 900.0)
+    notifier = world.notifier()
+    world.turn(notifier, 1000)
+    assert titles(world.receivers[0]) == []  # the flow may have been shut down: it has the whole limit to catch up
+    for now in range(1001, 1106):
+        world.turn(notifier, now, times=3)
+    assert titles(world.receivers[0]) == ["opened: flow lake, data_stale"]
+    assert "compared last as of 1970-01-01T00:15:00Z" in world.receivers[0].sent[0].body
+    notifier = world.notifier("the next one")  # it must keep the incident open
+    world.store.release("a notifier")
+    world.turn(notifier, 1106)
+    world.turn(notifier, 1120)
+    assert len(world.store.incidents(is_open=True)) == 1
+    epoch(2, 1119.0)
+    for now in range(1121, 1140):
+        world.turn(notifier, now, times=3)
+    assert titles(world.receivers[0])[1:] == ["recovered: flow lake, data_stale"]

@@ -1,0 +1,1 @@
+"""Types for the modules of the dashboard, and the script that fetches its packages."""
