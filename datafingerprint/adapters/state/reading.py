@@ -95,7 +95,12 @@ class StateReading(AuditReading, SketchReading):
         """How far the fingerprinter has come."""
         row = self._sound(PROGRESS)[0]
         return Progress(
-            row["stream_id"], row["epoch"], row["epochs_offset"], row["lake_epoch"], row["lake_commits_offset"]
+            row["stream_id"],
+            row["epoch"],
+            row["epochs_offset"],
+            row["lake_epoch"],
+            row["lake_commits_offset"],
+            row["epoch_digest"] or "",
         )
 
     def running_sums(self) -> Mapping[SumKey, Fingerprint]:

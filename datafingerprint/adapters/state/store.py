@@ -300,7 +300,8 @@ class SqlStateStore(StateReading, StateAudits, StateSketches):
                 METADATA.create_all(connection)
                 connection.execute(sa.insert(META).values(name=_VERSION_NAME, value=SCHEMA_VERSION))
                 nothing = {"epoch": 0, "epochs_offset": 0, "lake_epoch": 0, "lake_commits_offset": 0}
-                insert(connection, PROGRESS, [{"id": _ONLY_ROW, "stream_id": None, **nothing}])
+                first = {"id": _ONLY_ROW, "stream_id": None, "epoch_digest": None}
+                insert(connection, PROGRESS, [first | nothing])
             return _version(connection)
 
 
@@ -450,5 +451,10 @@ def _move(connection: sa.Connection, before: Progress, after: Progress) -> None:
     row = _progress(connection)
     if (row["stream_id"], row["epoch"], row["epochs_offset"]) != (before.stream_id, before.epoch, before.epochs_offset):
         raise ConflictError(f"the state store is no longer at epoch {before.epoch}: another fingerprinter was first")
-    side = {"stream_id": after.stream_id, "epoch": after.epoch, "epochs_offset": after.epochs_offset}
+    side = {
+        "stream_id": after.stream_id,
+        "epoch": after.epoch,
+        "epochs_offset": after.epochs_offset,
+        "epoch_digest": after.epoch_digest or None,
+    }
     upsert(connection, PROGRESS, [row | side])

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from datafingerprint.fingerprint import MODULUS, Fingerprint
 
-SCHEMA_VERSION = "7"
+SCHEMA_VERSION = "8"
 """Version of these tables; a store of another one is refused, never guessed at."""
 
-VERSIONS_BEFORE = frozenset({"1", "2", "3", "4", "5", "6"})
+VERSIONS_BEFORE = frozenset({"1", "2", "3", "4", "5", "6", "7"})
 """Versions that become the present one: tables, columns and indexes that are missing are added."""
 
 VERSIONS_COUNTED_OTHERWISE = frozenset({"1", "2", "3", "4"})
@@ -50,6 +50,7 @@ PROGRESS = sa.Table(
     sa.Column("lake_epoch", sa.BigInteger, nullable=False),
     sa.Column("lake_commits_offset", sa.BigInteger, nullable=False),
     _checksum(),
+    sa.Column("epoch_digest", sa.Text),
 )
 
 # `record` is the epoch as the topic holds it without its transactions, which may be as many as its rows.
