@@ -70,10 +70,10 @@ def require_link(mark: EpochMark, previous: str, number: int) -> None:
         raise lost_epoch(mark, f"epoch {number} there follows another record")
 
 
-def lost_epoch(mark: EpochMark, found: str) -> WireError:
-    """The error of whoever knows an epoch that the epochs topic does not hold any more."""
+def lost_epoch(mark: EpochMark, state: str) -> WireError:
+    """The error for an epoch that was read, and that the epochs topic no longer holds."""
     return WireError(
-        f"the broker has lost an acknowledged epoch: epoch {mark.number} of stream {mark.stream_id} was read, {found}",
+        f"the broker has lost an acknowledged epoch: epoch {mark.number} of stream {mark.stream_id} was read, {state}",
         where="the epochs topic",
         remedy=START_OVER,
     )

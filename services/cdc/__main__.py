@@ -86,7 +86,10 @@ class CaptureProcess:
 
 
 def _known_epochs(settings: Settings, log: structlog.stdlib.BoundLogger) -> list[KnownEpoch]:
-    """The epoch that the state store has reached. Capture goes on without a store that cannot be read."""
+    """The epoch that the state store has reached.
+
+    Capture continues without a store that cannot be read.
+    """
     # Imported here: a new stream needs no state store, see below.
     from datafingerprint.adapters.state.known_epoch import known_epoch  # noqa: PLC0415 - see above
 

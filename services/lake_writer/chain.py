@@ -10,9 +10,9 @@ from datafingerprint.ports.lake import Stamp
 
 
 def require_same_chain(epochs: Iterable[Epoch], stamps: Mapping[str, Stamp | None]) -> None:
-    """Checks the first epochs of a run against the stamps of tables that a crash left ahead of the last commit.
+    """Checks the first epochs of a run against the stamps of tables.
 
-    Otherwise the changes of other epochs with these numbers would be passed over.
+    A crash leaves tables ahead of the last lake commit. Without this check the changes of other epochs with these numbers would be passed over for them.
 
     Args:
         epochs: The epochs that were read.
@@ -24,5 +24,5 @@ def require_same_chain(epochs: Iterable[Epoch], stamps: Mapping[str, Stamp | Non
     digests = {epoch.number: epoch.mark.digest for epoch in epochs}
     for name, stamp in sorted(stamps.items()):
         if stamp is not None and stamp.digest and digests.get(stamp.epoch, stamp.digest) != stamp.digest:
-            found = f"as the lake table {name} shows; the topic holds another epoch of this number"
-            raise lost_epoch(EpochMark(stamp.stream_id, stamp.epoch, stamp.digest), found)
+            state = f"as the lake table {name} shows; the topic holds another epoch of this number"
+            raise lost_epoch(EpochMark(stamp.stream_id, stamp.epoch, stamp.digest), state)

@@ -102,7 +102,11 @@ class KafkaEpochLog:
             raise lost_epoch(mark, f"as {known.what} shows; the topic holds another epoch of this number")
 
     def _has_at(self, offset: int, mark: EpochMark) -> bool:
-        """Whether an epoch's record is at an offset of the topic, as far as the topic still has that offset."""
+        """Whether an epoch's record is at an offset of the topic.
+
+        Returns:
+            True also if the topic begins after this offset.
+        """
         payload = kafka_clients.record_at(self._kafka, self._topics.epochs, offset)
         return payload is None or record_digest(payload) == mark.digest
 
