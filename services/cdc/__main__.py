@@ -94,7 +94,7 @@ def _known_epochs(settings: Settings, log: structlog.stdlib.BoundLogger) -> list
     from datafingerprint.adapters.state.known_epoch import known_epoch  # noqa: PLC0415 - see above
 
     try:
-        known = known_epoch(settings.state.url.get_secret_value())
+        known = known_epoch(settings.state.database.get_secret_value())
     except DataFingerprintError as error:
         log.warning("the state store cannot be asked whether epochs were lost", reason=str(error))
         return []

@@ -12,7 +12,8 @@ from datafingerprint.ports.lake import Stamp
 def require_same_chain(epochs: Iterable[Epoch], stamps: Mapping[str, Stamp | None]) -> None:
     """Checks the first epochs of a run against the stamps of tables.
 
-    A crash leaves tables ahead of the last lake commit. Without this check the changes of other epochs with these numbers would be passed over for them.
+    A crash leaves tables ahead of the last lake commit. Without this check they would pass over the changes
+    of other epochs with these numbers.
 
     Args:
         epochs: The epochs that were read.

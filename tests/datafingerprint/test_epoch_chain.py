@@ -35,7 +35,9 @@ def test_a_chain_is_read_from_any_of_its_epochs(moments: list[float]) -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=6), st.data())
-def test_an_epoch_after_lost_ones_is_refused_though_its_number_is_right(moments: list[int], data: st.DataObject) -> None:
+def test_an_epoch_after_lost_ones_is_refused_though_its_number_is_right(
+    moments: list[int], data: st.DataObject
+) -> None:
     chain = published([float(moment) for moment in moments])
     kept = data.draw(st.integers(0, len(chain) - 1))
     anew = published([float(moment) + 0.5 for moment in moments[kept:]], chain[:kept])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from datafingerprint.adapters.kafka.epoch_records import end_of_stream
+from deploy.embedded.waiting import await_condition
 from tests.flow.running import CONSOLE, Flow, Service
 
 pytestmark = pytest.mark.live
@@ -98,7 +99,7 @@ def test_an_older_copy_of_the_broker_is_noticed_by_capture_and_every_reader_and_
 
     # A capture that cannot know it publishes other epochs under these numbers. No reader takes them for the lost ones.
     cdc.start(DFP_STATE_URL=f"sqlite:///{tmp_path}/unknown.db")
-    flow.await_that("the lost numbers are used again", lambda: last_number(flow) > reached + 2)
+    assert await_condition(lambda: last_number(flow) > reached + 2, timeout_s=WITHIN_S)
     judged = {where: stored.verdict for where, stored in flow.verdicts().items()}
     for name in ("lake_writer", "fingerprinter"):
         flow.service(name).start()

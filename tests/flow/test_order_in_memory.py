@@ -162,9 +162,7 @@ def publish_stale(world: World) -> None:
     last = commits.open()
     assert last is not None
     digest = record_digest(world.broker.epochs[last.epochs_offset])
-    commits.publish(
-        replace(last, epoch=last.epoch + 1, epochs_offset=last.epochs_offset + 1, epoch_digest=digest)
-    )
+    commits.publish(replace(last, epoch=last.epoch + 1, epochs_offset=last.epochs_offset + 1, epoch_digest=digest))
 
 
 def test_damage_by_another_client_shows_in_every_verdict_until_it_is_mended(world: World) -> None:
