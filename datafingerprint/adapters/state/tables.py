@@ -221,6 +221,32 @@ VERDICTS = sa.Table(
     *_sum_columns("source_", nullable=True),
     *_sum_columns("lake_", nullable=True),
     sa.Index("verdicts_outcome", "outcome"),
+    sa.Column("point_at", sa.Double),
+)
+
+# The partitions that have points, so that a point does not repeat their names.
+HISTORY_KEYS = sa.Table(
+    "history_keys",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("table_name", sa.Text, nullable=False),
+    sa.Column("partition_name", sa.Text, nullable=False),
+    sa.UniqueConstraint("table_name", "partition_name"),
+)
+
+# A verdict and its sums as they were at a time; see `HistoryPoint`. `outcome` is a number, to keep the rows short.
+POINTS = sa.Table(
+    "history_points",
+    METADATA,
+    sa.Column("key_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("outcome", sa.SmallInteger, nullable=False),
+    sa.Column("reason", sa.Text),
+    *_sum_columns("source_", nullable=True),
+    *_sum_columns("lake_", nullable=True),
+    sa.Index("history_points_at", "at_ms"),
+    sqlite_with_rowid=False,
 )
 
 # Tables that may have changed unlogged, from the epoch of the first cause that no audit looked behind on.
