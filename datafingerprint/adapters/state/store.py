@@ -438,11 +438,10 @@ def _save_tables(connection: sa.Connection, judged: Sequence[TableVerdicts], now
         old = before[verdicts.table]
         rows = [verdict_row(verdicts, name, old.get(name), now) for name in verdicts.verdicts]
         altered = [row for row in rows if row != old.get(row["partition_name"])]
-        for row in altered:
-            is_new = row["since"] == now
-            if is_point_due(rules, row["point_at"], now, is_new_outcome=is_new):
-                row["point_at"] = now
-                points[verdicts.table, row["partition_name"]] = point_row(row, verdicts.epoch, now)
+        for verdict in altered:
+            if is_point_due(rules, verdict["point_at"], now, is_new_outcome=verdict["since"] == now):
+                verdict["point_at"] = now
+                points[verdicts.table, verdict["partition_name"]] = point_row(verdict, verdicts.epoch, now)
         changed += altered
         gone += [{"of": verdicts.table, "at": name} for name in old if name not in verdicts.verdicts]
     upsert(connection, VERDICTS, changed)

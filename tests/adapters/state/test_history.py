@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafingerprint.adapters.state import store as state_store
 from datafingerprint.adapters.state.store import SqlStateStore
+from datafingerprint.adapters.state.tables import SCHEMA_VERSION
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.history import DAY_S, HistoryPoint, HistoryRules, is_point_due
 from datafingerprint.ledger import Progress, TableVerdicts
@@ -89,7 +89,8 @@ def test_a_change_of_the_verdict_is_a_point_at_once_and_sums_are_one_only_now_an
 def test_pages_are_read_backwards(kept: SqlStateStore) -> None:
     for number in range(7):
         judge(kept, number + 1, NOON + 1_000 * number, a=match(number))
-    whole, pages = history(kept), []
+    whole = history(kept)
+    pages: list[HistoryPoint] = []
     before = None
     while page := kept.history(TABLE, "a", limit=3, before_ms=before):
         pages += page
@@ -155,7 +156,7 @@ def test_a_store_of_version_7_gets_history_and_the_place_of_the_chain_and_is_jud
         judge(store, 2, NOON + 1, a=match(2))
         judge(store, 3, NOON + 2, a=mismatch(3, 2))
         assert [point.verdict for point in history(store)] == [mismatch(3, 2), match(2)]
-        assert store.version() == state_store.SCHEMA_VERSION
+        assert store.version() == SCHEMA_VERSION
 
 
 @given(st.lists(st.tuples(st.integers(1, 900), st.booleans()), max_size=60))
