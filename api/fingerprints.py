@@ -6,10 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from api.answers import known_tables, moment, position, side, without_rows
 from api.audits import audit_finding, table_audit
-from api.models import FingerprintsAnswer, PartitionAnswer, PartitionFingerprint, TableFingerprint
+from api.models import (
+    FingerprintsAnswer,
+    HistoryAnswer,
+    HistoryItem,
+    PartitionAnswer,
+    PartitionFingerprint,
+    TableFingerprint,
+)
 from api.ports import StateView
 from datafingerprint.audits import LastFinding
 from datafingerprint.fingerprint import ZERO, Fingerprint, total
+from datafingerprint.history import HistoryPoint
 from datafingerprint.ledger import LakeTableState, StoredEpoch, StoredVerdict, TableSums
 from datafingerprint.ports.state_values import JudgedTable
 from datafingerprint.verdict import Outcome, overall
@@ -152,6 +160,27 @@ def _partition(stored: StoredVerdict) -> PartitionFingerprint:
         source=side(stored.verdict.source),
         lake=side(stored.verdict.lake),
     )
+
+
+def history_answer(table: str, partition: str, points: Sequence[HistoryPoint], limit: int) -> HistoryAnswer:
+    """A page of a partition's history.
+
+    One point more than `limit` shows that another page follows.
+    """
+    page = points[:limit]
+    items = [
+        HistoryItem(
+            at=moment(point.at_ms / 1000),
+            epoch=point.epoch,
+            verdict=point.verdict.outcome.value,
+            reason=point.verdict.reason or None,
+            source=side(point.verdict.source),
+            lake=side(point.verdict.lake),
+        )
+        for point in page
+    ]
+    next_before = page[-1].at_ms if len(points) > limit else None
+    return HistoryAnswer(table=table, partition=partition, items=items, next_before=next_before)
 
 
 def _sum(parts: Iterable[Fingerprint | None]) -> Fingerprint | None:

@@ -183,6 +183,26 @@ class FingerprintsAnswer(Answer):
     next_cursor: Cursor = None
 
 
+class HistoryItem(Answer):
+    """What was known of a partition from this time on, until the next item."""
+
+    at: Moment = Field(description="When the fingerprinter came to know it")
+    epoch: int = Field(description="The epoch of the comparison", examples=[812])
+    verdict: Outcome
+    reason: Reason = None
+    source: Side | None = Field(description="The warehouse; null when it is not known")
+    lake: Side | None = Field(description="The lake; null when it is not known")
+
+
+class HistoryAnswer(Answer):
+    """The history of one partition, newest first. `before` requests the next page."""
+
+    table: TableName
+    partition: str = Field(examples=["date_year=2031/league_id=100"])
+    items: list[HistoryItem]
+    next_before: int | None = Field(description="Value of `before` for the next page; null at the end")
+
+
 class Lag(Answer):
     """How far a consumer is behind the published epochs. null where that is not known."""
 

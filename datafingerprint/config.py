@@ -208,6 +208,17 @@ class Fingerprinter(Section):
         description="Cells of the sketches that name differing rows (`datafingerprint diff`), a multiple of 4: about a "
         "quarter as many differing rows of a partition are named. 0: no sketches.",
     )
+    history_days: float = Field(
+        90.0, ge=0, description="Days that the history of verdicts and sums is kept; 0: none is recorded."
+    )
+    history_every_s: Seconds = Field(
+        3_600.0,
+        description="Least seconds between two points of a partition whose verdict stays the same. Points older than a "
+        "day are thinned to one per day and verdict.",
+    )
+    history_points_max: Count = Field(
+        2_000_000, description="Most points of all partitions together; the oldest are removed first."
+    )
 
 
 class Audit(Section):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from datafingerprint.epoch_chain import EpochMark, require_link
 from datafingerprint.errors import WireError
 from datafingerprint.recovery import OTHER_LAKE, START_OVER
 from datafingerprint.resync import RequestStatus
@@ -109,6 +110,8 @@ class Epoch:
         set_aside: Table to the reason why capture leaves its rows out; some never had a definition. `READ_AGAIN`
             follows the reason while the table is re-snapshotted.
         awaiting_snapshot: Captured tables that the source has, and whose first snapshot has not begun.
+        previous: Digest of the record before it; empty in records of a version without a chain.
+        digest: Digest of its own record, where that was read or published. It is no part of the record.
     """
 
     stream_id: str
@@ -124,6 +127,13 @@ class Epoch:
     holes: Mapping[str, str] = field(default_factory=dict)
     set_aside: Mapping[str, str] = field(default_factory=dict)
     awaiting_snapshot: tuple[str, ...] = ()
+    previous: str = ""
+    digest: str = field(default="", compare=False)
+
+    @property
+    def mark(self) -> EpochMark:
+        """What a reader keeps of it, to notice that the next epoch does not follow it."""
+        return EpochMark(self.stream_id, self.number, self.digest if self.previous else "")
 
     @property
     def rows(self) -> int:
@@ -170,6 +180,7 @@ class Epoch:
             **({"holes": dict(self.holes)} if self.holes else {}),
             **({"set_aside": dict(self.set_aside)} if self.set_aside else {}),
             **({"awaiting_snapshot": list(self.awaiting_snapshot)} if self.awaiting_snapshot else {}),
+            **({"previous": self.previous} if self.previous else {}),
         }
 
     @staticmethod
@@ -192,21 +203,21 @@ class Epoch:
             holes=dict(document.get("holes", {})),
             set_aside=dict(document.get("set_aside", {})),
             awaiting_snapshot=tuple(document.get("awaiting_snapshot", ())),
+            previous=document.get("previous", ""),
         )
 
 
-def require_successor(previous: Epoch | tuple[str, int] | None, following: Epoch) -> None:
-    """Refuses an epoch that is not the next one of the same stream.
+def require_successor(previous: Epoch | EpochMark | tuple[str, int] | None, following: Epoch) -> None:
+    """Refuses an epoch that is not the next one of the same stream and chain.
 
     Raises:
         WireError: records were lost or doubled, or belong to another stream.
     """
     if previous is None:
-        stream_id, number = following.stream_id, 0
-    elif isinstance(previous, Epoch):
-        stream_id, number = previous.stream_id, previous.number
+        mark = EpochMark(following.stream_id, 0)
     else:
-        stream_id, number = previous
+        mark = previous.mark if isinstance(previous, Epoch) else EpochMark(*previous)
+    stream_id, number, _ = mark
     if following.stream_id != stream_id:
         raise WireError(
             f"the epochs topic changed from stream {stream_id} to {following.stream_id}",
@@ -219,3 +230,4 @@ def require_successor(previous: Epoch | tuple[str, int] | None, following: Epoch
             where="the epochs topic",
             remedy=f"records were deleted: keep all of this topic (retention.ms=-1), then {START_OVER}",
         )
+    require_link(mark, following.previous, following.number)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datafingerprint.cascades import Suspicions
 from datafingerprint.changes import NO_TRUNCATION, Changes, last_truncation
 from datafingerprint.digests import sums_by_partition
+from datafingerprint.epoch_chain import EpochMark
 from datafingerprint.epochs import Epoch
 from datafingerprint.field_ids import FieldIds
 from datafingerprint.fingerprint import ZERO, Fingerprint
@@ -189,6 +190,7 @@ class Progress:
         epochs_offset: The offset from which the next epoch is read.
         lake_epoch: The epoch of the last compared lake commit; 0 before the first.
         lake_commits_offset: The offset from which the next lake commit is read.
+        epoch_digest: `EpochMark.digest` of the last epoch.
     """
 
     stream_id: str | None = None
@@ -196,6 +198,12 @@ class Progress:
     epochs_offset: int = 0
     lake_epoch: int = 0
     lake_commits_offset: int = 0
+    epoch_digest: str = ""
+
+    @property
+    def mark(self) -> EpochMark | None:
+        """The last epoch in the source sums; None before the first."""
+        return None if self.stream_id is None else EpochMark(self.stream_id, self.epoch, self.epoch_digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from datafingerprint import liveness
 from datafingerprint.changes import Changes, envelope
+from datafingerprint.epoch_chain import EpochMark, record_digest
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import WireError
 from datafingerprint.recovery import START_OVER
@@ -187,7 +188,7 @@ def decode_epoch(payload: bytes, where: str) -> Epoch:
         WireError: a field is missing or of the wrong form.
     """
     try:
-        return Epoch.from_json(decode_record(payload, where))
+        return replace(Epoch.from_json(decode_record(payload, where)), digest=record_digest(payload))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WireError("an epoch record has an unknown form", where=where, remedy=START_OVER) from error
 
@@ -207,6 +208,7 @@ class LakeCommit:
         unknown: Tables with changed or deleted rows that the lake did not have, or had with other values.
         set_aside: Table to the reason why its lake table is not at the epoch. It stays set aside until an epoch starts
             it from nothing.
+        epoch_digest: `EpochMark.digest` of the epoch.
     """
 
     stream_id: str
@@ -218,6 +220,12 @@ class LakeCommit:
     published_at: float
     unknown: tuple[str, ...] = ()
     set_aside: Mapping[str, str] = field(default_factory=dict)
+    epoch_digest: str = ""
+
+    @property
+    def mark(self) -> EpochMark:
+        """The epoch that every table has reached."""
+        return EpochMark(self.stream_id, self.epoch, self.epoch_digest)
 
     def to_json(self) -> dict[str, Any]:
         """Renders it for the topic. Snapshot ids are strings, because they can exceed a JSON number."""
@@ -233,6 +241,7 @@ class LakeCommit:
             "published_at": self.published_at,
             **({"unknown": list(self.unknown)} if self.unknown else {}),
             **({"set_aside": dict(self.set_aside)} if self.set_aside else {}),
+            **({"epoch_digest": self.epoch_digest} if self.epoch_digest else {}),
         }
 
     @staticmethod
@@ -250,6 +259,7 @@ class LakeCommit:
             published_at=document["published_at"],
             unknown=tuple(document.get("unknown", ())),
             set_aside=dict(document.get("set_aside", {})),
+            epoch_digest=document.get("epoch_digest", ""),
         )
 
 
@@ -270,6 +280,16 @@ def lost_epochs(what: str, stream_id: str, epoch: int) -> WireError:
         where="the broker",
         remedy=f"check [kafka] bootstrap and prefix; {START_OVER}",
     )
+
+
+def encode_epoch(epoch: Epoch) -> tuple[bytes, Epoch]:
+    """Encodes a record of the epochs topic.
+
+    Returns:
+        The bytes, and the epoch with their digest.
+    """
+    payload = encode_record(epoch.to_json())
+    return payload, replace(epoch, digest=record_digest(payload))
 
 
 def decode_lake_commit(payload: bytes, where: str) -> LakeCommit:

@@ -11,13 +11,14 @@ from api import fingerprints
 from api.answers import INVALID, NOT_FOUND, known_tables, table_named, unknown
 from api.conditional import NOT_MODIFIED, conditional_response
 from api.dependencies import OptionalScans, Store
-from api.models import FingerprintsAnswer, Outcome, PartitionAnswer, ScannedTable, TableFingerprint
+from api.models import FingerprintsAnswer, HistoryAnswer, Outcome, PartitionAnswer, ScannedTable, TableFingerprint
 from api.names import CURSOR_CHARACTERS_MAX, NAMES, ONE_NAME, Partition, Table
 from api.ports import StateView
 from api.scans import summary
 from api.selection import Selection, select_partitions, select_tables
 
 PAGE_MAX = 1000
+MOMENT_MAX_MS = 2**53
 
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
     NOT_MODIFIED: {"description": "`If-None-Match` names the present answer."}
@@ -69,6 +70,31 @@ def table_fingerprint(
         selected = select_partitions(_table(view, table), selection)
     summaries = [summary(scan) for scan in scans.last_of(selected.table)] if scans else []
     return conditional_response(request, ScannedTable(**dict(selected), scans=summaries))
+
+
+@router.get(
+    f"/{{table:{ONE_NAME}}}/{{partition:{NAMES}}}/history",
+    summary="The history of one partition",
+    response_model=HistoryAnswer,
+    responses={**NOT_FOUND, **INVALID},
+)
+def partition_history(
+    request: Request,
+    store: Store,
+    table: _TableName,
+    partition: _PartitionName,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most items of a page")] = 100,
+    before: Annotated[
+        int | None, Query(ge=0, le=MOMENT_MAX_MS, description="Only items before this Unix time in milliseconds")
+    ] = None,
+) -> Response:
+    """Every change of the verdict, and of the sums at most one per hour (`history_every_s`)."""
+    with store.reading() as view:
+        name = _name(view, table)
+        points = view.history(name, partition, limit=limit + 1, before_ms=before)
+        if not points and not view.verdicts(name, partition):
+            raise unknown(f"partition {partition} of {table}", [verdict.partition for verdict in view.verdicts(name)])
+    return conditional_response(request, fingerprints.history_answer(name, partition, points, limit))
 
 
 @router.get(

@@ -87,11 +87,11 @@ def _epochs(
         topic = Topics(settings.kafka.prefix).schemas
         definition = read_definitions(settings.kafka, topic)[last.versions[table]]
         required_values(definition, partitioning(definition), partition)
-    at = last.stream_id, last.number
+    at = last.mark
     if from_epoch is not None and from_epoch <= last.number:
         first = reader.read_again(from_epoch, offset)
         yield first
-        at, offset = (first.epoch.stream_id, first.epoch.number), first.epochs_offset
+        at, offset = first.epoch.mark, first.epochs_offset
     is_lost = True
     while not stop.is_set():
         try:
@@ -106,7 +106,7 @@ def _epochs(
             continue
         if epoch is None:
             continue
-        at, offset = (epoch.epoch.stream_id, epoch.epoch.number), epoch.epochs_offset
+        at, offset = epoch.epoch.mark, epoch.epochs_offset
         if from_epoch is None or epoch.epoch.number >= from_epoch:
             yield epoch
 

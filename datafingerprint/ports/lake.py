@@ -38,11 +38,19 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The stamp of a snapshot: the stream, and the epoch and position that the table reached."""
+    """The stamp of a snapshot: the stream, and the epoch and position that the table reached.
+
+    Attributes:
+        stream_id: The stream.
+        epoch: The epoch's number.
+        position: Where the source was at its end.
+        digest: See `EpochMark.digest`.
+    """
 
     stream_id: str
     epoch: int
     position: SourcePosition
+    digest: str = ""
 
 
 class LakeTable(Protocol):

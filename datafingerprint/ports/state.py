@@ -12,6 +12,7 @@ from datafingerprint.audit import Finding
 from datafingerprint.audits import AuditState, LastFinding, StoredAudit
 from datafingerprint.cascades import Suspicion
 from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.history import HistoryPoint
 from datafingerprint.ledger import (
     Advance,
     FileSums,
@@ -97,6 +98,18 @@ class StateReader(Protocol):
         self, table: str | None = None, partition: str | None = None, outcome: Outcome | None = None
     ) -> Sequence[StoredVerdict]:
         """Reads the present verdicts that the arguments select, ordered by table and partition."""
+
+    def history(
+        self, table: str, partition: str, *, limit: int, before_ms: int | None = None
+    ) -> Sequence[HistoryPoint]:
+        """Reads what was known of a partition, newest first.
+
+        Args:
+            table: `schema.table`.
+            partition: Its name.
+            limit: Most points.
+            before_ms: Only points before this Unix time in milliseconds.
+        """
 
     def judged_tables(self, table: str | None = None) -> Mapping[str, JudgedTable]:
         """Reads the summaries of judged tables, or of one, those without partitions as well."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from datafingerprint.changes import Changes
+from datafingerprint.epoch_chain import EpochMark
 from datafingerprint.epochs import Epoch, SnapshotCursor, SourcePosition, Transaction
 from datafingerprint.errors import TableError
 from datafingerprint.resync import PendingRequest, RequestStatus
@@ -51,6 +52,9 @@ class EpochLog(Protocol):
 
         Returns:
             The last published epoch; None for a new stream.
+
+        Raises:
+            WireError: the broker has lost an epoch that was published.
         """
 
     def definitions(self) -> Mapping[int, TableSchema]:
@@ -118,8 +122,8 @@ class EpochRows:
 class EpochReader(Protocol):
     """Reads whole, consecutive epochs."""
 
-    def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
-        """Goes to an offset of the epochs topic; `last` is the (stream, epoch) before it."""
+    def seek(self, epochs_offset: int, last: EpochMark | tuple[str, int] | None) -> None:
+        """Goes to an offset of the epochs topic; `last` is the epoch before it."""
 
     def is_empty(self) -> bool:
         """Whether no epoch was ever published; called after `seek`."""
@@ -128,7 +132,8 @@ class EpochReader(Protocol):
         """Reads the next epoch; None if there is none within the time.
 
         Raises:
-            WireError: an epoch is missing. Missing rows are detected when the changes are read.
+            WireError: an epoch is missing, or does not continue the chain of the one before. Missing rows are
+                detected when the changes are read.
         """
 
     def acknowledge(self, epoch: EpochRows) -> None:

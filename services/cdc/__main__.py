@@ -17,6 +17,8 @@ from datafingerprint.adapters.runtime.process import run_service
 from datafingerprint.adapters.runtime.scratch import TemporaryScratch
 from datafingerprint.adapters.runtime.settings_file import SettingsFile
 from datafingerprint.config import Settings
+from datafingerprint.epoch_chain import KnownEpoch
+from datafingerprint.errors import DataFingerprintError
 from datafingerprint.recovery import ALL_TABLES
 from services.cdc.capture import Capture
 from services.cdc.reread_audits import AuditQueue, RereadAudits
@@ -53,7 +55,7 @@ class CaptureProcess:
 
     def run(self, settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
         """One run."""
-        self._epoch_log = self._epoch_log or KafkaEpochLog(settings.kafka)
+        self._epoch_log = self._epoch_log or KafkaEpochLog(settings.kafka, lambda: _known_epochs(settings, log))
         self._choices = choices = self._choices or SettingsFile(self._config, settings, log)
         with (
             contextlib.closing(self._epoch_log) as epoch_log,
@@ -81,6 +83,22 @@ class CaptureProcess:
         """Requests the remaining audits."""
         if self._audits is not None:
             self._audits.finish(0.0)
+
+
+def _known_epochs(settings: Settings, log: structlog.stdlib.BoundLogger) -> list[KnownEpoch]:
+    """The epoch that the state store has reached.
+
+    Capture continues without a store that cannot be read.
+    """
+    # Imported here: a new stream needs no state store, see below.
+    from datafingerprint.adapters.state.known_epoch import known_epoch  # noqa: PLC0415 - see above
+
+    try:
+        known = known_epoch(settings.state.database.get_secret_value())
+    except DataFingerprintError as error:
+        log.warning("the state store cannot be asked whether epochs were lost", reason=str(error))
+        return []
+    return [] if known is None else [known]
 
 
 def _audit_queue(settings: Settings) -> AbstractContextManager[AuditQueue]:

@@ -22,6 +22,7 @@ from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.config import Settings
 from datafingerprint.digests import digester
 from datafingerprint.errors import Unavailable
+from datafingerprint.history import HistoryRules
 from datafingerprint.resync import ResyncRequest
 from services.fingerprinter.fingerprinter import Fingerprinter
 
@@ -32,8 +33,10 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
     with contextlib.suppress(Unavailable):  # the source's sums go on while the store is away
         require_bucket(settings.s3)
     group = consumer_groups.consumer_group(settings.kafka.prefix, consumer_groups.FINGERPRINTER)
+    chosen = settings.fingerprinter
+    kept = HistoryRules(chosen.history_days, chosen.history_every_s, chosen.history_points_max)
     with (
-        contextlib.closing(SqlStateStore(settings.state.database.get_secret_value())) as store,
+        contextlib.closing(SqlStateStore(settings.state.database.get_secret_value(), history=kept)) as store,
         contextlib.closing(KafkaEpochReader(settings.kafka, group, passes_holes=True)) as reader,
         contextlib.closing(KafkaLakeCommitReader(settings.kafka, group)) as commits,
         contextlib.closing(IcebergLakeView(settings)) as view,

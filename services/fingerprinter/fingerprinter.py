@@ -124,8 +124,7 @@ class Fingerprinter:
             Stop: the stores do not belong together, or the topics are damaged.
         """
         progress = self._store.progress()
-        last = (progress.stream_id, progress.epoch) if progress.stream_id else None
-        self._reader.seek(progress.epochs_offset, last)
+        self._reader.seek(progress.epochs_offset, progress.mark)
         self._commits.seek(progress.lake_commits_offset)
         self._log.info("fingerprinting", epoch=progress.epoch, lake_epoch=progress.lake_epoch)
         known = self._sketches.sketched() if self._sketches else {}

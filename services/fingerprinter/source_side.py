@@ -95,7 +95,13 @@ class SourceSide:
             self._ask_again()
             return progress, 0
         last = batch[-1].epoch
-        after = replace(progress, stream_id=last.stream_id, epoch=last.number, epochs_offset=batch[-1].epochs_offset)
+        after = replace(
+            progress,
+            stream_id=last.stream_id,
+            epoch=last.number,
+            epochs_offset=batch[-1].epochs_offset,
+            epoch_digest=last.mark.digest,
+        )
         epochs = [epoch_rows.epoch for epoch_rows in batch]
         definitions = self._definitions(batch)
         self._store.advance(progress, Advance(after, epochs, sums, definitions, suspicions, steps))

@@ -22,6 +22,7 @@ from datafingerprint.recovery import OTHER_LAKE
 from datafingerprint.schema import TableSchema
 from datafingerprint.set_aside import LOST, SetAside
 from datafingerprint.wire import LakeCommit, lost_epochs
+from services.lake_writer.chain import require_same_chain
 from services.lake_writer.change_buffer import ChangeBuffer
 from services.lake_writer.fold import NetChange
 from services.lake_writer.rewrite import CommitResult, MergePolicy, apply, rows_read
@@ -123,6 +124,7 @@ class LakeWriter:
         self._committed: frozenset[str] = frozenset()
         self._unknown: set[str] = set()
         self._resumed_after: float | None = None
+        self._are_stamps_checked = False
 
     def run(self, stop: threading.Event) -> None:
         """Writes until stopped. The next run reads again what this one has not committed.
@@ -134,10 +136,11 @@ class LakeWriter:
         last = self._commits.open()
         self._tables.clear()
         self._target = None
+        self._are_stamps_checked = False
         self._aside = SetAside(last.set_aside if last else {}, self._clock())
         self._committed = frozenset(last.snapshots) if last else frozenset()
         self._resumed_after = last.published_at if last else None
-        self._reader.seek(last.epochs_offset if last else 0, (last.stream_id, last.epoch) if last else None)
+        self._reader.seek(last.epochs_offset if last else 0, last.mark if last else None)
         if last is None and self._reader.is_empty():
             self._require_empty()
         self._log.info("writing", epoch=last.epoch if last else 0)
@@ -305,9 +308,13 @@ class LakeWriter:
         4. When all tables have the epoch, the lake-commit record is published.
         5. The consumer group's offsets are committed, so that the lag can be monitored.
         """
+        if not self._are_stamps_checked:
+            stamps = {name: table.stamp for name, (_, table) in self._tables.items()}
+            require_same_chain([read.epoch for read in pending.epochs], stamps)
+            self._are_stamps_checked = True
         target = pending.last
         started_at = self._clock()
-        stamp = Stamp(target.stream_id, target.number, target.position)
+        stamp = Stamp(target.stream_id, target.number, target.position, target.mark.digest)
         work = self._work(pending)
         jobs = [pool.submit(self._apply, task, stamp) for task in work if task.buffer.parts == 1]
         for job in jobs:
@@ -330,6 +337,7 @@ class LakeWriter:
                 published_at=self._clock(),
                 unknown=tuple(sorted(self._unknown)),
                 set_aside=self._aside.reasons,
+                epoch_digest=target.mark.digest,
             )
         )
         self._unknown.clear()

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from datafingerprint import wire
 from datafingerprint.changes import Changes
 from datafingerprint.digests import partition_names
+from datafingerprint.epoch_chain import EpochMark, lost_epoch, record_digest
 from datafingerprint.epochs import Epoch, OffsetRange, SourcePosition, require_successor
 from datafingerprint.errors import ConflictError, LakeError, LakeTableError, TableError
 from datafingerprint.messages import Message, MessageReader, consecutive, messages_of
@@ -63,8 +64,10 @@ class MemoryEpochLog:
             draft.stream_id, draft.number, draft.position, draft.committed_at, ranges,
             draft.transactions, draft.snapshots or {}, draft.versions or {}, draft.answers, draft.suspects,
             set_aside=draft.set_aside, awaiting_snapshot=draft.awaiting_snapshot,
+            previous=record_digest(broker.epochs[-1] if broker.epochs else b""),
         )  # fmt: skip
-        broker.epochs.append(wire.encode_record(epoch.to_json()))
+        payload, epoch = wire.encode_epoch(epoch)
+        broker.epochs.append(payload)
         return epoch
 
 
@@ -81,20 +84,26 @@ class MemoryEpochReader:
         self._lost = lost if lost is not None else {}
         self._drop = drop or (lambda _, changes: changes)
         self._offset = 0
-        self._last: tuple[str, int] | None = None
+        self._last: EpochMark | None = None
+        self._is_compared = True
 
-    def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
-        self._offset, self._last = epochs_offset, last
+    def seek(self, epochs_offset: int, last: EpochMark | tuple[str, int] | None) -> None:
+        self._offset, self._last = epochs_offset, None if last is None else EpochMark(*last)
+        self._is_compared = self._last is None or not self._last.digest
 
     def is_empty(self) -> bool:
         return not self._broker.epochs
 
     def read(self, _timeout_s: float) -> EpochRows | None:
+        if not self._is_compared and self._last is not None:
+            self._is_compared = True
+            if record_digest(self._broker.epochs[self._offset - 1]) != self._last.digest:
+                raise lost_epoch(self._last, f"another record is at its offset {self._offset - 1}")
         if self._offset >= len(self._broker.epochs):
             return None
         epoch = wire.decode_epoch(self._broker.epochs[self._offset], "memory")
         require_successor(self._last, epoch)
-        self._last = (epoch.stream_id, epoch.number)
+        self._last = epoch.mark
         self._offset += 1
         changes = [
             (partition, self._drop(epoch, one))

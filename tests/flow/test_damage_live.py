@@ -23,6 +23,7 @@ from datafingerprint.adapters.kafka.lake_commits import KafkaLakeCommitLog
 from datafingerprint.adapters.runtime.scratch import TemporaryScratch
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.changes import Changes
+from datafingerprint.epoch_chain import EpochMark
 from datafingerprint.ports.stream import EpochReader, EpochRows
 from datafingerprint.resync import ResyncRequest
 from datafingerprint.schema import TableSchema
@@ -168,7 +169,7 @@ class LeavingOut:
         self._player = player
         self.left_out = threading.Event()
 
-    def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
+    def seek(self, epochs_offset: int, last: EpochMark | tuple[str, int] | None) -> None:
         self._reader.seek(epochs_offset, last)
 
     def is_empty(self) -> bool:

@@ -13,6 +13,7 @@ from datafingerprint.adapters.runtime.scratch import TemporaryScratch
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.config import Fingerprinter as FingerprinterSettings
 from datafingerprint.config import Lake as LakeSettings
+from datafingerprint.epoch_chain import record_digest
 from datafingerprint.ledger import Progress, TableVerdicts
 from datafingerprint.ports.lake import DataFile
 from datafingerprint.ports.stream import EpochRows
@@ -160,7 +161,8 @@ def publish_stale(world: World) -> None:
     commits = MemoryLakeCommits(world.broker)
     last = commits.open()
     assert last is not None
-    commits.publish(replace(last, epoch=last.epoch + 1, epochs_offset=last.epochs_offset + 1))
+    digest = record_digest(world.broker.epochs[last.epochs_offset])
+    commits.publish(replace(last, epoch=last.epoch + 1, epochs_offset=last.epochs_offset + 1, epoch_digest=digest))
 
 
 def test_damage_by_another_client_shows_in_every_verdict_until_it_is_mended(world: World) -> None:

@@ -14,7 +14,9 @@ from datafingerprint.adapters.kafka.epoch_reader import KafkaEpochReader
 from datafingerprint.adapters.kafka.lake_commits import KafkaLakeCommitLog, KafkaLakeCommitReader
 from datafingerprint.changes import Op, changes
 from datafingerprint.config import Settings
+from datafingerprint.epoch_chain import CHAIN_START
 from datafingerprint.epochs import Epoch, SourcePosition
+from datafingerprint.errors import WireError
 from datafingerprint.ports.stream import EpochDraft, EpochReader, EpochRows, LakeCommitLog, LakeCommitReader
 from datafingerprint.wire import LakeCommit
 from deploy.embedded.waiting import await_condition
@@ -101,6 +103,35 @@ def test_a_reader_gets_each_epoch_once_in_order_with_its_rows_and_goes_on_from_a
     first = read[0]
     sides.epochs.seek(first.epochs_offset, (first.epoch.stream_id, first.epoch.number))
     assert next_epoch(sides.epochs).epoch == published[1]
+
+
+def test_every_record_has_the_digest_of_the_one_before_and_a_reader_that_read_another_one_refuses(sides: Sides) -> None:
+    published = [publish(sides, number) for number in (1, 2, 3)]
+    sides.epochs.seek(0, None)
+    read = [next_epoch(sides.epochs) for _ in published]
+    assert [rows.epoch.digest for rows in read] == [epoch.digest for epoch in published]
+    assert [epoch.previous for epoch in published] == [CHAIN_START, published[0].digest, published[1].digest]
+    last, end = read[1].epoch.mark, read[1].epochs_offset
+    sides.epochs.seek(end, last)
+    assert next_epoch(sides.epochs).epoch == published[2]
+    sides.epochs.seek(end, last._replace(digest="00"))
+    with pytest.raises(WireError, match="the broker has lost an acknowledged epoch: epoch 2 of stream stream was read"):
+        next_epoch(sides.epochs)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_reader_at_the_end_notices_at_once_that_its_last_epoch_was_replaced(sides: Sides, *, is_known: bool) -> None:
+    publish(sides, 1)
+    sides.epochs.seek(0, None)
+    first = next_epoch(sides.epochs)
+    sides.epochs.seek(first.epochs_offset, first.epoch.mark if is_known else first.epoch.mark._replace(digest="00"))
+    if is_known:
+        assert [sides.epochs.read(0.2) for _ in range(3)] == [None] * 3
+        publish(sides, 2)
+        assert next_epoch(sides.epochs).epoch.number == 2
+        return
+    with pytest.raises(WireError, match="another record is at its offset"):
+        next_epoch(sides.epochs)
 
 
 def test_lake_commits_are_read_in_order_and_the_last_is_found_again(sides: Sides) -> None:

@@ -14,6 +14,7 @@ EPOCH = "dfp.epoch"
 GTID = "dfp.gtid"
 FILE = "dfp.file"
 POS = "dfp.pos"
+DIGEST = "dfp.epoch-digest"
 
 
 def stamp_properties(stamp: Stamp) -> dict[str, str]:
@@ -24,6 +25,7 @@ def stamp_properties(stamp: Stamp) -> dict[str, str]:
         GTID: stamp.position.gtid,
         FILE: stamp.position.file,
         POS: str(stamp.position.pos),
+        **({DIGEST: stamp.digest} if stamp.digest else {}),
     }
 
 
@@ -38,7 +40,7 @@ def stamp_of(snapshot: Snapshot) -> Stamp | None:
         return None
     try:
         position = SourcePosition(summary[GTID], summary[FILE], int(summary[POS]))
-        return Stamp(summary[STREAM_ID], int(summary[EPOCH]), position)
+        return Stamp(summary[STREAM_ID], int(summary[EPOCH]), position, summary.get(DIGEST, ""))
     except (KeyError, ValueError) as error:
         where = f"snapshot {snapshot.snapshot_id}"
         raise LakeTableError(

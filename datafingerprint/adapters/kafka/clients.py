@@ -364,6 +364,26 @@ def last_record(kafka: Kafka, topic: str) -> tuple[int, bytes] | None:
         return None
 
 
+def record_at(kafka: Kafka, topic: str, offset: int) -> bytes | None:
+    """The value of the committed record at an offset of a topic of one partition.
+
+    Returns:
+        Empty when there is no record at this offset; None when the topic begins after it.
+    """
+    partition = TopicPartition(topic, 0)
+    with translated(kafka), contextlib.closing(consumer(kafka, None)) as reader:
+        reader.assign([partition])
+        if offset < reader.beginning_offsets([partition])[partition]:
+            return None
+        if offset >= reader.end_offsets([partition])[partition]:
+            return b""
+        reader.seek(partition, offset)
+        while reader.position(partition) <= offset:
+            for record in reader.poll(timeout_ms=500).get(partition, []):
+                return bytes(record.value) if record.offset == offset else b""
+        return b""
+
+
 def _last_between(reader: KafkaConsumer, partition: TopicPartition, start: int, end: int) -> tuple[int, bytes] | None:
     reader.seek(partition, start)
     last: tuple[int, bytes] | None = None

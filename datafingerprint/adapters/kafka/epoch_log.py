@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kafka import KafkaProducer
@@ -13,6 +13,7 @@ from datafingerprint.adapters.kafka.definitions import read_definitions
 from datafingerprint.adapters.kafka.lake_commits import last_lake_commit
 from datafingerprint.changes import Changes
 from datafingerprint.config import Kafka
+from datafingerprint.epoch_chain import EpochMark, KnownEpoch, lost_epoch, record_digest
 from datafingerprint.epochs import Epoch, OffsetRange
 from datafingerprint.errors import TableError, Unavailable, WireError
 from datafingerprint.messages import messages_of
@@ -20,17 +21,24 @@ from datafingerprint.ports.stream import EpochDraft
 from datafingerprint.recovery import START_OVER
 from datafingerprint.routing import routed
 from datafingerprint.schema import TableSchema
+from datafingerprint.wire import LakeCommit
 
 
 class KafkaEpochLog:
     """Implements the port `EpochLog`.
 
     It remembers the last epoch that it published. When it is opened again, an epoch that the broker has lost since then
-    raises an error.
+    raises an error. So does one that the lake or another reader has read.
+
+    Args:
+        kafka: How to reach the broker.
+        known: Epochs that readers have read, besides the last lake commit.
     """
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: Kafka, known: Callable[[], Iterable[KnownEpoch]] = tuple) -> None:
         self._kafka = kafka
+        self._known = known
+        self._digest = ""
         self._topics = wire.Topics(kafka.prefix)
         self._producer: KafkaProducer | None = None
         self._ready: set[str] = set()
@@ -47,9 +55,12 @@ class KafkaEpochLog:
         record = kafka_clients.last_record(self._kafka, self._topics.epochs)
         last = None if record is None else wire.decode_epoch(record[1], f"{self._topics.epochs}:{record[0]}")
         self._require_kept(last)
-        if last is None:
-            wire.require_epochs(last, last_lake_commit(self._kafka))
-        else:
+        commit = last_lake_commit(self._kafka)
+        wire.require_epochs(last, commit)
+        self._digest = record_digest(b"" if record is None else record[1])
+        if record is not None and last is not None:
+            for known in (*_reached_by_lake(commit), *self._known()):
+                self._require_read(known, last)
             self._published = last.stream_id, last.number
         return last
 
@@ -70,6 +81,34 @@ class KafkaEpochLog:
                 where=self._topics.epochs,
                 remedy=START_OVER,
             )
+
+    def _require_read(self, known: KnownEpoch, last: Epoch) -> None:
+        """Checks that the topic still holds an epoch that a reader of this stream has read.
+
+        Otherwise capture would publish other epochs with the same numbers.
+
+        Raises:
+            WireError: it does not.
+        """
+        mark = known.mark
+        if mark.stream_id != last.stream_id:
+            return
+        if last.number < mark.number:
+            raise lost_epoch(mark, f"as {known.what} shows; the topic ends at epoch {last.number}")
+        if not mark.digest:
+            return
+        same = mark.digest == last.digest if last.number == mark.number else self._has_at(known.next_offset - 1, mark)
+        if not same:
+            raise lost_epoch(mark, f"as {known.what} shows; the topic holds another epoch of this number")
+
+    def _has_at(self, offset: int, mark: EpochMark) -> bool:
+        """Whether an epoch's record is at an offset of the topic.
+
+        Returns:
+            True also if the topic begins after this offset.
+        """
+        payload = kafka_clients.record_at(self._kafka, self._topics.epochs, offset)
+        return payload is None or record_digest(payload) == mark.digest
 
     def definitions(self) -> Mapping[int, TableSchema]:
         """See `ports.EpochLog.definitions`."""
@@ -121,13 +160,14 @@ class KafkaEpochLog:
             producer.begin_transaction()
             self._send_definitions(producer, draft)
             sent = self._ahead.followed_by(self._send_changes(producer, draft.number, draft.changes))
-            epoch = _epoch(draft, sent.by_table)
-            record = producer.send(self._topics.epochs, wire.encode_record(epoch.to_json()), partition=0)
+            payload, epoch = wire.encode_epoch(_epoch(draft, sent.by_table, self._digest))
+            record = producer.send(self._topics.epochs, payload, partition=0)
             producer.flush(timeout=self._kafka.timeout_s)
             record.get(timeout=self._kafka.timeout_s)
             producer.commit_transaction()
         self._ahead = _Ranges()
         self._published = epoch.stream_id, epoch.number
+        self._digest = epoch.digest
         return epoch
 
     def _open_producer(self) -> KafkaProducer:
@@ -192,7 +232,11 @@ class _Ranges:
         return _Ranges(merged)
 
 
-def _epoch(draft: EpochDraft, ranges: Mapping[str, Mapping[int, OffsetRange]]) -> Epoch:
+def _reached_by_lake(commit: LakeCommit | None) -> tuple[KnownEpoch, ...]:
+    return () if commit is None else (KnownEpoch("the last lake commit", commit.mark, commit.epochs_offset),)
+
+
+def _epoch(draft: EpochDraft, ranges: Mapping[str, Mapping[int, OffsetRange]], previous: str) -> Epoch:
     return Epoch(
         stream_id=draft.stream_id,
         number=draft.number,
@@ -206,4 +250,5 @@ def _epoch(draft: EpochDraft, ranges: Mapping[str, Mapping[int, OffsetRange]]) -
         suspects=draft.suspects,
         set_aside=draft.set_aside,
         awaiting_snapshot=draft.awaiting_snapshot,
+        previous=previous,
     )

@@ -18,6 +18,7 @@ from datafingerprint.adapters.kafka.definitions import read_definitions
 from datafingerprint.adapters.kafka.refusals import said_by
 from datafingerprint.changes import Changes
 from datafingerprint.config import Kafka
+from datafingerprint.epoch_chain import EpochMark, lost_epoch, record_digest
 from datafingerprint.epochs import Epoch, OffsetRange, require_successor
 from datafingerprint.errors import Unavailable, WireError
 from datafingerprint.messages import MessageReader, consecutive
@@ -95,7 +96,8 @@ class KafkaEpochReader:
         self._consumer: KafkaConsumer | None = None
         self._buffers: dict[TopicPartition, deque[Any]] = {}
         self._next: dict[TopicPartition, int] = {}
-        self._last: tuple[str, int] | None = None
+        self._last: EpochMark | None = None
+        self._first = 0
         self._named_at: dict[TopicPartition, float] = {}
         self._rested_at = 0.0
         self._acknowledged: dict[TopicPartition, int] = {}
@@ -107,20 +109,34 @@ class KafkaEpochReader:
         """See `ports.EpochReader.definitions`."""
         return self._definitions
 
-    def seek(self, epochs_offset: int, last: tuple[str, int] | None) -> None:
-        """See `ports.EpochReader.seek`. It opens a new connection, so it also replaces a broken one."""
+    def seek(self, epochs_offset: int, last: EpochMark | tuple[str, int] | None) -> None:
+        """See `ports.EpochReader.seek`. It opens a new connection, so it also replaces a broken one.
+
+        If the digest of the last epoch is known, its record is read again and compared. So epochs that the broker has
+        lost are noticed before the next one is published.
+        """
         self.close()
         kafka_clients.ensure_topics(self._kafka, self._topics.control, ())
-        self._last = last
+        self._last = None if last is None else EpochMark(*last)
+        self._first = 0
         self._begins = {}
         self._buffers = {self._epochs: deque()}
         self._next = {self._epochs: epochs_offset}
         self._definitions = read_definitions(self._kafka, self._topics.schemas)
         self._consumer = kafka_clients.consumer(self._kafka, self._group)
         self._assign(set(self._next))
-        self._require_reachable(epochs_offset)
+        begin = self._require_reachable(epochs_offset)
+        if self._last is not None and self._last.digest and begin < epochs_offset:
+            self._first = epochs_offset
+            self._next[self._epochs] = epochs_offset - 1
+            self._assign({self._epochs})
 
-    def _require_reachable(self, epochs_offset: int) -> None:
+    def _require_reachable(self, epochs_offset: int) -> int:
+        """The first offset of the epochs topic.
+
+        Raises:
+            WireError: the topic does not reach from there to the given offset.
+        """
         with kafka_clients.translated(self._kafka):
             begin = self._connected().beginning_offsets([self._epochs])[self._epochs]
             end = self._connected().end_offsets([self._epochs])[self._epochs]
@@ -130,6 +146,7 @@ class KafkaEpochReader:
                 where=self._topics.epochs,
                 remedy=f"check [kafka] bootstrap and prefix; {NEW_STATE}; otherwise {START_OVER}",
             )
+        return int(begin)
 
     def is_empty(self) -> bool:
         """See `ports.EpochReader.is_empty`."""
@@ -152,10 +169,11 @@ class KafkaEpochReader:
     def read(self, timeout_s: float) -> EpochRows | None:
         """See `ports.EpochReader.read`."""
         self._rest()
-        records = self._buffers.get(self._epochs)
+        records = self._buffers.setdefault(self._epochs, deque())
         if not records:
             self._poll(timeout_s)
-            records = self._buffers.get(self._epochs)
+        if self._drop_last(records):
+            self._poll(timeout_s)
         if not records:
             return None
         record = records[0]
@@ -165,9 +183,25 @@ class KafkaEpochReader:
         self._load_definitions(epoch, where)
         self._follow_partitions(epoch)
         records.popleft()
-        self._last = (epoch.stream_id, epoch.number)
+        self._last = epoch.mark
         holes: dict[str, str] = {}
         return EpochRows(epoch, self._collect(epoch, holes), record.offset + 1, holes)
+
+    def _drop_last(self, records: deque[Any]) -> bool:
+        """Compares and drops the record before the first epoch to read.
+
+        Returns:
+            True if there was one, and no other record was fetched with it.
+
+        Raises:
+            WireError: it is not the one that was read.
+        """
+        if self._last is None or not records or records[0].offset >= self._first:
+            return False
+        record = records.popleft()
+        if record_digest(record.value) != self._last.digest:
+            raise lost_epoch(self._last, f"another record is at its offset {record.offset}")
+        return not records
 
     def read_again(self, number: int, before_offset: int) -> EpochRows:
         """Read an earlier epoch again, over a new connection.
@@ -214,7 +248,7 @@ class KafkaEpochReader:
             while records:
                 epoch = wire.decode_epoch(records[0].value, self._topics.epochs)
                 if epoch.number == number:
-                    self._last = (epoch.stream_id, number - 1)
+                    self._last = EpochMark(epoch.stream_id, number - 1)
                     rows = self.read(0.0)
                     if rows is not None:
                         return rows

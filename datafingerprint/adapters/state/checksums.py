@@ -15,7 +15,7 @@ from datafingerprint.errors import StateError
 
 COLUMN = "checksum"
 
-ADDED_LATER = frozenset({"tables_key"})
+ADDED_LATER = frozenset({"tables_key", "epoch_digest"})
 """Columns that an older version did not have. While one is NULL, the checksum is what that version made of the row."""
 
 REBUILD = (

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from datafingerprint.adapters.state.audit_reading import AuditReading
 from datafingerprint.adapters.state.checksums import REBUILD, damage, is_sound, require_sound
+from datafingerprint.adapters.state.history import point_of, points_query
 from datafingerprint.adapters.state.rows import tables_key
 from datafingerprint.adapters.state.sketch_reading import SketchReading
 from datafingerprint.adapters.state.tables import (
@@ -39,6 +40,7 @@ from datafingerprint.epochs import Epoch, SnapshotCursor
 from datafingerprint.errors import StateError
 from datafingerprint.field_ids import FieldIds
 from datafingerprint.fingerprint import MODULUS, ZERO, Fingerprint
+from datafingerprint.history import HistoryPoint
 from datafingerprint.ledger import FileSums, LakeTableState, Progress, StoredEpoch, StoredVerdict, SumKey, TableSums
 from datafingerprint.ports.state_values import Backlog, FileCounts, JudgedTable, OutcomeCounts, Recorded, StateTotals
 from datafingerprint.schema import TableSchema
@@ -95,7 +97,12 @@ class StateReading(AuditReading, SketchReading):
         """How far the fingerprinter has come."""
         row = self._sound(PROGRESS)[0]
         return Progress(
-            row["stream_id"], row["epoch"], row["epochs_offset"], row["lake_epoch"], row["lake_commits_offset"]
+            row["stream_id"],
+            row["epoch"],
+            row["epochs_offset"],
+            row["lake_epoch"],
+            row["lake_commits_offset"],
+            row["epoch_digest"] or "",
         )
 
     def running_sums(self) -> Mapping[SumKey, Fingerprint]:
@@ -344,6 +351,12 @@ class StateReading(AuditReading, SketchReading):
             query = query.where(VERDICTS.c.outcome == outcome.value)
         verdicts = [_stored_verdict(row) for row in self._rows(query)]
         return sorted(verdicts, key=lambda each: (each.table, each.partition))  # here: databases collate differently
+
+    def history(
+        self, table: str, partition: str, *, limit: int, before_ms: int | None = None
+    ) -> Sequence[HistoryPoint]:
+        """See `StateReader.history`."""
+        return [point_of(row) for row in self._rows(points_query(table, partition, limit, before_ms))]
 
     def _sound(self, table: sa.Table, *where: sa.ColumnElement[bool]) -> Sequence[Mapping[Any, Any]]:
         """Whole rows of a table.

@@ -177,6 +177,7 @@ def verdict_row(judged: TableVerdicts, partition: str, old: Mapping[str, Any] | 
         "since": old["since"] if old is not None and is_same else now,
         **stored_sum(verdict.source, "source_"),
         **stored_sum(verdict.lake, "lake_"),
+        "point_at": old["point_at"] if old is not None else None,
     }
 
 

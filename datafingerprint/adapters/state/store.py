@@ -16,6 +16,7 @@ from datafingerprint.adapters.state.audits import StateAudits
 from datafingerprint.adapters.state.checksums import COLUMN as CHECKSUM
 from datafingerprint.adapters.state.checksums import require_sound
 from datafingerprint.adapters.state.engine import open_engine, place, translated, writers
+from datafingerprint.adapters.state.history import point_row, remove_points, save_points
 from datafingerprint.adapters.state.reading import EpochTablesCache, Moment, StateReading, in_batches
 from datafingerprint.adapters.state.rows import (
     Row,
@@ -65,12 +66,16 @@ from datafingerprint.adapters.state.tables import (
 from datafingerprint.cascades import Suspicion, Suspicions
 from datafingerprint.epochs import Epoch
 from datafingerprint.errors import ConflictError, StateError
+from datafingerprint.history import HistoryRules, is_point_due
 from datafingerprint.ledger import Advance, FileSums, LakeCount, LakeTableState, Progress, TableVerdicts
 from datafingerprint.verdict import Outcome
 
 EPOCHS_KEPT = 10_000
 FOLD_ROWS_MAX = 200_000
 """Most values that one `fold` forgets, so that its transaction stays short; the next one goes on."""
+
+REMOVE_EVERY_S = 3_600.0
+"""Seconds between two calls of `fold` that remove points of the history."""
 
 _ONLY_ROW = 1
 _VERSION_NAME = "schema_version"
@@ -87,14 +92,17 @@ class SqlStateStore(StateReading, StateAudits, StateSketches):
     Args:
         url: SQLAlchemy URL, `sqlite:///path` or `postgresql://…`.
         clock: Unix time in seconds, for the time at which an epoch was recorded.
+        history: How much history of verdicts is kept.
 
     Raises:
         ConfigError: the URL names a database that the store does not support.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.time, history: HistoryRules | None = None) -> None:
         self._engine = open_engine(url)
         self._clock = clock
+        self._history = history or HistoryRules()
+        self._points_removed_at: float | None = None
         self._where = place(self._engine)
         self._writing = writers(self._engine)
         self._prepared = False
@@ -225,7 +233,7 @@ class SqlStateStore(StateReading, StateAudits, StateSketches):
             upsert(connection, PROGRESS, [_progress(connection) | side])
             by_table = {verdicts.table: verdicts for verdicts in judged}
             for names in in_batches(list(by_table)):
-                _save_tables(connection, [by_table[name] for name in names], now)
+                _save_tables(connection, [by_table[name] for name in names], now, self._history)
             for names in in_batches(unchanged):
                 held = sa.update(JUDGED).where(JUDGED.c.table_name.in_(names))
                 connection.execute(held.values(epoch=progress.lake_epoch, judged_at=now))
@@ -254,6 +262,11 @@ class SqlStateStore(StateReading, StateAudits, StateSketches):
             )
             named = sa.select(EPOCHS.c.tables_key).where(EPOCHS.c.tables_key.is_not(None))
             connection.execute(sa.delete(EPOCH_TABLES).where(EPOCH_TABLES.c.key.not_in(named)))
+        now = self._clock()
+        if self._points_removed_at is None or now - self._points_removed_at >= REMOVE_EVERY_S:
+            self._points_removed_at = now
+            with self._transaction() as connection:
+                remove_points(connection, self._history, now)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -300,7 +313,8 @@ class SqlStateStore(StateReading, StateAudits, StateSketches):
                 METADATA.create_all(connection)
                 connection.execute(sa.insert(META).values(name=_VERSION_NAME, value=SCHEMA_VERSION))
                 nothing = {"epoch": 0, "epochs_offset": 0, "lake_epoch": 0, "lake_commits_offset": 0}
-                insert(connection, PROGRESS, [{"id": _ONLY_ROW, "stream_id": None, **nothing}])
+                first = {"id": _ONLY_ROW, "stream_id": None, "epoch_digest": None}
+                insert(connection, PROGRESS, [first | nothing])
             return _version(connection)
 
 
@@ -346,7 +360,7 @@ def _add_columns(connection: sa.Connection) -> None:
     """
     there = sa.inspect(connection)
     lacks_checksums = False
-    for table in (*SOURCE_SIDE, JUDGED):
+    for table in (*SOURCE_SIDE, JUDGED, VERDICTS):
         names = {column["name"] for column in there.get_columns(table.name)}
         lacks_checksums |= CHECKSUM in table.c and CHECKSUM not in names
         for column in table.c:
@@ -412,19 +426,26 @@ def _count_rows(connection: sa.Connection, tables: Sequence[str]) -> None:
         )
 
 
-def _save_tables(connection: sa.Connection, judged: Sequence[TableVerdicts], now: float) -> None:
+def _save_tables(connection: sa.Connection, judged: Sequence[TableVerdicts], now: float, rules: HistoryRules) -> None:
     """Stores the verdicts on some tables."""
     before: dict[str, dict[str, Mapping[str, Any]]] = {verdicts.table: {} for verdicts in judged}
     for row in connection.execute(sa.select(VERDICTS).where(VERDICTS.c.table_name.in_(before))).mappings():
         before[row["table_name"]][row["partition_name"]] = dict(row)
     changed: list[Row] = []
     gone: list[Row] = []
+    points: dict[tuple[str, str], Row] = {}
     for verdicts in judged:
         old = before[verdicts.table]
         rows = [verdict_row(verdicts, name, old.get(name), now) for name in verdicts.verdicts]
-        changed += [row for row in rows if row != old.get(row["partition_name"])]
+        altered = [row for row in rows if row != old.get(row["partition_name"])]
+        for verdict in altered:
+            if is_point_due(rules, verdict["point_at"], now, is_new_outcome=verdict["since"] == now):
+                verdict["point_at"] = now
+                points[verdicts.table, verdict["partition_name"]] = point_row(verdict, verdicts.epoch, now)
+        changed += altered
         gone += [{"of": verdicts.table, "at": name} for name in old if name not in verdicts.verdicts]
     upsert(connection, VERDICTS, changed)
+    save_points(connection, points)
     if gone:
         connection.execute(
             sa.delete(VERDICTS).where(
@@ -450,5 +471,10 @@ def _move(connection: sa.Connection, before: Progress, after: Progress) -> None:
     row = _progress(connection)
     if (row["stream_id"], row["epoch"], row["epochs_offset"]) != (before.stream_id, before.epoch, before.epochs_offset):
         raise ConflictError(f"the state store is no longer at epoch {before.epoch}: another fingerprinter was first")
-    side = {"stream_id": after.stream_id, "epoch": after.epoch, "epochs_offset": after.epochs_offset}
+    side = {
+        "stream_id": after.stream_id,
+        "epoch": after.epoch,
+        "epochs_offset": after.epochs_offset,
+        "epoch_digest": after.epoch_digest or None,
+    }
     upsert(connection, PROGRESS, [row | side])

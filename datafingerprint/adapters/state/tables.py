@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from datafingerprint.fingerprint import MODULUS, Fingerprint
 
-SCHEMA_VERSION = "7"
+SCHEMA_VERSION = "8"
 """Version of these tables; a store of another one is refused, never guessed at."""
 
-VERSIONS_BEFORE = frozenset({"1", "2", "3", "4", "5", "6"})
+VERSIONS_BEFORE = frozenset({"1", "2", "3", "4", "5", "6", "7"})
 """Versions that become the present one: tables, columns and indexes that are missing are added."""
 
 VERSIONS_COUNTED_OTHERWISE = frozenset({"1", "2", "3", "4"})
@@ -50,6 +50,7 @@ PROGRESS = sa.Table(
     sa.Column("lake_epoch", sa.BigInteger, nullable=False),
     sa.Column("lake_commits_offset", sa.BigInteger, nullable=False),
     _checksum(),
+    sa.Column("epoch_digest", sa.Text),
 )
 
 # `record` is the epoch as the topic holds it without its transactions, which may be as many as its rows.
@@ -220,6 +221,32 @@ VERDICTS = sa.Table(
     *_sum_columns("source_", nullable=True),
     *_sum_columns("lake_", nullable=True),
     sa.Index("verdicts_outcome", "outcome"),
+    sa.Column("point_at", sa.Double),
+)
+
+# The partitions that have points, so that a point does not repeat their names.
+HISTORY_KEYS = sa.Table(
+    "history_keys",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("table_name", sa.Text, nullable=False),
+    sa.Column("partition_name", sa.Text, nullable=False),
+    sa.UniqueConstraint("table_name", "partition_name"),
+)
+
+# A verdict and its sums as they were at a time; see `HistoryPoint`. `outcome` is a number, to keep the rows short.
+POINTS = sa.Table(
+    "history_points",
+    METADATA,
+    sa.Column("key_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("outcome", sa.SmallInteger, nullable=False),
+    sa.Column("reason", sa.Text),
+    *_sum_columns("source_", nullable=True),
+    *_sum_columns("lake_", nullable=True),
+    sa.Index("history_points_at", "at_ms"),
+    sqlite_with_rowid=False,
 )
 
 # Tables that may have changed unlogged, from the epoch of the first cause that no audit looked behind on.
