@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,8 +22,6 @@ READY_WITHIN_S = 90.0
 
 Catalogs = Callable[[], LakeConnection]
 """Opens one more connection to a catalog that no other test uses, over a folder."""
-
-_number = itertools.count(1)
 
 
 def require_rest_server() -> None:
@@ -116,11 +113,7 @@ def rest_catalog(rest_server: RunningCatalog, tmp_path: Path) -> Iterator[Catalo
 
     with opened_catalogs(open_one) as catalogs:
         yield catalogs
-        catalog = catalogs().catalog
-        for namespace in catalog.list_namespaces():
-            for table in catalog.list_tables(namespace):
-                catalog.drop_table(table)
-            catalog.drop_namespace(namespace)
+        drop_all(catalogs)
 
 
 @pytest.fixture(scope="session")
@@ -136,8 +129,8 @@ def glue_server() -> Iterator[str]:
 
 @pytest.fixture
 def glue_catalog(glue_server: str, tmp_path: Path) -> Iterator[Catalogs]:
-    """Connections to the stand-in, each test with an account of its own."""
-    settings = remote_settings(f"glue://{next(_number):012}", f"glue.endpoint={glue_server}")
+    """Connections to the stand-in, with an empty catalog."""
+    settings = remote_settings("glue://", f"glue.endpoint={glue_server}")
 
     def open_one() -> LakeConnection:
         catalog = open_glue_catalog(CATALOG_NAME, settings.lake, settings.s3, LakeFileIO())
@@ -145,3 +138,13 @@ def glue_catalog(glue_server: str, tmp_path: Path) -> Iterator[Catalogs]:
 
     with opened_catalogs(open_one) as catalogs:
         yield catalogs
+        drop_all(catalogs)
+
+
+def drop_all(catalogs: Catalogs) -> None:
+    """Empties a catalog; files stay."""
+    catalog = catalogs().catalog
+    for namespace in catalog.list_namespaces():
+        for table in catalog.list_tables(namespace):
+            catalog.drop_table(table)
+        catalog.drop_namespace(namespace)
