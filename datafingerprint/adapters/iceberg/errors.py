@@ -137,7 +137,8 @@ def _catalog_error(error: SQLAlchemyError, what: str) -> DataFingerprintError:
 _GLUE = ("GetTable", "GetTables", "UpdateTable", "CreateTable", "DeleteTable", "GetDatabase", "GetDatabases",
          "CreateDatabase")  # fmt: skip
 _GLUE_AWAY = ("ThrottlingException", "InternalServiceException", "OperationTimeoutException",
-              "ResourceNotReadyException", "ConcurrentModificationException")  # fmt: skip
+              "ResourceNotReadyException")  # fmt: skip
+_GLUE_OVERTAKEN = "ConcurrentModificationException"
 
 
 def _rest_error(error: Exception, what: str) -> DataFingerprintError:
@@ -154,7 +155,10 @@ def _rest_error(error: Exception, what: str) -> DataFingerprintError:
 def _glue_error(error: ClientError, what: str) -> DataFingerprintError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     text = short_message(error)
-    if error.response.get("Error", {}).get("Code") in _GLUE_AWAY or status >= _SERVER_ERROR:
+    code = error.response.get("Error", {}).get("Code")
+    if code == _GLUE_OVERTAKEN:
+        return ConflictError(f"{what}: another writer was first ({text})", where="[lake] catalog")
+    if code in _GLUE_AWAY or status >= _SERVER_ERROR:
         return Unavailable(f"{what}: Glue is away ({text})", remedy=CHECK_CATALOG)
     return LakeError(f"{what}: Glue refused ({text})", where="[lake] catalog", remedy=GLUE_RIGHTS)
 
