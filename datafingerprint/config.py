@@ -95,11 +95,13 @@ class Kafka(Section):
     security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
         "plaintext", description="How to talk to the brokers: TLS with `ssl`, a login with `sasl`."
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] = Field(
         "SCRAM-SHA-512", description="How the login is proven, where `kafka.security` has one."
     )
-    user: str = Field("", description="User of the login.")
-    password: SecretStr = Field(SecretStr(""), description="Its password; never logged.")
+    user: str = Field("", description="User of the login; the client id for `OAUTHBEARER`; not for `AWS_MSK_IAM`.")
+    password: SecretStr = Field(SecretStr(""), description="Its password, or the client's secret; never logged.")
+    oauth_url: str = Field("", description="URL that gives tokens for `OAUTHBEARER` (client credentials).")
+    oauth_scope: str = Field("", description="Scope of these tokens; empty: the server's default.")
     ca_file: FileName = Field(
         "", description="Authorities that may sign the brokers' certificates; empty: the machine's."
     )

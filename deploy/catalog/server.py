@@ -49,7 +49,10 @@ class RestCatalogServer(Part):
         return f"http://{HOST}:{self.port}"
 
     def variables(self) -> dict[str, str]:
-        """The server's settings: a single underscore is a dot of the property's name, a double one a dash."""
+        """The server's settings.
+
+        A single underscore is a dot of the property's name, a double one a dash.
+        """
         of_catalog = {
             "CATALOG_REST_PORT": str(self.port),
             "CATALOG_CATALOG__IMPL": "org.apache.iceberg.jdbc.JdbcCatalog",

@@ -33,7 +33,10 @@ LOADS_AT_ONCE = 8
 
 
 class CatalogEntries(ABC):
-    """The entries of a catalog: the location of each table's current metadata. Several threads may use it."""
+    """The entries of a catalog, which name the current metadata of each table.
+
+    Several threads may use it.
+    """
 
     keeps_upper_case = True
     """Whether names that differ in case are different names."""
@@ -52,7 +55,11 @@ class CatalogEntries(ABC):
 
     @abstractmethod
     def location(self, name: Name) -> str | None:
-        """The location of a table's current metadata, by one small request; None for a missing table."""
+        """The location of a table's current metadata, by one small request.
+
+        Returns:
+            None for a missing table.
+        """
 
     @abstractmethod
     def locations(self, names: Collection[Name] | None) -> dict[Name, str]:
@@ -140,7 +147,10 @@ class RareLook:
 
 
 class RestEntries(CatalogEntries):
-    """The entries of a REST catalog: it lists names, and each location takes a conditional request of its own."""
+    """The entries of a REST catalog.
+
+    It lists names. Each location takes a conditional request of its own.
+    """
 
     def __init__(self, catalog: LakeRestCatalog, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalog = catalog
@@ -157,8 +167,8 @@ class RestEntries(CatalogEntries):
     def _look(self, names: Collection[Name] | None) -> dict[Name, str]:
         present = _listed(self._catalog, names)
         with ThreadPoolExecutor(LOADS_AT_ONCE) as pool:
-            found = pool.map(self._catalog.metadata_location, present)
-            return {name: location for name, location in zip(present, found, strict=True) if location}
+            locations = pool.map(self._catalog.metadata_location, present)
+            return {name: location for name, location in zip(present, locations, strict=True) if location}
 
     def replace(self, name: Name, before: str, staged: Table, metadata: TableMetadata) -> None:
         """See `CatalogEntries`.

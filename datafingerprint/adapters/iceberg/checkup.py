@@ -117,7 +117,10 @@ class LakeCheckup:
     def _remote_catalog(
         self, connection: LakeConnection, lake: IcebergLake, stream: Stream | None
     ) -> Iterator[CheckResult]:
-        """Checks a REST catalog or Glue. The right to create and change tables shows only at the first commit."""
+        """Checks a REST catalog or Glue.
+
+        The right to create and change tables shows only at the first commit.
+        """
         with translated("reading the catalog", where=self._where):
             tables = len(connection.our_locations())
         yield CATALOG.ok("reachable", f"{self._settings.lake.catalog_kind}, {tables} tables below the lake's path")

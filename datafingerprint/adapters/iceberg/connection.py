@@ -128,11 +128,17 @@ class LakeConnection:
         self._entries.require_name(identifier)
 
     def metadata_location(self, identifier: tuple[str, str]) -> str | None:
-        """The location of a table's current metadata, by one small request; None for a missing table."""
+        """The location of a table's current metadata, by one small request.
+
+        Returns:
+            None for a missing table.
+        """
         return self._entries.location(identifier)
 
     def metadata_locations(self, names: Collection[tuple[str, str]] | None = None) -> dict[tuple[str, str], str]:
-        """The locations of the current metadata by namespace and name; a SQL catalog answers by one query.
+        """The locations of the current metadata by namespace and name.
+
+        A SQL catalog answers by one query.
 
         Args:
             names: The tables that are needed; None: all. The answer may hold more.

@@ -60,7 +60,7 @@ class LakeGlueCatalog(GlueCatalog):
             raise
 
     def entries(self, database: str) -> Iterator[tuple[tuple[str, str], str]]:
-        """Names and metadata locations of the Iceberg tables of a database; none if it does not exist."""
+        """Names and metadata locations of the Iceberg tables of a database, which may be missing."""
         try:
             for page in self.glue.get_paginator("get_tables").paginate(DatabaseName=database):
                 for entry in page["TableList"]:

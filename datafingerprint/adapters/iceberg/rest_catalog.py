@@ -13,6 +13,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.rest.response import _handle_non_200_response
 from pyiceberg.exceptions import AuthorizationExpiredError, NoSuchTableError, ServerError, UnauthorizedError
 from pyiceberg.io import FileIO
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import EMPTY_DICT, Properties
 from requests import HTTPError, Response, Session
 
@@ -49,6 +50,13 @@ class LakeRestCatalog(RestCatalog):
 
     def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:  # noqa: ARG002 - the server's keys would expire
         return self._io
+
+    @staticmethod
+    def _delete_old_metadata(io: FileIO, base: TableMetadata, metadata: TableMetadata) -> None:
+        """Does nothing, because the server wrote those files.
+
+        The orphan cleaner removes what the server leaves.
+        """
 
     def metadata_location(self, name: tuple[str, str]) -> str | None:
         """The location of a table's current metadata; None for a missing table.
