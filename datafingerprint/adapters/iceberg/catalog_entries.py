@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
 
+from botocore.exceptions import ClientError
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.exceptions import ForbiddenError, NoSuchNamespaceError, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.serializers import ToOutputFile
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
@@ -30,6 +31,8 @@ LOOK_SHARE = 10
 """A look at all tables over the network takes at most one tenth of the time, however many tables there are."""
 
 LOADS_AT_ONCE = 8
+
+_DENIED = "AccessDeniedException"
 
 
 class CatalogEntries(ABC):
@@ -204,7 +207,15 @@ class GlueEntries(CatalogEntries):
         return self._rare_look(names)
 
     def _look(self, names: Collection[Name] | None) -> dict[Name, str]:
-        return dict(chain.from_iterable(self._catalog.entries(space) for space in _namespaces(self._catalog, names)))
+        def of(space: str) -> list[tuple[Name, str]]:
+            try:
+                return list(self._catalog.entries(space))
+            except ClientError as error:
+                if names is None and error.response.get("Error", {}).get("Code") == _DENIED:
+                    return []  # a database of others: the catalog is shared
+                raise
+
+        return dict(chain.from_iterable(map(of, _namespaces(self._catalog, names))))
 
     def replace(self, name: Name, before: str, staged: Table, metadata: TableMetadata) -> None:
         """See `CatalogEntries`. Glue refuses it if the entry has changed since it was read."""
@@ -233,9 +244,11 @@ def _namespaces(catalog: Catalog, names: Collection[Name] | None) -> list[str]:
 
 def _listed(catalog: Catalog, names: Collection[Name] | None) -> list[Name]:
     """The tables that exist, only the named ones if there are any."""
+    # Without names all namespaces are listed, also those of others in a shared catalog.
+    left_out = (NoSuchNamespaceError, ForbiddenError) if names is None else (NoSuchNamespaceError,)
 
     def of(space: str) -> Iterator[Name]:
-        with suppress(NoSuchNamespaceError):
+        with suppress(*left_out):
             for identifier in catalog.list_tables((space,)):
                 name = (identifier[-2], identifier[-1])
                 if names is None or name in names:

@@ -59,7 +59,9 @@ def login(kafka: Kafka) -> dict[str, Any]:
 
 
 class ClientTokens(AbstractTokenProvider):  # type: ignore[misc] - the library has no types
-    """Tokens of an OAuth client. One token is shared until most of its life is over. Several threads may use it.
+    """Tokens of an OAuth client, each shared until most of its life is over.
+
+    Several threads may use it.
 
     Args:
         url: Where tokens are fetched, by client credentials (RFC 6749, 4.4).
@@ -157,7 +159,7 @@ class MskIam(SaslMechanismAwsMskIam):  # type: ignore[misc] - the library has no
 
 
 def msk_region(host: str) -> str:
-    """The region of a broker: that of its name, else the environment's; empty if neither has one."""
+    """The region of a broker, by its name, else by the environment; empty if unknown."""
     match = _MSK_HOST.search(host)
     return match[1] if match else str(_session().get_config_variable("region") or "")
 

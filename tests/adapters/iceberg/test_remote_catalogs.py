@@ -212,6 +212,19 @@ def test_a_look_lists_names_and_asks_for_each_table_once(url: str, answers: Answ
     assert len(answers.asked) == 1 + 10
 
 
+def test_namespaces_of_others_that_may_not_be_listed_are_left_out_unless_they_are_named(
+    url: str, answers: Answers
+) -> None:
+    answers.add("GET", "/v1/namespaces", 200, {"namespaces": [["ootp"], ["others"]]})
+    answers.add("GET", "/v1/namespaces/ootp/tables", 200, {"identifiers": [{"namespace": ["ootp"], "name": "players"}]})
+    answers.add("GET", "/v1/namespaces/others/tables", 403, _error(403, "not you"))
+    answers.add("GET", PATH, 200, {"metadata-location": "s3://b/1.json"})
+    with opened(remote_settings(url)) as catalog:
+        assert RestEntries(catalog).locations(None) == {TABLE: "s3://b/1.json"}
+        with pytest.raises(LakeError, match="the catalog refused"), translated("reading", where="here"):
+            RestEntries(catalog).locations([("others", "theirs")])
+
+
 def test_looks_take_a_tenth_of_the_time_at_most() -> None:
     now, looks = 0.0, 0
 
