@@ -110,7 +110,7 @@ OPERATIONS = {ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 def value(node: ast.expr) -> float:
     if isinstance(node, ast.BinOp):
-        return float(OPERATIONS[type(node.op)](value(node.left), value(node.right)))  # type: ignore[index]
+        return float(OPERATIONS[type(node.op)](value(node.left), value(node.right)))
     assert isinstance(node, ast.Constant)
     assert isinstance(node.value, int | float)
     return float(node.value)

@@ -17,6 +17,7 @@ from kafka.errors import KafkaConnectionError, SaslAuthenticationFailedError
 from kafka.net.sasl import register_sasl_mechanism
 from kafka.net.sasl.msk import AwsMskIamClient, SaslMechanismAwsMskIam
 from kafka.net.sasl.oauth import AbstractTokenProvider
+from requests.auth import HTTPBasicAuth
 
 from datafingerprint.config import Kafka
 from datafingerprint.errors import ConfigError
@@ -58,7 +59,7 @@ def login(kafka: Kafka) -> dict[str, Any]:
     return {"sasl_mechanism": mechanism, "sasl_plain_username": kafka.user, "sasl_plain_password": secret}
 
 
-class ClientTokens(AbstractTokenProvider):  # type: ignore[misc] - the library has no types
+class ClientTokens(AbstractTokenProvider):  # type: ignore[misc]  # the library has no types
     """Tokens of an OAuth client, each shared until most of its life is over.
 
     Several threads may use it.
@@ -100,7 +101,7 @@ class ClientTokens(AbstractTokenProvider):  # type: ignore[misc] - the library h
             response = requests.post(
                 self._url,
                 data=form,
-                auth=(self._client.encode(), self._secret.encode()),
+                auth=HTTPBasicAuth(self._client.encode(), self._secret.encode()),
                 timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
                 allow_redirects=False,
             )
@@ -132,7 +133,7 @@ def token_provider(url: str, client: str, secret: str, scope: str) -> ClientToke
 _MSK_HOST = re.compile(r"\.(?:kafka|kafka-serverless)\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
 
 
-class MskIam(SaslMechanismAwsMskIam):  # type: ignore[misc] - the library has no types
+class MskIam(SaslMechanismAwsMskIam):  # type: ignore[misc]  # the library has no types
     """The login of Amazon MSK by IAM, with the region of the broker's own name.
 
     The keys are those of the environment, an AWS profile, or the machine's role; temporary ones are renewed. The
