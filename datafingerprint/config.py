@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from datafingerprint.database_urls import require_one_login, require_plain, with_login
+from datafingerprint.database_urls import catalog_kind, require_one_login, require_plain, with_login
 from datafingerprint.errors import ConfigError
 from datafingerprint.sketch_limits import CELLS_MAX, PLACES
 
@@ -95,11 +95,13 @@ class Kafka(Section):
     security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
         "plaintext", description="How to talk to the brokers: TLS with `ssl`, a login with `sasl`."
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] = Field(
         "SCRAM-SHA-512", description="How the login is proven, where `kafka.security` has one."
     )
-    user: str = Field("", description="User of the login.")
-    password: SecretStr = Field(SecretStr(""), description="Its password; never logged.")
+    user: str = Field("", description="User of the login; the client id for `OAUTHBEARER`; not for `AWS_MSK_IAM`.")
+    password: SecretStr = Field(SecretStr(""), description="Its password, or the client's secret; never logged.")
+    oauth_url: str = Field("", description="URL that gives tokens for `OAUTHBEARER` (client credentials).")
+    oauth_scope: str = Field("", description="Scope of these tokens; empty: the server's default.")
     ca_file: FileName = Field(
         "", description="Authorities that may sign the brokers' certificates; empty: the machine's."
     )
@@ -130,10 +132,26 @@ class Lake(Section):
 
     catalog: DatabaseUrl = Field(
         SecretStr("sqlite:///.local/data/catalog.db"),
-        description="SQL catalog, `sqlite:///path` or `postgresql://host/database`; never logged.",
+        description="SQL catalog (`sqlite:///path`, `postgresql://host/database`), REST catalog (`https://host/path`), "
+        "or AWS Glue (`glue://`, `glue://account-id`); never logged.",
     )
-    catalog_user: str = Field("", description="User of the catalog's database; empty: as `lake.catalog` says.")
-    catalog_password: SecretStr = Field(SecretStr(""), description="Its password, as it is; never logged.")
+    catalog_user: str = Field(
+        "",
+        description="User of the catalog's database, or OAuth client id of a REST catalog; empty: as `lake.catalog` "
+        "says.",
+    )
+    catalog_password: SecretStr = Field(
+        SecretStr(""),
+        description="Its password, as it is, or the client's secret; without a user, a REST catalog's bearer token. "
+        "Never logged.",
+    )
+    catalog_warehouse: str = Field("", description="Warehouse to open in a REST catalog; empty: its default.")
+    catalog_ca_file: FileName = Field(
+        "", description="Authorities that may sign a REST catalog's certificate; empty: the machine's."
+    )
+    catalog_options: tuple[str, ...] = Field(
+        (), description="Further options of pyiceberg for a REST or Glue catalog, as `name=value`; no secrets."
+    )
     path: str = Field("lake", description="Prefix in the bucket below which all tables lie.")
     flush_s: Seconds = Field(5.0, description="Seconds between two commits while changes flow.")
     flush_rows: Count = Field(200_000, description="Changed rows after which a commit is made earlier.")
@@ -149,8 +167,18 @@ class Lake(Section):
     grace_s: Seconds = Field(3_600.0, description="Seconds that such a file stays for those who still read it.")
 
     @property
+    def catalog_kind(self) -> Literal["sql", "rest", "glue"]:
+        """The kind of the catalog, by its URL."""
+        return catalog_kind(self.catalog.get_secret_value())
+
+    @property
+    def options(self) -> dict[str, str]:
+        """`catalog_options` by name."""
+        return {name: value for name, _, value in (option.partition("=") for option in self.catalog_options)}
+
+    @property
     def database(self) -> SecretStr:
-        """The catalog's URL with user and password in it."""
+        """The catalog's URL; that of a database has user and password in it."""
         secret = self.catalog_password.get_secret_value()
         return SecretStr(with_login(self.catalog.get_secret_value(), self.catalog_user, secret))
 
@@ -593,6 +621,44 @@ def _require_secrets(settings: Settings) -> None:
         require_plain(url.get_secret_value(), *names)
         given = (names[1], user), (names[2], password.get_secret_value())
         require_one_login(url.get_secret_value(), names[0], *given)
+    _require_catalog(lake)
+
+
+_SECRET_OPTION = re.compile(r"secret|token|credential|password|authorization", re.IGNORECASE)
+_PUBLIC_OPTIONS = ("oauth2-server-uri",)
+REST_FORM = "write [lake] catalog as https://host/path"
+
+
+def _require_catalog(lake: Lake) -> None:
+    """Refuses settings that the kind of catalog cannot have.
+
+    Raises:
+        ConfigError: an option is no pair, holds a secret, or is of another kind of catalog; or the URL has a login.
+    """
+    url, kind = lake.catalog.get_secret_value(), lake.catalog_kind
+    for option in lake.catalog_options:
+        name, equals, _ = option.partition("=")
+        if not (name and equals):
+            raise ConfigError("setting lake.catalog_options has an item without =", remedy="write name=value")
+        if _SECRET_OPTION.search(name) and name not in _PUBLIC_OPTIONS:
+            remedy = "set lake.catalog_user and lake.catalog_password, or [s3] access_key and secret_key"
+            raise ConfigError(f"setting lake.catalog_options has the secret {name}", remedy=remedy)
+    if kind == "rest" and "@" in url:
+        remedy = "set lake.catalog_user and lake.catalog_password apart from the URL"
+        raise ConfigError("setting lake.catalog has a login in its URL", remedy=remedy)
+    if kind != "rest" and lake.catalog_warehouse:
+        raise ConfigError("setting lake.catalog_warehouse is for a REST catalog", remedy=f"remove it, or {REST_FORM}")
+    if kind == "sql" and lake.catalog_options:
+        raise ConfigError("setting lake.catalog_options is for REST and Glue", remedy=f"remove it, or {REST_FORM}")
+    if kind == "glue" and (lake.catalog_user or lake.catalog_password.get_secret_value()):
+        remedy = "remove them: Glue takes the keys of [s3]"
+        raise ConfigError("settings lake.catalog_user and lake.catalog_password are not for Glue", remedy=remedy)
+    secret = lake.catalog_password.get_secret_value()
+    if kind == "rest" and not lake.catalog_user and not all(" " <= character <= "~" for character in secret):
+        raise ConfigError(
+            "setting lake.catalog_password has a character that an HTTP header cannot hold",
+            remedy="use printable ASCII",
+        )
 
 
 def _split_list(text: str) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 from urllib.parse import quote
 
 from datafingerprint.errors import ConfigError
 
 _SQLITE = "sqlite"
+_KINDS: dict[str, Literal["rest", "glue"]] = {"http": "rest", "https": "rest", "glue": "glue"}
 _PORT = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::\d*)?")
 
 
@@ -46,16 +48,21 @@ def require_plain(url: str, setting: str, user: str, password: str) -> None:
         )
 
 
+def catalog_kind(url: str) -> Literal["sql", "rest", "glue"]:
+    """The kind of the catalog that a URL names: that of a database is `sql`."""
+    return _KINDS.get(url.partition("://")[0].lower(), "sql")
+
+
 def with_login(url: str, user: str, password: str) -> str:
     """Adds user and password to a URL, percent-encoded.
 
     Args:
-        url: A URL that `require_plain` accepted; the URL of a file gets no login.
+        url: A URL that `require_plain` accepted; that of a file, a REST catalog or Glue gets no login.
         user: The user; empty keeps the URL's.
         password: The password; empty keeps the URL's.
     """
     scheme, _, rest = url.partition("://")
-    if not (user or password) or scheme.partition("+")[0] == _SQLITE:
+    if not (user or password) or scheme.partition("+")[0] == _SQLITE or catalog_kind(url) != "sql":
         return url
     login, at, address = rest.rpartition("@")
     kept_user, colon, kept_password = login.partition(":") if at else ("", "", "")

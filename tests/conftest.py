@@ -22,7 +22,8 @@ settings.register_profile("project", deadline=None, suppress_health_check=[Healt
 settings.load_profile("project")
 
 # Its assertions are a test's own: they show both sides.
-pytest.register_assert_rewrite("tests.flow.running")
+pytest.register_assert_rewrite("tests.flow.running", "tests.catalogs")
+pytest_plugins = ("tests.catalogs",)
 
 _number = itertools.count(1)
 

@@ -18,6 +18,15 @@ USER, GUEST, PASSWORD = "dfp", "guest", "not-shown"
 READY_S = 60.0
 
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+_OAUTH = (
+    "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+    # The broker logs in too, though it talks to no other one.
+    'unsecuredLoginStringClaim_sub="broker" '
+    'unsecuredValidatorAllowableClockSkewMs="1000";'
+)
+_VALIDATOR = (
+    "org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler"
+)
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
 
@@ -43,15 +52,24 @@ class SecureKafka(Kafka):
                 ("plain", f'{_PLAIN} user_{USER}="{PASSWORD}" user_{GUEST}="{PASSWORD}";'),
                 ("scram-sha-256", _SCRAM),
                 ("scram-sha-512", _SCRAM),
+                ("oauthbearer", _OAUTH),
             )
+        }
+        # Kafka's own validator for development: it takes tokens without a signature, and checks their life.
+        validator = {
+            f"listener.name.{listener}.oauthbearer.sasl.server.callback.handler.class": _VALIDATOR
+            for listener in ("sasl_plaintext", "sasl_ssl")
         }
         return {
             **given,
             "listeners": given["listeners"] + listeners,
             "advertised.listeners": given["advertised.listeners"] + listeners,
             "listener.security.protocol.map": given["listener.security.protocol.map"] + protocols,
-            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
             **logins,
+            **validator,
+            # A connection lives as long as its token, so that a client must bring the next one in time.
+            "connections.max.reauth.ms": "3600000",
             "ssl.keystore.location": str(self.certificates.server_store),
             "ssl.keystore.type": "PKCS12",
             "ssl.keystore.password": STORE_PASSWORD,

@@ -179,7 +179,10 @@ class LakeView(Protocol):
     """The lake, as the fingerprinter reads it. It never trusts the writer's own records."""
 
     def changed(self, tables: Iterable[TableSchema]) -> set[str]:
-        """The tables whose catalog entry is not the one last read, found by one query.
+        """The tables whose catalog entry is not the one last read.
+
+        A SQL catalog answers by one query. Over the network, the answer may be as old as nine times what the look took.
+        `current` is never old.
 
         A table that is in the catalog and was never read is one of them.
         """

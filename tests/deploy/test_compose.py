@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_every_environment_is_one_that_our_own_settings_take(name: str) -> None:
     settings = load_settings({}, environment)
     if name == "api":
         require_token(settings.api)
+
+
+def test_every_image_has_a_full_version_the_embedded_parts_own() -> None:
+    images = {name: one["image"].rpartition(":") for name, one in compose()["services"].items()}
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for _, _, version in images.values()), images
+    pom = (ROOT / "deploy" / "embedded" / "pom.xml").read_text(encoding="utf-8")
+    assert images["kafka"][2] in re.findall(r"<kafka\.version>(.*?)<", pom)
+    assert images["s3"][2] in re.findall(r"<s3proxy\.version>(.*?)<", pom)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {images[name][2] for name in services(ours=True)} == {project["version"]}
 
 
 def test_services_reach_one_another_where_they_are() -> None:

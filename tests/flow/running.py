@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import duckdb
 import pytest
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 
 from datafingerprint.adapters.state.store import SqlStateStore
@@ -273,13 +274,13 @@ class Flow:
             )
         ]
 
-    def catalog(self) -> SqlCatalog:
+    def catalog(self) -> SqlCatalog | RestCatalog:
         """The lake as any Iceberg engine opens it."""
-        s3 = self.settings.s3
-        return SqlCatalog(
+        s3, lake = self.settings.s3, self.settings.lake
+        return (RestCatalog if lake.catalog_kind == "rest" else SqlCatalog)(
             "datafingerprint",
             **{
-                "uri": self.settings.lake.database.get_secret_value(),
+                "uri": lake.database.get_secret_value(),
                 "s3.endpoint": s3.endpoint,
                 "s3.region": s3.region,
                 "s3.access-key-id": s3.access_key,

@@ -6,10 +6,12 @@ import contextlib
 import uuid
 from collections.abc import Iterator, Mapping
 
+from pyiceberg.catalog.sql import SqlCatalog
 from sqlalchemy import inspect
 
 from datafingerprint import wire
 from datafingerprint.adapters.iceberg.connection import (
+    LakeConnection,
     LakeFileIO,
     file_properties,
     open_connection,
@@ -96,6 +98,9 @@ class LakeCheckup:
         connection = open_connection(self._settings, make_tables=False)
         lake = IcebergLake(self._settings, connection)
         with contextlib.closing(lake):
+            if not isinstance(connection.catalog, SqlCatalog):
+                yield from self._remote_catalog(connection, lake, stream)
+                return
             with translated("reading the catalog", where=self._where):
                 engine = connection.catalog.engine
                 has_tables = inspect(engine).has_table("iceberg_tables")
@@ -108,6 +113,18 @@ class LakeCheckup:
                 )
             elif has_tables:
                 yield from self._ownership(lake, stream)
+
+    def _remote_catalog(
+        self, connection: LakeConnection, lake: IcebergLake, stream: Stream | None
+    ) -> Iterator[CheckResult]:
+        """Checks a REST catalog or Glue.
+
+        The right to create and change tables shows only at the first commit.
+        """
+        with translated("reading the catalog", where=self._where):
+            tables = len(connection.our_locations())
+        yield CATALOG.ok("reachable", f"{self._settings.lake.catalog_kind}, {tables} tables below the lake's path")
+        yield from self._ownership(lake, stream)
 
     def _ownership(self, lake: IcebergLake, stream: Stream | None) -> Iterator[CheckResult]:
         if stream is None:

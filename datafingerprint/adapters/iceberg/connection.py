@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +14,21 @@ import boto3
 import pyarrow.fs as pa_fs
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.table import Table
-from pyiceberg.table.metadata import TableMetadata
-from sqlalchemy import select, update
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import StagedTable, Table
+from pyiceberg.table.locations import load_location_provider
+from pyiceberg.table.metadata import TableMetadata, new_table_metadata
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.typedef import Properties
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
+from datafingerprint.adapters.iceberg.catalog_entries import CatalogEntries, entries_of
 from datafingerprint.adapters.iceberg.errors import (
     CATALOG_FORMS,
     NO_BUCKET,
@@ -30,9 +37,11 @@ from datafingerprint.adapters.iceberg.errors import (
     translate,
     translated,
 )
+from datafingerprint.adapters.iceberg.glue_catalog import open_glue_catalog
+from datafingerprint.adapters.iceberg.rest_catalog import open_rest_catalog
 from datafingerprint.adapters.runtime import postgres
-from datafingerprint.config import S3, Settings
-from datafingerprint.errors import ConfigError, ConflictError, LakeError
+from datafingerprint.config import S3, Lake, Settings
+from datafingerprint.errors import ConfigError, LakeError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -102,55 +111,81 @@ class LakeConnection:
         where: The name of the object store, for errors.
     """
 
-    catalog: SqlCatalog
+    catalog: Catalog
     warehouse: str
     where: str
 
-    def metadata_location(self, identifier: tuple[str, str]) -> str | None:
-        """The location of a table's current metadata, by one small query; None for a missing table."""
-        statement = select(IcebergTables.metadata_location).where(
-            IcebergTables.catalog_name == self.catalog.name,
-            IcebergTables.table_namespace == identifier[0],
-            IcebergTables.table_name == identifier[1],
-        )
-        with self.catalog.engine.connect() as connection:
-            location: str | None = connection.execute(statement).scalar_one_or_none()
-        return location
+    @functools.cached_property
+    def _entries(self) -> CatalogEntries:
+        return entries_of(self.catalog)
 
-    def metadata_locations(self) -> dict[tuple[str, str], str]:
-        """The locations of all tables' current metadata by namespace and name, by one query."""
-        statement = select(
-            IcebergTables.table_namespace, IcebergTables.table_name, IcebergTables.metadata_location
-        ).where(IcebergTables.catalog_name == self.catalog.name)
-        with self.catalog.engine.connect() as connection:
-            return {(space, name): location for space, name, location in connection.execute(statement) if location}
+    def require_name(self, identifier: tuple[str, str]) -> None:
+        """Checks that the catalog can hold a table of this name.
+
+        Raises:
+            LakeTableError: it cannot.
+        """
+        self._entries.require_name(identifier)
+
+    def metadata_location(self, identifier: tuple[str, str]) -> str | None:
+        """The location of a table's current metadata, by one small request.
+
+        Returns:
+            None for a missing table.
+        """
+        return self._entries.location(identifier)
+
+    def metadata_locations(self, names: Collection[tuple[str, str]] | None = None) -> dict[tuple[str, str], str]:
+        """The locations of the current metadata by namespace and name.
+
+        A SQL catalog answers by one query.
+
+        Args:
+            names: The tables that are needed; None: all. The answer may hold more.
+        """
+        return self._entries.locations(names)
+
+    def our_locations(self) -> dict[tuple[str, str], str]:
+        """The locations of all tables below the warehouse. A catalog may hold tables of others."""
+        return {
+            name: location
+            for name, location in self.metadata_locations().items()
+            if location.startswith(f"{self.warehouse}/")
+        }
+
+    def stage(
+        self, identifier: tuple[str, str], schema: Schema, spec: PartitionSpec, location: str, properties: Properties
+    ) -> StagedTable:
+        """A new table that is not in the catalog yet. Nothing is written."""
+        return StagedTable(
+            identifier=identifier,
+            metadata=new_table_metadata(
+                location=location,
+                schema=schema,
+                partition_spec=spec,
+                sort_order=UNSORTED_SORT_ORDER,
+                properties=properties,
+            ),
+            metadata_location=load_location_provider(location, properties).new_table_metadata_file_location(),
+            io=self.io(),
+            catalog=self.catalog,
+        )
 
     def replace(self, identifier: tuple[str, str], before: str, staged: Table, metadata: TableMetadata) -> Table:
-        """Replaces a table with another one, atomically: readers see the old table or the new one.
+        """Replaces a table with another one: readers see the old table or the new one.
+
+        A SQL catalog and Glue do it atomically. In a REST catalog the table is missing for a moment.
 
         Args:
             identifier: Namespace and name.
             before: The metadata location of the old table.
-            staged: The new table, as the catalog has staged it.
+            staged: The new table, as `stage` made it.
             metadata: The metadata of the new table.
 
         Raises:
             ConflictError: the catalog already names other metadata. Nothing has changed.
         """
-        self.catalog._write_metadata(metadata, staged.io, staged.metadata_location)  # noqa: SLF001 - as its own commits do
-        statement = (
-            update(IcebergTables)
-            .where(
-                IcebergTables.catalog_name == self.catalog.name,
-                IcebergTables.table_namespace == identifier[0],
-                IcebergTables.table_name == identifier[1],
-                IcebergTables.metadata_location == before,
-            )
-            .values(metadata_location=staged.metadata_location, previous_metadata_location=before)
-        )
-        with self.catalog.engine.begin() as connection:
-            if connection.execute(statement).rowcount != 1:
-                raise ConflictError(f"another writer was first with {'.'.join(identifier)}")
+        self._entries.replace(identifier, before, staged, metadata)
         return self.catalog.load_table(identifier)
 
     def io(self) -> FileIO:
@@ -177,6 +212,9 @@ def open_connection(settings: Settings, *, make_tables: bool = True) -> LakeConn
     s3 = settings.s3
     warehouse = "/".join(part for part in (f"s3://{s3.bucket}", settings.lake.path.strip("/")) if part)
     properties = file_properties(s3) | ({} if make_tables else {"init_catalog_tables": "false"})
+    if settings.lake.catalog_kind != "sql":
+        with translated("opening the catalog", where=store_name(s3)):
+            return LakeConnection(_open_remote(settings.lake, s3, LakeFileIO(properties)), warehouse, store_name(s3))
     return connect(settings.lake.database.get_secret_value(), warehouse, store_name(s3), properties)
 
 
@@ -213,6 +251,21 @@ def connect(catalog_url: str, warehouse: str, where: str, properties: dict[str, 
         if options.get("init_catalog_tables") != "false":
             _use_write_ahead_log(catalog)
         return LakeConnection(catalog, warehouse, where)
+
+
+def _open_remote(lake: Lake, s3: S3, io: FileIO) -> Catalog:
+    if lake.catalog_kind == "glue":
+        return open_glue_catalog(CATALOG_NAME, lake, s3, io)
+    try:
+        return open_rest_catalog(CATALOG_NAME, lake, s3, io)
+    # An answer that is not of Iceberg's API, an option of a wrong type, a URL that is none.
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, OSError):
+            raise
+        raise ConfigError(
+            f"setting lake.catalog names no Iceberg REST catalog ({short_message(error)})",
+            remedy="write the URL to which clients add /v1/config, and check lake.catalog_options",
+        ) from error
 
 
 def _open_catalog(properties: dict[str, str]) -> SqlCatalog:

@@ -16,11 +16,16 @@ from botocore.exceptions import (
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
+    NoSuchNamespaceError,
     NoSuchTableError,
+    RESTError,
     ServerError,
     ServiceUnavailableError,
+    TooManyRequestsError,
     ValidationException,
 )
+from requests import RequestException
+from requests.exceptions import SSLError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from datafingerprint.adapters.runtime import postgres
@@ -36,7 +41,13 @@ from datafingerprint.errors import (
 WRONG_KEYS = "check [s3] access_key and secret_key, and their permissions for the bucket"
 NO_BUCKET = "create it, or set [s3] bucket"
 CHECK_CATALOG = "check [lake] catalog"
-CATALOG_FORMS = "write [lake] catalog as sqlite:////path/of/catalog.db or postgresql://host/database"
+CATALOG_FORMS = (
+    "write [lake] catalog as sqlite:////path/of/catalog.db or postgresql://host/database, https://host/path (REST) or "
+    "glue://"
+)
+CATALOG_LOGIN = "check [lake] catalog_user, catalog_password and catalog_warehouse, and what they may do in the catalog"
+CATALOG_TLS = "check [lake] catalog_ca_file, and the host in catalog"
+GLUE_RIGHTS = "check [s3] access_key and secret_key, and their permissions in Glue (deploy/aws.md)"
 
 # Error names of the store, as S3 (boto3) and the AWS SDK for C++ (pyarrow) spell them.
 _NO_BUCKET = re.compile(r"NoSuchBucket|NO_SUCH_BUCKET")
@@ -86,9 +97,10 @@ def translated(what: str, *, where: str) -> Iterator[None]:
         CommitFailedException,
         CommitStateUnknownException,
         ValidationException,
+        NoSuchNamespaceError,
         NoSuchTableError,
-        ServerError,
-        ServiceUnavailableError,
+        RESTError,
+        NotImplementedError,
     ) as error:
         raise translate(error, what, where) from error
 
@@ -97,11 +109,13 @@ def translate(error: Exception, what: str, where: str) -> DataFingerprintError:
     """The translation of a client error."""
     if isinstance(error, CommitFailedException | ValidationException):
         return ConflictError(f"{what}: another writer was first ({short_message(error)})", where=where)
-    if isinstance(error, CommitStateUnknownException | ServerError | ServiceUnavailableError):
-        return Unavailable(f"{what}: the catalog is away ({short_message(error)})", where=where)
+    if isinstance(error, RESTError | RequestException | NotImplementedError):
+        return _rest_error(error, what)
     if isinstance(error, SQLAlchemyError):
         return _catalog_error(error, what)
-    if isinstance(error, NoSuchTableError):
+    if isinstance(error, ClientError) and error.operation_name in _GLUE:
+        return _glue_error(error, what)
+    if isinstance(error, NoSuchTableError | NoSuchNamespaceError):
         remedy = "it was dropped or renamed: restore it, or re-snapshot the table (datafingerprint resync)"
         return LakeTableError(f"{what}: the table is no longer in the catalog", where=where, remedy=remedy)
     return _store_error(error, what, where)
@@ -118,6 +132,38 @@ def _catalog_error(error: SQLAlchemyError, what: str) -> DataFingerprintError:
     if is_transient is False or (is_transient is None and _CATALOG_REFUSED.search(text)):
         return LakeError(f"{what}: the catalog refused ({text})", where="[lake] catalog", remedy=CHECK_CATALOG)
     return Unavailable(f"{what}: the catalog is away ({text})", remedy=CHECK_CATALOG)
+
+
+_GLUE = ("GetTable", "GetTables", "UpdateTable", "CreateTable", "DeleteTable", "GetDatabase", "GetDatabases",
+         "CreateDatabase")  # fmt: skip
+_GLUE_AWAY = ("ThrottlingException", "InternalServiceException", "OperationTimeoutException",
+              "ResourceNotReadyException")  # fmt: skip
+_GLUE_OVERTAKEN = "ConcurrentModificationException"
+
+
+def _rest_error(error: Exception, what: str) -> DataFingerprintError:
+    """The translation of an error of a REST catalog, whose reply to a commit may also be lost."""
+    text = short_message(error)
+    if isinstance(error, SSLError):
+        return ConfigError(f"{what}: the catalog's certificate is not accepted ({text})", remedy=CATALOG_TLS)
+    away = CommitStateUnknownException | ServerError | ServiceUnavailableError | TooManyRequestsError
+    if isinstance(error, away | RequestException):
+        return Unavailable(f"{what}: the catalog is away ({text})", remedy=CHECK_CATALOG)
+    return LakeError(f"{what}: the catalog refused ({text})", where="[lake] catalog", remedy=CATALOG_LOGIN)
+
+
+def _glue_error(error: ClientError, what: str) -> DataFingerprintError:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    text = short_message(error)
+    code = error.response.get("Error", {}).get("Code")
+    if code == _GLUE_OVERTAKEN:
+        return ConflictError(f"{what}: another writer was first ({text})", where="[lake] catalog")
+    if code in _GLUE_AWAY or status >= _SERVER_ERROR:
+        return Unavailable(f"{what}: Glue is away ({text})", remedy=CHECK_CATALOG)
+    return LakeError(f"{what}: Glue refused ({text})", where="[lake] catalog", remedy=GLUE_RIGHTS)
+
+
+_SERVER_ERROR = 500
 
 
 def _store_error(error: Exception, what: str, where: str) -> DataFingerprintError:

@@ -1,4 +1,4 @@
-"""The lake of the writer: Iceberg tables of Parquet files in a bucket, with a SQL catalog."""
+"""The lake of the writer: Iceberg tables of Parquet files in a bucket, with a catalog."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from contextlib import AbstractContextManager, suppress
 from itertools import chain
 
 import pyarrow as pa
+from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.conversions import from_bytes
-from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.exceptions import (
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    RESTError,
+    TableAlreadyExistsError,
+)
 from pyiceberg.manifest import DataFile as IcebergFile
 from pyiceberg.table import StagedTable, Table
 from pyiceberg.typedef import Record
+from requests import RequestException
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from datafingerprint.adapters.iceberg.connection import LakeConnection, open_connection, require_bucket
@@ -134,10 +141,9 @@ class IcebergLake:
         """See `ports.Lake.stamps`. Tables outside the warehouse are not ours."""
         catalog, stamps = self._connection.catalog, dict[str, Stamp]()
         with translated("looking for lake tables", where=self._connection.where):
-            for name in [name for space in catalog.list_namespaces() for name in catalog.list_tables(space)]:
+            for name in self._connection.our_locations():
                 metadata = catalog.load_table(name).metadata
-                is_ours = metadata.location.startswith(f"{self._connection.warehouse}/")
-                stamp = nearest_stamp(metadata, metadata.current_snapshot()) if is_ours else None
+                stamp = nearest_stamp(metadata, metadata.current_snapshot())
                 if stamp is not None:
                     stamps[".".join(name)] = stamp
         return stamps
@@ -149,6 +155,7 @@ class IcebergLake:
     def _create(self, table: TableSchema) -> Table:
         catalog = self._connection.catalog
         name = identifier(table)
+        self._connection.require_name(name)
         with suppress(NamespaceAlreadyExistsError, IntegrityError):  # another table's thread was first
             catalog.create_namespace_if_not_exists((name[0],))
         wanted = layout(table)
@@ -227,12 +234,12 @@ class IcebergLakeTable:
     def _stage_replacement(self, why: str) -> None:
         """Stages a new table of the same name, which the next commit puts in place of this one."""
         self._needs_reset = why
-        self._staged = self._connection.catalog._create_staged_table(  # noqa: SLF001 - like a catalog's own `create_table`
+        self._staged = self._connection.stage(
             identifier(self._table),
             self._layout.schema,
-            location=location(self._connection.warehouse, self._table),
-            partition_spec=self._layout.spec,
-            properties=table_properties(self._table),
+            self._layout.spec,
+            location(self._connection.warehouse, self._table),
+            table_properties(self._table),
         )
         self._metadata = self._staged.metadata
         self._io = self._staged.io
@@ -470,7 +477,7 @@ def load(connection: LakeConnection, name: tuple[str, str]) -> Table | None:
             return connection.catalog.load_table(name)
         except NoSuchTableError:
             return None
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, RESTError, RequestException, ClientError, BotoCoreError) as error:
             failure = error
     raise failure
 

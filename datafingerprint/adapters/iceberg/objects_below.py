@@ -55,7 +55,7 @@ class IcebergLakeObjects:
     def versions(self) -> Mapping[tuple[str, str], str]:
         """See `ports.LakeObjects.versions`."""
         with translated("listing the lake tables", where=self._connection.where):
-            return self._connection.metadata_locations()
+            return self._connection.our_locations()
 
     def stored(self, table: tuple[str, str]) -> Mapping[str, ObjectInfo]:
         """See `ports.LakeObjects.stored`."""

@@ -81,14 +81,14 @@ class IcebergLakeView:
         Raises:
             Unavailable: the catalog is away.
         """
+        names = {table.table: identifier(table) for table in tables}
         with translated("reading the catalog", where=self._connection.where):
-            present = self._connection.metadata_locations()
+            present = self._connection.metadata_locations(names.values())
         changed = set()
-        for table in tables:
-            name = identifier(table)
+        for table, name in names.items():
             cache = self._caches.get(name)
             if present.get(name) != (cache.location if cache else None):
-                changed.add(table.table)
+                changed.add(table)
         return changed
 
     def _held(self, table: TableSchema) -> threading.Lock:

@@ -26,6 +26,7 @@ from kafka.errors import (
     for_code,
 )
 
+from datafingerprint.adapters.kafka.logins import login
 from datafingerprint.adapters.kafka.refusals import capturing_connection_errors, refusal, said_by
 from datafingerprint.config import Kafka
 from datafingerprint.errors import ConfigError, DataFingerprintError, Unavailable, WireError
@@ -156,13 +157,7 @@ def connection(kafka: Kafka) -> dict[str, Any]:
         "reconnect_backoff_max_ms": RECONNECT_MS,
     }
     if kafka.security.startswith("sasl"):
-        if not kafka.user:
-            raise ConfigError(f"setting kafka.security is {kafka.security}", remedy="set kafka.user and kafka.password")
-        settings |= {
-            "sasl_mechanism": kafka.sasl_mechanism,
-            "sasl_plain_username": kafka.user,
-            "sasl_plain_password": kafka.password.get_secret_value(),
-        }
+        settings |= login(kafka)
     if kafka.security.endswith("ssl"):
         files = {"ssl_cafile": kafka.ca_file, "ssl_certfile": kafka.cert_file, "ssl_keyfile": kafka.key_file}
         settings |= {name: _existing_file(path) for name, path in files.items() if path}

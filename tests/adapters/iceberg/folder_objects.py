@@ -29,4 +29,4 @@ class FolderObjects:
 
 
 def _file(path: str) -> Path:
-    return Path(path.removeprefix("file://"))
+    return Path(path.removeprefix("file:").removeprefix("//"))

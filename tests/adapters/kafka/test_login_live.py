@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +33,7 @@ from datafingerprint.ports.stream import EpochDraft
 from deploy.embedded.ports import free_ports
 from tests.certificates import make_certificates
 from tests.secure_parts import GUEST, PASSWORD, USER, SecureKafka, running
+from tests.token_server import TokenServer, token_server
 
 pytestmark = pytest.mark.live
 
@@ -104,6 +106,43 @@ def used(kafka: Kafka) -> None:
 @pytest.mark.parametrize("security", ["sasl_plaintext", "sasl_ssl"])
 def test_every_login_is_let_in(broker: SecureKafka, security: str, mechanism: str) -> None:
     used(settings(broker, security, mechanism))
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    with token_server(USER, PASSWORD) as made:
+        yield made
+
+
+@pytest.mark.parametrize("security", ["sasl_plaintext", "sasl_ssl"])
+def test_a_client_with_a_token_is_let_in(broker: SecureKafka, tokens: TokenServer, security: str) -> None:
+    used(settings(broker, security, "OAUTHBEARER", oauth_url=tokens.url, oauth_scope="kafka"))
+    assert tokens.scopes == ["kafka"], "all connections share one token"
+
+
+def test_a_connection_outlives_its_token_with_the_next_one(broker: SecureKafka, tokens: TokenServer) -> None:
+    tokens.life_s = 4.0
+    kafka = settings(broker, "sasl_ssl", "OAUTHBEARER", oauth_url=tokens.url)
+    with contextlib.closing(KafkaEpochLog(kafka)) as log:
+        last = log.open()
+        number = last.number + 1 if last else 1
+        begin = time.monotonic()
+        while time.monotonic() < begin + 3 * tokens.life_s:
+            log.publish(EpochDraft("stream", number, SourcePosition("0-1-1", "binlog.000001", 4), 1.0))
+            number += 1
+    assert len(tokens.scopes) >= 3
+
+
+def test_an_expired_token_a_wrong_secret_and_a_server_that_is_away_are_each_named(
+    broker: SecureKafka, tokens: TokenServer
+) -> None:
+    tokens.life_s = -60.0
+    assert "the broker refuses us" in refused(settings(broker, "sasl_ssl", "OAUTHBEARER", oauth_url=tokens.url))
+    wrong = settings(broker, "sasl_ssl", "OAUTHBEARER", oauth_url=tokens.url, password="wrong")
+    assert "the token server gives no token (HTTP 401)" in refused(wrong)
+    away = settings(broker, "sasl_ssl", "OAUTHBEARER", oauth_url=f"http://127.0.0.1:{free_ports(1)[0]}/token")
+    with pytest.raises(Unavailable, match="the token server is away"):
+        used(away)
 
 
 def refused(kafka: Kafka) -> str:

@@ -100,6 +100,7 @@ PLACES = [
     ("kafka", "cert_file"),
     ("kafka", "key_file"),
     ("s3", "ca_file"),
+    ("lake", "catalog_ca_file"),
     ("scratch", "directory"),
     ("health", "file"),
 ]

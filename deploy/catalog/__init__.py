@@ -1,0 +1,1 @@
+"""A REST catalog server for tests and trials: Iceberg's own reference server."""
