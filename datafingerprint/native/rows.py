@@ -1,4 +1,4 @@
-"""The functions of `rows.c`: they find the rows of a result set in its packets, and decode cells to Arrow columns.
+"""The functions of `rows.c`: they find rows in packets, and decode cells to Arrow columns.
 
 They end before what they do not know, and the caller continues in Python from there. They are used only if they pass
 a small test, which runs at the first use.
@@ -35,14 +35,14 @@ class _Cells(ctypes.Structure):
 
 
 @dataclass(slots=True)
-class Found:
+class FoundRows:
     """Rows found in the packets of a buffer.
 
     Attributes:
         columns: How many cells a row has.
         cells: Where each cell is in the buffer, row by row, with room for as many rows as are wanted.
-        count: How many rows were found.
-        end: The offset in the buffer after the last row found.
+        count: How many rows were rows.
+        end: The offset in the buffer after the last row rows.
         wanted: Bytes of the next packet, as far as is known. It is 0 if that packet is not an ordinary row.
     """
 
@@ -78,44 +78,42 @@ class Rows:
         self._moments = _typed(loaded.dfp_row_moments, cells, _POINTER, _POINTER)
         self._times = _typed(loaded.dfp_row_times, cells, _POINTER)
 
-    def find(self, data: Bytes, length: int, sequence: int, found: Found) -> None:
+    def find(self, data: Bytes, length: int, sequence: int, rows: FoundRows) -> None:
         """Finds more rows in the first `length` bytes of a buffer, after those found before.
 
         Args:
             data: The buffer.
             length: How many bytes of it hold data, fewer than 2^31.
             sequence: The number of the packet with the first row.
-            found: Receives the rows.
+            rows: Receives the rows.
         """
-        end, wanted = _LONG(found.end), _LONG()
-        places = (ctypes.byref(end), sequence, found.columns, found.count, found.rows_max)
-        found.count = self._packets(
-            data.ctypes.data, length, *places, found.cells.ctypes.data, ctypes.byref(wanted)
-        )
-        found.end, found.wanted = end.value, wanted.value
+        end, wanted = _LONG(rows.end), _LONG()
+        places = (ctypes.byref(end), sequence, rows.columns, rows.count, rows.rows_max)
+        rows.count = self._packets(data.ctypes.data, length, *places, rows.cells.ctypes.data, ctypes.byref(wanted))
+        rows.end, rows.wanted = end.value, wanted.value
 
-    def texts(self, data: Bytes, found: Found, index: int, kind: pa.DataType) -> pa.Array:
+    def texts(self, data: Bytes, rows: FoundRows, index: int, kind: pa.DataType) -> pa.Array:
         """A column's cells as they are. The caller checks texts for UTF-8.
 
         Args:
             data: The buffer.
-            found: The rows.
+            rows: The rows.
             index: The column's number.
             kind: `string` or `binary`.
         """
-        cells = _column(data, found, index)
-        offsets = np.empty(found.count + 1, np.int32)
+        cells = _column(data, rows, index)
+        offsets = np.empty(rows.count + 1, np.int32)
         content = np.empty(self._offsets(cells, offsets.ctypes.data), np.uint8)
         self._texts(cells, content.ctypes.data)
-        buffers = [self._valid(cells, found.count), pa.py_buffer(offsets), pa.py_buffer(content)]
-        return pa.Array.from_buffers(kind, found.count, buffers)
+        buffers = [self._valid(cells, rows.count), pa.py_buffer(offsets), pa.py_buffer(content)]
+        return pa.Array.from_buffers(kind, rows.count, buffers)
 
-    def values(self, data: Bytes, found: Found, index: int, kind: pa.DataType, *, is_time: bool) -> pa.Array | None:
+    def values(self, data: Bytes, rows: FoundRows, index: int, kind: pa.DataType, *, is_time: bool) -> pa.Array | None:
         """A column's cells as values.
 
         Args:
             data: The buffer.
-            found: The rows.
+            rows: The rows.
             index: The column's number.
             kind: The Arrow type of the column.
             is_time: Whether an `int64` holds the microseconds of a TIME.
@@ -126,7 +124,7 @@ class Rows:
         decode = self._decoder(kind, is_time=is_time)
         if decode is None:
             return None
-        cells, count = _column(data, found, index), found.count
+        cells, count = _column(data, rows, index), rows.count
         valid = np.full((count + _BITS - 1) // _BITS, 0xFF, np.uint8)
         self._nulls(cells, valid.ctypes.data)
         decoded = np.empty(count * kind.bit_width // _BITS, np.uint8)
@@ -158,9 +156,9 @@ def _typed(function: Any, *arguments: Any) -> Callable[..., int]:  # noqa: ANN40
     return typed
 
 
-def _column(data: Bytes, found: Found, index: int) -> _Cells:
-    first = found.cells.ctypes.data + index * CELL.itemsize
-    return _Cells(data.ctypes.data, first, found.columns, found.count)
+def _column(data: Bytes, rows: FoundRows, index: int) -> _Cells:
+    first = rows.cells.ctypes.data + index * CELL.itemsize
+    return _Cells(data.ctypes.data, first, rows.columns, rows.count)
 
 
 @functools.cache
@@ -190,13 +188,13 @@ def _works(functions: Rows) -> bool:
     packets = [body, b"\xfb" * len(_SAMPLES), b"\xfe\0\0\0\0"]
     headed = [len(packet).to_bytes(3, "little") + bytes([number]) + packet for number, packet in enumerate(packets)]
     data = np.frombuffer(b"".join(headed), np.uint8)
-    found = Found(len(_SAMPLES), np.empty(3 * len(_SAMPLES), CELL))
-    functions.find(data, len(data), 0, found)
-    if (found.count, found.wanted) != (2, 0):
+    rows = FoundRows(len(_SAMPLES), np.empty(3 * len(_SAMPLES), CELL))
+    functions.find(data, len(data), 0, rows)
+    if (rows.count, rows.wanted) != (2, 0):
         return False
     for index, (kind, (text, value)) in enumerate(_SAMPLES.items()):
-        values = functions.values(data, found, index, kind, is_time=False)
-        texts = functions.texts(data, found, index, pa.binary())
+        values = functions.values(data, rows, index, kind, is_time=False)
+        texts = functions.texts(data, rows, index, pa.binary())
         if values is None or values.to_pylist() != [value, None] or texts.to_pylist() != [text, None]:
             return False
     return True

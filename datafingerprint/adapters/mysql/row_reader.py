@@ -6,6 +6,7 @@ result set, an error, a row in several packets, and whatever is damaged. So all 
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from pymysql.constants import CR
 from pymysql.cursors import SSCursor
 
 from datafingerprint.adapters.mysql.rows import arrow_rows, native_columns, require_keys
-from datafingerprint.native.rows import CELL, Bytes, Found, Rows, native_rows
+from datafingerprint.native.rows import CELL, Bytes, FoundRows, Rows, native_rows
 from datafingerprint.schema import TableSchema
 
 BUFFER_BYTES = 1 << 22
@@ -24,28 +25,34 @@ _SEQUENCE_NUMBERS = 256
 
 
 class PacketBuffer:
-    """The bytes that a connection receives. The client library reads from it as from its own stream.
+    """Receives the bytes of a connection, in place of the client library's own stream.
 
     Args:
         stream: The library's own stream.
-        size_bytes: How many bytes it holds. A longer packet is read by the library.
+        size_bytes: How many bytes it holds. The library reads a longer packet.
     """
 
-    def __init__(self, stream: Any, size_bytes: int) -> None:  # noqa: ANN401 - any stream of the library
+    def __init__(self, stream: io.BufferedReader, size_bytes: int) -> None:
         self._stream = stream
         self.data: Bytes = np.empty(size_bytes, np.uint8)
         self._view = memoryview(self.data)
         self.begin = self.end = 0
+        # What the stream holds must be taken first: it would wait for more bytes before it returns them.
+        self._rest = stream.read(len(stream.peek()))
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes; fewer at the end of the connection."""
-        taken = min(size, self.end - self.begin)
-        kept = bytes(self._view[self.begin : self.begin + taken])
-        self.begin += taken
-        if taken == size:
-            return kept
-        rest: bytes = self._stream.read(size - taken)
-        return kept + rest if kept else rest
+        parts = []
+        while size:
+            if self.begin == self.end:
+                self.begin = self.end = 0
+                if not self.receive():
+                    break
+            taken = min(size, self.end - self.begin)
+            parts.append(bytes(self._view[self.begin : self.begin + taken]))
+            self.begin += taken
+            size -= taken
+        return b"".join(parts)
 
     def close(self) -> None:
         """Closes the stream."""
@@ -63,9 +70,14 @@ class PacketBuffer:
         Returns:
             False at the end of the connection, or if there is no room.
         """
-        if self.end == len(self.data):
+        room = self._view[self.end :]
+        if not room:
             return False
-        received: int = self._stream.readinto1(self._view[self.end :])
+        if self._rest:
+            received = min(len(self._rest), len(room))
+            room[:received], self._rest = self._rest[:received], self._rest[received:]
+        else:
+            received = self._stream.raw.readinto(room) or 0
         self.end += received
         return received > 0
 
@@ -92,7 +104,7 @@ class RowReader:
             self._connection._rfile = PacketBuffer(stream, size_bytes)  # noqa: SLF001 - the library has no public name for it
 
     def fetch(self, rows_max: int) -> pa.Table:
-        """The next rows, in the table's Arrow schema. There are fewer than `rows_max` only at the end.
+        """The next rows, in the table's Arrow schema: fewer than `rows_max` only at the end.
 
         Raises:
             SourceError: a key holds an impossible date.
@@ -133,16 +145,16 @@ class RowReader:
         columns = len(self._table.columns)
         rows_max = max(min(rows_max, _CELLS_MAX // columns), 1)
         buffer.align()
-        found = Found(columns, np.empty(rows_max * columns, CELL))
+        rows = FoundRows(columns, np.empty(rows_max * columns, CELL))
         while True:
-            native.find(buffer.data, buffer.end, self._connection._next_seq_id, found)  # noqa: SLF001 - as above
-            if found.count == rows_max or not found.wanted or not self._receive(buffer):
+            native.find(buffer.data, buffer.end, self._connection._next_seq_id, rows)  # noqa: SLF001 - as above
+            if rows.count == rows_max or not rows.wanted or not self._receive(buffer):
                 break
-        if not found.count:
+        if not rows.count:
             return None
-        buffer.begin = found.end
-        self._connection._next_seq_id = (self._connection._next_seq_id + found.count) % _SEQUENCE_NUMBERS  # noqa: SLF001 - as above
-        return native_columns(self._table, native, buffer.data, found)
+        buffer.begin = rows.end
+        self._connection._next_seq_id = (self._connection._next_seq_id + rows.count) % _SEQUENCE_NUMBERS  # noqa: SLF001 - as above
+        return native_columns(self._table, native, buffer.data, rows)
 
     def _receive(self, buffer: PacketBuffer) -> bool:
         try:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from datafingerprint import decimals, temporal
 from datafingerprint.charsets import UTF8, texts
 from datafingerprint.errors import SourceError
-from datafingerprint.native.rows import Bytes, Found, Rows
+from datafingerprint.native.rows import Bytes, FoundRows, Rows
 from datafingerprint.schema import BYTES_KINDS, TEXT_KINDS, Column, Kind, TableSchema
 from datafingerprint.sql.mysql import identifier, number
 
@@ -57,7 +57,7 @@ def arrow_rows(table: TableSchema, fetched: Sequence[Sequence[Any]]) -> pa.Table
     return rows
 
 
-def native_columns(table: TableSchema, native: Rows, data: Bytes, found: Found) -> pa.Table:
+def native_columns(table: TableSchema, native: Rows, data: Bytes, rows: FoundRows) -> pa.Table:
     """Rows that the native code found in a buffer, in the table's Arrow schema.
 
     A column with a cell that the native code does not know is parsed as `arrow_rows` does it.
@@ -65,7 +65,7 @@ def native_columns(table: TableSchema, native: Rows, data: Bytes, found: Found) 
     Raises:
         UnicodeDecodeError: a text is not UTF-8.
     """
-    arrays = [_native_column(column, native, data, found, index) for index, column in enumerate(table.columns)]
+    arrays = [_native_column(column, native, data, rows, index) for index, column in enumerate(table.columns)]
     return pa.table(arrays, schema=table.arrow)
 
 
@@ -84,12 +84,12 @@ def require_keys(table: TableSchema, rows: pa.Table) -> None:
             )
 
 
-def _native_column(column: Column, native: Rows, data: Bytes, found: Found, index: int) -> pa.Array:
-    values = native.values(data, found, index, column.arrow, is_time=column.kind is Kind.TIME)
+def _native_column(column: Column, native: Rows, data: Bytes, rows: FoundRows, index: int) -> pa.Array:
+    values = native.values(data, rows, index, column.arrow, is_time=column.kind is Kind.TIME)
     if values is not None:
         return values
     texts_type = pa.binary() if _fetched_type(column) == pa.binary() else pa.string()
-    return _PARSERS[column.kind](_utf8(native.texts(data, found, index, texts_type)), column)
+    return _PARSERS[column.kind](_utf8(native.texts(data, rows, index, texts_type)), column)
 
 
 def _utf8(values: pa.Array) -> pa.Array:
@@ -109,7 +109,7 @@ def _utf8(values: pa.Array) -> pa.Array:
 
 
 def _fetched_type(column: Column) -> pa.DataType:
-    """The type in which the client library returns a column's values, as `select_list` selects them."""
+    """The type of the values that the client library returns for `select_list`."""
     if column.kind in (Kind.FLOAT, Kind.DOUBLE):
         return pa.float64()
     is_bytes = column.kind in BYTES_KINDS or (column.kind is Kind.TEXT and column.charset not in UTF8)

@@ -18,6 +18,7 @@ from datafingerprint.schema import BYTES_KINDS, Column, Kind, TableSchema
 _BINARY, _UTF8 = 63, 45
 _PACKET_MAX = 0xFFFFFF
 _SEQUENCE_NUMBERS = 256
+_PATIENCE_S = 20.0
 END = b"\xfe\0\0\2\0"
 ENDED = b"\xff" + (1317).to_bytes(2, "little") + b"#70100Query execution was interrupted"
 Cells = Sequence[bytes | None]
@@ -62,11 +63,17 @@ def _definition(column: Column) -> bytes:
 
 
 class Receiving:
-    """A real connection of the library that receives these bytes, and then the end of the stream."""
+    """A real connection of the library that receives these bytes.
 
-    def __init__(self, stream: bytes) -> None:
+    Args:
+        stream: The bytes.
+        ends: Whether the connection ends after them, or waits for the next command as a server does.
+    """
+
+    def __init__(self, stream: bytes, *, ends: bool = True) -> None:
         ours, theirs = socket.socketpair()
-        self._sender = threading.Thread(target=_send, args=(theirs, stream), daemon=True)
+        ours.settimeout(_PATIENCE_S)
+        self._sender = threading.Thread(target=_send, args=(theirs, stream, ends), daemon=True)
         self._sender.start()
         connection: Any = pymysql.Connection(defer_connect=True, charset="utf8mb4")
         connection._sock, connection._rfile, connection._next_seq_id = ours, ours.makefile("rb"), 1
@@ -87,9 +94,11 @@ class Receiving:
         self._sender.join(10)
 
 
-def _send(to: socket.socket, stream: bytes) -> None:
+def _send(to: socket.socket, stream: bytes, ends: bool) -> None:
     with to:
         try:
             to.sendall(stream)
+            while not ends and to.recv(1):
+                pass
         except OSError:
             return  # the receiver has closed the connection
