@@ -18,7 +18,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 KERNEL = Path("datafingerprint/native")
-SOURCES = (KERNEL / "digest.c", KERNEL / "binlog.c", KERNEL / "sketch.c")
+SOURCES = tuple(KERNEL / name for name in ("digest.c", "binlog.c", "sketch.c", "rows.c"))
 LIBRARY = KERNEL / "_native.so"
 SEED, SEED_IN_WHEEL = "sql/mysql/seed", "services/generator/seed"
 """The league that `datafingerprint generate` loads; a checkout reads it where it lies."""

@@ -73,11 +73,15 @@ class Flow:
             "DFP_STATE_URL": f"sqlite:///{self.directory}/state.db",
         }
 
-    def prepare(self) -> None:
-        """Creates the table, and starts the stream before it has rows."""
+    def define(self) -> None:
+        """Writes the settings of the services."""
         config = f'[tables."{self.backlog.table}"]\npartition = ["{self.partition}"]\n'
         (self.directory / "datafingerprint.toml").write_text(config, encoding="utf-8")
         self.services = {name: Service(name, self._variables, self.directory) for name in SERVICES}
+
+    def prepare(self) -> None:
+        """Creates the table, and starts the stream before it has rows."""
+        self.define()
         self.backlog.prepare(self.stack.blueprint.warehouse)
         self.services["cdc"].start("--once")
         self.services["cdc"].wait()

@@ -32,7 +32,8 @@ from datafingerprint.adapters.mysql.mariadb_server import MariaDbServer
 from datafingerprint.adapters.mysql.mysql_server import MySqlServer
 from datafingerprint.adapters.mysql.programs import stored_programs
 from datafingerprint.adapters.mysql.replica_claim import Claimant, chosen_number, claim, read_replicas, require_free
-from datafingerprint.adapters.mysql.rows import arrow_rows, select_list
+from datafingerprint.adapters.mysql.row_reader import RowReader
+from datafingerprint.adapters.mysql.rows import select_list
 from datafingerprint.adapters.mysql.server import (
     SESSION_VARIABLES,
     Replica,
@@ -464,17 +465,16 @@ class Snapshot:
             counted = self._count(table, where)
             self._cursor = cursor = self._connection.cursor(SSCursor)
             cursor.execute(f"SELECT {select_list(table)} FROM {quoted_table(table)}{where}")
-        read, is_last = 0, False
+        rows, read, is_last = RowReader(self._connection, cursor, table), 0, False
         while not is_last:
-            with translated(self._where):
-                fetched = cursor.fetchmany(self._rows_max)
-            read += len(fetched)
-            is_last = len(fetched) < self._rows_max
+            fetched = self._fetch(table, rows)
+            read += fetched.num_rows
+            is_last = fetched.num_rows < self._rows_max
             if is_last:
                 with translated(self._where):
                     cursor.close()
                     self._require_whole(table, read, counted)
-            yield SnapshotRows(table.table, self._decode(table, fetched), counted, is_last)
+            yield SnapshotRows(table.table, fetched, counted, is_last)
 
     def _skip_rest(self) -> None:
         """Reads to the end of a table with an error, so that the next one can be read in the view."""
@@ -485,9 +485,10 @@ class Snapshot:
     def _named_error(self, table: TableSchema, error: DataFingerprintError) -> DataFingerprintError:
         return self._denied_error(table.table) if isinstance(error, DeniedError) else error
 
-    def _decode(self, table: TableSchema, fetched: Sequence[Sequence[Any]]) -> pa.Table:
+    def _fetch(self, table: TableSchema, rows: RowReader) -> pa.Table:
         try:
-            return arrow_rows(table, fetched)
+            with translated(self._where):
+                return rows.fetch(self._rows_max)
         except DecodeError as error:
             raise DecodeError(error.what, where=f"{table.table} on {self._where}", remedy=error.remedy) from error
 
