@@ -95,7 +95,7 @@ HOSTILE: dict[str, str] = {
     "low_priority_updates": "1",
     "big_tables": "1",
     # Memory: a limit may end a statement, or warn, and an audit takes any warning for an altered value.
-    "max_session_mem_used": "8192",
+    "max_session_mem_used": "1000000",
     "range_optimizer_max_mem_size": "1",
     "optimizer_max_sel_arg_weight": "1",
     "in_predicate_conversion_threshold": "2",
