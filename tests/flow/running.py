@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import duckdb
 import pytest
+from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 
@@ -274,12 +275,17 @@ class Flow:
             )
         ]
 
-    def catalog(self) -> SqlCatalog | RestCatalog:
+    def catalog(self) -> SqlCatalog | RestCatalog | GlueCatalog:
         """The lake as any Iceberg engine opens it."""
         s3, lake = self.settings.s3, self.settings.lake
-        return (RestCatalog if lake.catalog_kind == "rest" else SqlCatalog)(
+        kinds: dict[str, type[SqlCatalog | RestCatalog | GlueCatalog]] = {"rest": RestCatalog, "glue": GlueCatalog}
+        return kinds.get(lake.catalog_kind, SqlCatalog)(
             "datafingerprint",
             **{
+                **lake.options,
+                "client.region": s3.region,
+                "client.access-key-id": s3.access_key,
+                "client.secret-access-key": s3.secret_key.get_secret_value(),
                 "uri": lake.database.get_secret_value(),
                 "s3.endpoint": s3.endpoint,
                 "s3.region": s3.region,

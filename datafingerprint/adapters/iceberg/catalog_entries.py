@@ -53,6 +53,7 @@ class CatalogEntries(ABC):
         if not self.keeps_upper_case and any(part != part.lower() for part in name):
             raise LakeTableError(
                 f"{'.'.join(name)} has upper case letters, but the catalog stores names in lower case",
+                where="the catalog",
                 remedy="exclude the table, or use another kind of catalog",
             )
 
