@@ -41,6 +41,7 @@ PATHS = {
     "/v1/fingerprints",
     "/v1/fingerprints/{table}",
     "/v1/fingerprints/{table}/{partition}",
+    "/v1/fingerprints/{table}/{partition}/history",
     "/v1/lag",
     "/v1/matrix",
     "/v1/services",

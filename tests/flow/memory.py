@@ -97,7 +97,10 @@ class MemoryEpochReader:
     def read(self, _timeout_s: float) -> EpochRows | None:
         if not self._is_compared and self._last is not None:
             self._is_compared = True
-            if record_digest(self._broker.epochs[self._offset - 1]) != self._last.digest:
+            found = wire.decode_epoch(self._broker.epochs[self._offset - 1], "memory")
+            if found.stream_id != self._last.stream_id:
+                require_successor(self._last, found)
+            if found.digest != self._last.digest:
                 raise lost_epoch(self._last, f"another record is at its offset {self._offset - 1}")
         if self._offset >= len(self._broker.epochs):
             return None

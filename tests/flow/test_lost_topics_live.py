@@ -12,6 +12,7 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from datafingerprint import wire
+from datafingerprint.adapters.kafka.epoch_records import end_of_stream
 from datafingerprint.config import load_settings
 from datafingerprint.verdict import Verdict
 from deploy.embedded.waiting import await_condition
@@ -95,6 +96,8 @@ def test_running_services_stop_when_the_broker_comes_back_with_nothing(flow: Flo
 def test_services_that_start_after_the_loss_refuse_the_new_stream_and_the_remedy_begins_anew(flow: Flow) -> None:
     assert [flow.service(name).end() for name in SERVICES] == [0, 0, 0]
     judged, lake = judgements(flow), in_catalog(flow)
+    with flow.state() as store:
+        offset = store.progress().epochs_offset
     lose_topics(flow)
     # The doctor tells before anything is started, by the lake alone too, and says how to go on.
     told = problems(flow)
@@ -110,6 +113,8 @@ def test_services_that_start_after_the_loss_refuse_the_new_stream_and_the_remedy
     cdc = flow.service("cdc")
     cdc.start()
     cdc.await_saying("event=snapshot complete", times=2)
+    # Until then the fingerprinter only says that its offset is beyond the end.
+    assert await_condition(lambda: (end_of_stream(flow.settings.kafka) or (0, None))[0] > offset, timeout_s=WITHIN_S)
     for name in READERS:
         flow.service(name).start()
         assert OTHER in refusing_line(flow.service(name))

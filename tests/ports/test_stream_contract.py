@@ -14,7 +14,7 @@ from datafingerprint.adapters.kafka.epoch_reader import KafkaEpochReader
 from datafingerprint.adapters.kafka.lake_commits import KafkaLakeCommitLog, KafkaLakeCommitReader
 from datafingerprint.changes import Op, changes
 from datafingerprint.config import Settings
-from datafingerprint.epoch_chain import CHAIN_START
+from datafingerprint.epoch_chain import CHAIN_START, EpochMark
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import WireError
 from datafingerprint.ports.stream import EpochDraft, EpochReader, EpochRows, LakeCommitLog, LakeCommitReader
@@ -131,6 +131,15 @@ def test_a_reader_at_the_end_notices_at_once_that_its_last_epoch_was_replaced(si
         assert next_epoch(sides.epochs).epoch.number == 2
         return
     with pytest.raises(WireError, match="another record is at its offset"):
+        next_epoch(sides.epochs)
+
+
+def test_an_end_of_another_stream_is_named_as_such(sides: Sides) -> None:
+    publish(sides, 1)
+    sides.epochs.seek(0, None)
+    first = next_epoch(sides.epochs)
+    sides.epochs.seek(first.epochs_offset, EpochMark("older", 1, "00"))
+    with pytest.raises(WireError, match="the epochs topic changed from stream older to stream"):
         next_epoch(sides.epochs)
 
 

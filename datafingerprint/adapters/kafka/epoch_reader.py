@@ -18,7 +18,7 @@ from datafingerprint.adapters.kafka.definitions import read_definitions
 from datafingerprint.adapters.kafka.refusals import said_by
 from datafingerprint.changes import Changes
 from datafingerprint.config import Kafka
-from datafingerprint.epoch_chain import EpochMark, lost_epoch, record_digest
+from datafingerprint.epoch_chain import EpochMark, lost_epoch
 from datafingerprint.epochs import Epoch, OffsetRange, require_successor
 from datafingerprint.errors import Unavailable, WireError
 from datafingerprint.messages import MessageReader, consecutive
@@ -194,12 +194,15 @@ class KafkaEpochReader:
             True if there was one, and no other record was fetched with it.
 
         Raises:
-            WireError: it is not the one that was read.
+            WireError: it is not the one that was read, or is of another stream.
         """
         if self._last is None or not records or records[0].offset >= self._first:
             return False
         record = records.popleft()
-        if record_digest(record.value) != self._last.digest:
+        epoch = wire.decode_epoch(record.value, f"{self._topics.epochs}:{record.offset}")
+        if epoch.stream_id != self._last.stream_id:
+            require_successor(self._last, epoch)
+        if epoch.digest != self._last.digest:
             raise lost_epoch(self._last, f"another record is at its offset {record.offset}")
         return not records
 
