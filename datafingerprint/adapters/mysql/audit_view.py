@@ -11,7 +11,8 @@ import pymysql
 from pymysql.cursors import SSCursor
 
 from datafingerprint.adapters.mysql.errors import translated
-from datafingerprint.adapters.mysql.rows import arrow_rows, select_list
+from datafingerprint.adapters.mysql.row_reader import RowReader
+from datafingerprint.adapters.mysql.rows import select_list
 from datafingerprint.adapters.mysql.server import quoted_table, warnings_of
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import SourcePosition
@@ -152,8 +153,11 @@ class SourceView:
         statement = f"SELECT {select_list(table)} FROM {quoted_table(table)}{' WHERE ' if where else ''}{where}"
         with self._measuring(table.table), self._connection.cursor(SSCursor) as cursor:
             cursor.execute(statement)
-            while fetched := cursor.fetchmany(_FETCH_ROWS):
-                parts = sums_by_partition(arrow_rows(table, fetched), table.columns, fields)
+            reader, is_last = RowReader(self._connection, cursor, table), False
+            while not is_last:
+                rows = reader.fetch(_FETCH_ROWS)
+                is_last = rows.num_rows < _FETCH_ROWS
+                parts = sums_by_partition(rows, table.columns, fields)
                 for name, part in parts.items():
                     sums[name] = sums.get(name, ZERO) + part
         self._require_no_warning()

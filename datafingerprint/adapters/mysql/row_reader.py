@@ -1,7 +1,7 @@
 """Reads the rows of a running SELECT as Arrow columns, in native code where that is there.
 
 The native code takes whole packets out of a large buffer. The client library reads every other packet: the end of the
-result set, an error, a row in several packets, and whatever is damaged. So all errors are the library's own.
+result set, an error, a row in several packets, and damaged ones. So all errors are the library's own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class PacketBuffer:
     def __init__(self, stream: io.BufferedReader, size_bytes: int) -> None:
         self._stream = stream
         self.data: Bytes = np.empty(size_bytes, np.uint8)
-        self._view = memoryview(self.data)
+        self._view = memoryview(self.data)  # type: ignore[arg-type]  # numpy's types lack the buffer protocol of Python 3.11
         self.begin = self.end = 0
         # What the stream holds must be taken first: it would wait for more bytes before it returns them.
         self._rest = stream.read(len(stream.peek()))
@@ -101,7 +101,7 @@ class RowReader:
         self._native = native_rows()
         stream = getattr(connection, "_rfile", None)
         if self._native is not None and stream is not None and not isinstance(stream, PacketBuffer):
-            self._connection._rfile = PacketBuffer(stream, size_bytes)  # noqa: SLF001 - the library has no public name for it
+            connection._rfile = PacketBuffer(stream, size_bytes)  # type: ignore[attr-defined]  # noqa: SLF001 - the library has no public name for it
 
     def fetch(self, rows_max: int) -> pa.Table:
         """The next rows, in the table's Arrow schema: fewer than `rows_max` only at the end.
@@ -111,7 +111,8 @@ class RowReader:
             pymysql.MySQLError: the server ended the statement, or the connection broke.
         """
         # Only the connection refers to the buffer, so that closing the connection closes its socket at once.
-        if self._native is None or not isinstance(getattr(self._connection, "_rfile", None), PacketBuffer):
+        stream = getattr(self._connection, "_rfile", None)
+        if self._native is None or not isinstance(stream, PacketBuffer):
             return arrow_rows(self._table, self._cursor.fetchmany(rows_max))
         parts: list[pa.Table] = []
         left = rows_max

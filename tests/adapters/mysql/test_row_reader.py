@@ -60,7 +60,7 @@ def bits(rows: pa.Table) -> list[list[Any]]:
     return [[repr(value) for value in column.to_pylist()] for column in rows.columns]
 
 
-def written(value: Any, column: Column) -> bytes | None:  # noqa: ANN401 - a value of any column
+def written(column: Column, value: Any) -> bytes | None:  # noqa: ANN401 - a value of any column
     """A value as the server prints it."""
     if value is None:
         return None
@@ -81,7 +81,7 @@ def result_sets(draw: st.DrawFn) -> tuple[TableSchema, list[Cells]]:
     """A table of any columns, and rows as the server prints them."""
     count = draw(st.integers(1, 6))
     table = TableSchema("s", "t", tuple(_in_utf8(draw(columns(f"c{number}"))) for number in range(count)))
-    kinds = [values(column).map(lambda value, column=column: written(value, column)) for column in table.columns]
+    kinds = [values(column).map(partial(written, column)) for column in table.columns]
     return table, draw(st.lists(st.tuples(*kinds), max_size=12))
 
 
