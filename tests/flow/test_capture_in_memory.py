@@ -446,6 +446,60 @@ def test_tables_that_are_dropped_leave_and_come_back_when_they_are_made_again_th
         assert new <= after.ranges.keys()
 
 
+def stopping(warehouse: Warehouse) -> Capture:
+    """A capture that an ALTER stops."""
+    log, cdc, structured = Log(warehouse.broker), Cdc(epoch_s=0.5, heartbeat_s=1.0), structlog.get_logger()
+    return Capture(warehouse, log, NoRequests(), cdc, structured, stops_at_alter=True, clock=Clock())  # type: ignore[arg-type]
+
+
+def run_until_alter(warehouse: Warehouse, *steps: Step) -> str:
+    """Runs a capture until an ALTER stops it. Returns its remedy."""
+    warehouse.stop.clear()
+    warehouse.steps = [*steps, (lambda _: True, warehouse.stop.set)]
+    with pytest.raises(DecodeError, match=r"an ALTER changes a captured table.*\(ootp\.players\)") as error:
+        stopping(warehouse).run(warehouse.stop)
+    return error.value.remedy
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_an_alter_stops_capture_where_the_settings_say_so_and_either_remedy_goes_on(follows: bool) -> None:
+    warehouse = new_warehouse()
+    warehouse.create("players", 1)
+    warehouse.create("notes", 1)
+
+    def alter() -> None:
+        warehouse.define("ALTER TABLE players ADD INDEX (b), COMMENT 'neutral'")
+        warehouse.define("ALTER TABLE unknown DROP d")
+        warehouse.insert("players", 2)
+        warehouse.insert("notes", 2)
+        warehouse.define("ALTER TABLE players DROP d")
+        warehouse.insert("players", 3)
+
+    remedy = run_until_alter(warehouse, (is_followed("players", "notes"), alter))
+    before = len(warehouse.log) - 2
+    assert epochs_of(warehouse)[-1].position.gtid == f"0-7-{before}"
+    assert {streamed(warehouse, name).rows for name in ("players", "notes")} == {2}
+    published = len(warehouse.broker.epochs)
+    assert run_until_alter(warehouse) == remedy
+    assert len(warehouse.broker.epochs) == published
+    assert 'on_alter = "follow"' in remedy
+    assert remedy.endswith("datafingerprint capture --resnapshot ootp.players --once")
+
+    if follows:
+        captured(warehouse, (is_followed("players", "notes"), lambda: warehouse.insert("players", 4)))
+    else:
+        warehouse.stop.clear()
+        warehouse.steps = []
+        stopping(warehouse).run(warehouse.stop, {"ootp.players": None}, once=True)
+        warehouse.steps = [
+            (is_followed("players", "notes"), lambda: warehouse.insert("players", 4)),
+            (lambda _: True, warehouse.stop.set),
+        ]
+        stopping(warehouse).run(warehouse.stop)
+    require_equal(warehouse, "players", "notes")
+    assert streamed(warehouse, "players").rows == 4
+
+
 class KilledLog(Log):
     """An epoch log whose process is killed before an epoch is published."""
 
