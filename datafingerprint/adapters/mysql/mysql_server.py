@@ -123,7 +123,7 @@ def _finished_position(connection: pymysql.Connection) -> SourcePosition | None:
 
 
 def has_unfinished(connection: pymysql.Connection) -> bool:
-    """Whether a transaction may be in the binlog, and even in the tables, but not yet in `gtid_executed`.
+    """Whether a flushed transaction may be missing from `gtid_executed`.
 
     A group commit finishes all its transactions in the engines before it adds their GTIDs to `gtid_executed`. Until
     then a view shows rows of transactions that both readings of the log's status lack. From before its flush until
