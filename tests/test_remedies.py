@@ -35,7 +35,7 @@ NAMES_ITSELF = frozenset({"ConfigError", "TableDamageError"})
 
 def _lacking(call: ast.Call) -> list[str]:
     """Which of the two keywords a call lacks, or gives as an empty text."""
-    given = {one.arg: one.value for one in call.keywords}
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
     if None in given:
         return []
     wanted = ("remedy",) if called_name(call) in NAMES_ITSELF else ("where", "remedy")

@@ -232,8 +232,8 @@ def streamed(warehouse: Warehouse, name: str) -> Fingerprint:
     """The sum of what was published of a table."""
     reader, sums = MemoryEpochReader(warehouse.broker), dict[SumKey, Fingerprint]()
     reader.seek(0, None)
-    while (one := reader.read(0.0)) is not None:
-        for partition, changes in one.changes:
+    while (rows := reader.read(0.0)) is not None:
+        for partition, changes in rows.changes:
             sums |= apply_changes(sums, partition, changes)
     return sum((value for key, value in sums.items() if key.table == f"ootp.{name}"), ZERO)
 
@@ -527,7 +527,7 @@ def test_many_tables_are_read_in_a_few_epochs_of_bounded_size_also_when_it_is_ki
         first.run(threading.Event())
     captured(warehouse, (is_followed(*names), lambda: warehouse.insert("t007", 3)))
     epochs = [wire.decode_epoch(octets, "memory") for octets in warehouse.broker.epochs]
-    assert max(len(one.ranges) for one in epochs) <= TABLES_MAX
+    assert max(len(item.ranges) for item in epochs) <= TABLES_MAX
     # Those of two snapshots: three of resets and three of rows each, and the inserted row. Others are heartbeats.
     assert len([epoch for epoch in epochs if epoch.ranges]) <= 13
     require_equal(warehouse, "t000", "t007", "t150", "t249")

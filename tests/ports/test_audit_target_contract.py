@@ -50,11 +50,11 @@ def audited(request: pytest.FixtureRequest) -> Iterator[Audited]:
 
 def ranges(view: View, table: TableSchema, partition: str, rows: int) -> list[KeyRange]:
     """All ranges of a partition, the last one without an end."""
-    found, after = list[KeyRange](), None
+    result, after = list[KeyRange](), None
     while (upto := view.bound(table, [partition], after, rows)) is not None:
-        found.append(KeyRange(after, upto))
+        result.append(KeyRange(after, upto))
         after = upto
-    return [*found, KeyRange(after, None)]
+    return [*result, KeyRange(after, None)]
 
 
 def test_rows_and_sums_name_each_partition_that_has_rows_and_no_other(audited: Audited) -> None:

@@ -63,8 +63,8 @@ class World:
         return AuditService(self.source, stream, self.store, self.settings, owner, LOG, watch, checks=checks)
 
     def audit(self, scope: Scope = Scope(), *, from_start: bool = False) -> dict[str | None, Finding]:  # noqa: B008 - frozen
-        found = run_command(self.store, self.service(), scope, "me", self.stop, from_start=from_start)
-        return {one.partition: one for one in found}
+        result = run_command(self.store, self.service(), scope, "me", self.stop, from_start=from_start)
+        return {item.partition: item for item in result}
 
     @property
     def last(self) -> StoredAudit:
@@ -99,8 +99,8 @@ def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
 def test_small_tables_share_a_view_and_take_one_statement_each(make: Callable[..., World]) -> None:
     world = make({GAMES: {"n=1": 3, "n=2": 4}, "s.teams": {"n=1": 5}})
-    found = run_command(world.store, world.service(), Scope(), "me", world.stop)
-    assert {(one.table, one.partition, one.outcome) for one in found} == {
+    result = run_command(world.store, world.service(), Scope(), "me", world.stop)
+    assert {(item.table, item.partition, item.outcome) for item in result} == {
         (GAMES, "n=1", Outcome.MATCH), (GAMES, "n=2", Outcome.MATCH), ("s.teams", "n=1", Outcome.MATCH),
     }  # fmt: skip
     assert world.source.asked == [("sums", "games", None), ("sums", "teams", None)]
@@ -111,8 +111,8 @@ def test_small_tables_share_a_view_and_take_one_statement_each(make: Callable[..
 
 def test_big_partitions_are_summed_up_in_ranges_and_small_ones_together(make: Callable[..., World]) -> None:
     world = make({GAMES: {"n=1": 25, "n=2": 4, "n=3": 5}}, range_rows=10)
-    found = world.audit(Scope(GAMES))
-    assert {name: (one.outcome, one.source) for name, one in found.items()} == {
+    stored = world.audit(Scope(GAMES))
+    assert {name: (item.outcome, item.source) for name, item in stored.items()} == {
         f"n={at}": (Outcome.MATCH, of(rows)) for at, rows in ((1, 25), (2, 4), (3, 5))
     }
     assert world.source.asked == [
@@ -129,8 +129,8 @@ def test_a_big_table_that_is_not_split_is_not_counted_first(make: Callable[..., 
 
 def test_partitions_that_only_one_side_has_are_found(make: Callable[..., World]) -> None:
     world = make({GAMES: {"n=1": 25, "n=9": 4}}, {GAMES: {"n=1": 25, "n=2": 7}}, range_rows=10)
-    found = world.audit(Scope(GAMES))
-    assert {name: (one.hops, one.reason) for name, one in found.items()} == {
+    stored = world.audit(Scope(GAMES))
+    assert {name: (item.hops, item.reason) for name, item in stored.items()} == {
         "n=1": ((), ""),
         "n=2": ((Hop.CAPTURE,), "the stream has 7 rows too many"),
         "n=9": ((Hop.CAPTURE,), "the stream has 4 rows too few"),
@@ -150,9 +150,9 @@ def test_it_goes_on_in_a_new_view_when_one_has_become_too_old(make: Callable[...
         view.age_s += 6
 
     world.source.before_sums = age
-    found = world.audit(Scope(GAMES))
-    assert {one.outcome for one in found.values()} == {Outcome.MATCH}
-    assert len(found) == 2
+    stored = world.audit(Scope(GAMES))
+    assert {item.outcome for item in stored.values()} == {Outcome.MATCH}
+    assert len(stored) == 2
     assert world.source.views == 2
 
 
@@ -165,9 +165,9 @@ def test_a_partition_for_which_no_view_is_long_enough_is_inconclusive_and_the_ot
         view.age_s += 6 if partitions == ("n=1",) else 0
 
     world.source.before_sums = age
-    found = world.audit(Scope(GAMES))
-    assert (found["n=1"].outcome, found["n=2"].outcome) == (Outcome.INCONCLUSIVE, Outcome.MATCH)
-    assert found["n=1"].reason == "it took longer than audit.view_s_max, 5 s: raise it"
+    stored = world.audit(Scope(GAMES))
+    assert (stored["n=1"].outcome, stored["n=2"].outcome) == (Outcome.INCONCLUSIVE, Outcome.MATCH)
+    assert stored["n=1"].reason == "it took longer than audit.view_s_max, 5 s: raise it"
 
 
 def test_a_warning_makes_that_partition_inconclusive_and_no_other(make: Callable[..., World]) -> None:
@@ -178,10 +178,10 @@ def test_a_warning_makes_that_partition_inconclusive_and_no_other(make: Callable
             raise UnmeasuredError("the source gave 1 warnings, first warning 1301: too long", where="db")
 
     world.source.before_sums = warn
-    found = world.audit(Scope(GAMES))
-    assert (found["n=1"].outcome, found["n=1"].source) == (Outcome.INCONCLUSIVE, None)
-    assert "warning 1301" in found["n=1"].reason
-    assert found["n=2"].outcome is Outcome.MATCH
+    stored = world.audit(Scope(GAMES))
+    assert (stored["n=1"].outcome, stored["n=1"].source) == (Outcome.INCONCLUSIVE, None)
+    assert "warning 1301" in stored["n=1"].reason
+    assert stored["n=2"].outcome is Outcome.MATCH
     assert world.last.outcome is Outcome.INCONCLUSIVE
 
 
@@ -234,8 +234,8 @@ def test_what_was_killed_is_gone_on_with_and_no_partition_is_measured_twice(make
     assert lost is not None
     assert lost.state is AuditState.RUNNING
     world.store.release_audit(left.number, "killed")  # as after the lease
-    found = world.audit(Scope(GAMES))
-    assert set(found) == {"n=1", "n=2", "n=3"}
+    stored = world.audit(Scope(GAMES))
+    assert set(stored) == {"n=1", "n=2", "n=3"}
     assert world.last.number == left.number
     assert [what for what in world.source.asked if what[0] == "sums"] == [
         ("sums", "games", ("n=2",)), ("sums", "games", ("n=3",)),
@@ -308,9 +308,9 @@ def test_a_stream_that_does_not_come_to_the_view_leaves_it_inconclusive(
         yield MemoryView(world.source, ahead)
 
     monkeypatch.setattr(world.source, "view", view)
-    (found,) = world.audit(Scope(GAMES)).values()
-    assert (found.partition, found.outcome) == (None, Outcome.INCONCLUSIVE)
-    assert "the stream has not reached 0-1-9 in 0.1 s" in found.reason
+    (result,) = world.audit(Scope(GAMES)).values()
+    assert (result.partition, result.outcome) == (None, Outcome.INCONCLUSIVE)
+    assert "the stream has not reached 0-1-9 in 0.1 s" in result.reason
 
 
 def test_the_service_does_what_is_asked_for_and_then_its_round(make: Callable[..., World]) -> None:
@@ -326,7 +326,7 @@ def test_the_service_does_what_is_asked_for_and_then_its_round(make: Callable[..
     world.watch = note
     world.service().serve(world.stop)
     assert done == [(asked, "s.teams"), (asked + 1, GAMES)]
-    assert [(one.origin, one.state) for one in world.store.audits(limit=2)] == [
+    assert [(audit.origin, audit.state) for audit in world.store.audits(limit=2)] == [
         (Origin.SCHEDULE, AuditState.DONE), (Origin.REQUEST, AuditState.DONE),
     ]  # fmt: skip
 
@@ -366,7 +366,7 @@ def test_what_differs_of_a_suspect_table_is_read_again_and_it_stays_suspect(make
     suspect(world, GAMES)
     asked: list[ResyncRequest] = []
     checked(world, asked)
-    assert [(one.table, one.partition) for one in asked] == [(GAMES, "n=1")]
+    assert [(request.table, request.partition) for request in asked] == [(GAMES, "n=1")]
     assert world.store.suspicions().keys() == {GAMES}
 
 

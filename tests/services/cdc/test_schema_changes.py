@@ -95,7 +95,7 @@ def test_a_new_column_is_put_where_the_statement_says_whatever_came_later(
 ) -> None:
     change = effect_of(text, present)
     names = columns.split() if isinstance(columns, str) else columns
-    assert [one.name for one in change.altered["db.a"].columns] == names
+    assert [item.name for item in change.altered["db.a"].columns] == names
     assert change.altered["db.a"].key == ("id",)
 
 
@@ -103,7 +103,7 @@ def test_a_new_column_behind_one_that_is_left_out_is_put_where_the_source_has_it
     table = TableSchema("db", "a", (of("id"), of("y")), ("id",), left_out=("x",))
     survey = TableSchema("db", "a", (of("id"), of("z"), of("y")), ("id",), left_out=("x",))
     change = effect_of("ALTER TABLE a ADD z INT AFTER x", survey, followed={"db.a": CapturedTable(table, 1)})
-    assert [one.name for one in change.altered["db.a"].columns] == ["id", "z", "y"]
+    assert [item.name for item in change.altered["db.a"].columns] == ["id", "z", "y"]
 
 
 def test_a_new_column_that_the_settings_leave_out_is_known_as_such() -> None:
