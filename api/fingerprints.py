@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from api.answers import known_tables, moment, position, side, without_rows
 from api.audits import audit_finding, table_audit
 from api.models import (
-    FingerprintsAnswer,
     HistoryAnswer,
     HistoryItem,
     PartitionAnswer,
@@ -25,26 +24,16 @@ from datafingerprint.verdict import Outcome, overall
 NOT_JUDGED = "not compared yet: the lake has not reached an epoch with this table"
 
 
-def fingerprints(view: StateView) -> FingerprintsAnswer:
-    """Every captured table, and every other table that was ever judged."""
-    items = table_fingerprints(view)
-    return FingerprintsAnswer(
-        verdict=overall((Outcome(item.verdict) for item in items), of_none=Outcome.INCONCLUSIVE).value,
-        epoch=view.progress().lake_epoch or None,
-        items=items,
-    )
-
-
-def table_fingerprints(view: StateView, only: str | None = None) -> list[TableFingerprint]:
-    """All tables in the order of their names, or only one of them."""
+def table_fingerprints(view: StateView, only: str | Sequence[str] | None = None) -> list[TableFingerprint]:
+    """All tables in the order of their names, or only some of them, in the given order."""
     by_table: dict[str, list[StoredVerdict]] = {}
     for verdict in view.verdicts(only):
         by_table.setdefault(verdict.table, []).append(verdict)
     audited: dict[str, list[LastFinding]] = {}
     for last in view.last_findings(only):
         audited.setdefault(last.finding.table, []).append(last)
-    names = known_tables(view) if only is None else [only]
-    judged, unread = view.judged_tables(only), without_rows(view)
+    names = known_tables(view) if only is None else [only] if isinstance(only, str) else only
+    judged, unread = view.judged_tables(only if isinstance(only, str) else None), without_rows(view)
     epochs = {number: view.epoch(number) for number in {judged[name].epoch for name in names if name in judged}}
     empty = {name: judged[name] for name in names if name in judged and name not in by_table}
     doubts = doubts_of_emptiness(view, empty)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from fastapi.exceptions import RequestValidationError
 
-from api.models import FingerprintsAnswer, Outcome, TableFingerprint
+from api.models import Outcome, TableFingerprint
 
 Item = TypeVar("Item")
 
@@ -31,21 +30,6 @@ class Selection:
     cursor: str | None = None
 
 
-def select_tables(whole: FingerprintsAnswer, wanted: Selection, pattern: str | None) -> FingerprintsAnswer:
-    """Keeps the wanted tables and partitions. The verdict stays that of all tables.
-
-    Raises:
-        RequestValidationError: The cursor was not made by this service.
-    """
-    items = [item for item in whole.items if wanted.verdict in (None, item.verdict)]
-    if pattern is not None:
-        items = [item for item in items if fnmatch.fnmatchcase(item.table, pattern)]
-    page, cursor = _page(items, wanted, lambda item: item.table)
-    if wanted.verdict is not None:
-        page = [select_partitions(item, Selection(wanted.verdict)) for item in page]
-    return whole.model_copy(update={"items": page, "next_cursor": cursor})
-
-
 def select_partitions(table: TableFingerprint, wanted: Selection) -> TableFingerprint:
     """Keeps the wanted partitions. The verdict and the sums stay those of all partitions.
 
@@ -53,11 +37,11 @@ def select_partitions(table: TableFingerprint, wanted: Selection) -> TableFinger
         RequestValidationError: The cursor was not made by this service.
     """
     parts = [part for part in table.partitions if wanted.verdict in (None, part.verdict)]
-    page, cursor = _page(parts, wanted, lambda part: part.partition)
+    page, cursor = page_of(parts, wanted, lambda part: part.partition)
     return table.model_copy(update={"partitions": page, "next_cursor": cursor})
 
 
-def _page(items: Sequence[Item], wanted: Selection, name: Callable[[Item], str]) -> tuple[list[Item], str | None]:
+def page_of(items: Sequence[Item], wanted: Selection, name: Callable[[Item], str]) -> tuple[list[Item], str | None]:
     """A page of the items after the cursor. Ordered by name, so that new items shift no page."""
     ordered = sorted(items, key=name)
     if wanted.cursor is not None:

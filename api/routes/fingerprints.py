@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
-from api import fingerprints
+from api import fingerprint_pages, fingerprints
 from api.answers import INVALID, NOT_FOUND, known_tables, table_named, unknown
 from api.conditional import NOT_MODIFIED, conditional_response
 from api.dependencies import OptionalScans, Store
@@ -15,7 +15,7 @@ from api.models import FingerprintsAnswer, HistoryAnswer, Outcome, PartitionAnsw
 from api.names import CURSOR_CHARACTERS_MAX, NAMES, ONE_NAME, Partition, Table
 from api.ports import StateView
 from api.scans import summary
-from api.selection import Selection, select_partitions, select_tables
+from api.selection import Selection, select_partitions
 
 PAGE_MAX = 1000
 MOMENT_MAX_MS = 2**53
@@ -55,8 +55,8 @@ def all_fingerprints(
 ) -> Response:
     """Both sides of every captured table, with the verdict of each partition."""
     with store.reading() as view:
-        whole = fingerprints.fingerprints(view)
-    return conditional_response(request, select_tables(whole, selection, table))
+        answer = fingerprint_pages.fingerprints(view, selection, table)
+    return conditional_response(request, answer)
 
 
 @router.get(

@@ -5,7 +5,7 @@ Every method may raise `Unavailable` (the caller retries with backoff) and the `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from datafingerprint.audit import Finding
@@ -95,7 +95,7 @@ class StateReader(Protocol):
         """Says which row of a table is not as it was stored, and how to recover, or nothing."""
 
     def verdicts(
-        self, table: str | None = None, partition: str | None = None, outcome: Outcome | None = None
+        self, table: str | Collection[str] | None = None, partition: str | None = None, outcome: Outcome | None = None
     ) -> Sequence[StoredVerdict]:
         """Reads the present verdicts that the arguments select, ordered by table and partition."""
 
@@ -139,8 +139,10 @@ class AuditReader(Protocol):
     def findings(self, number: int) -> Sequence[Finding]:
         """Reads what an audit has found so far, by table and partition."""
 
-    def last_findings(self, table: str | None = None, partition: str | None = None) -> Sequence[LastFinding]:
-        """Reads what the last audits found, of all tables or of one, or of one partition."""
+    def last_findings(
+        self, table: str | Collection[str] | None = None, partition: str | None = None
+    ) -> Sequence[LastFinding]:
+        """Reads what the last audits found, of all tables or of some, or of one partition."""
 
     def audit_totals(self) -> AuditTotals:
         """Sums up what the last audits of all partitions found."""

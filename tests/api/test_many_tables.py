@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event
 
 from api.answers import table_named
-from api.fingerprints import fingerprints, partition_answer
+from api.fingerprint_pages import fingerprints
+from api.fingerprints import partition_answer
 from api.metrics import OTHER_TABLES, render
 from api.ports import StateView
 from api.status import MessageLag, status

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from api.fingerprints import fingerprints
+from api.fingerprint_pages import fingerprints
 from api.status import MessageLag, status
 from datafingerprint.verdict import Outcome
 from services.auditor.__main__ import run as audit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,11 +54,13 @@ class AuditReading(ABC):
         findings = [_finding(row) for row in self._rows(sa.select(FINDINGS).where(FINDINGS.c.audit_id == number))]
         return sorted(findings, key=lambda finding: (finding.table, finding.partition or ""))
 
-    def last_findings(self, table: str | None = None, partition: str | None = None) -> Sequence[LastFinding]:
+    def last_findings(
+        self, table: str | Collection[str] | None = None, partition: str | None = None
+    ) -> Sequence[LastFinding]:
         """What the last audit of every partition found, by table and partition."""
         query = sa.select(LAST_FINDINGS)
         if table is not None:
-            query = query.where(LAST_FINDINGS.c.table_name == table)
+            query = query.where(LAST_FINDINGS.c.table_name.in_([table] if isinstance(table, str) else list(table)))
         if partition is not None:
             query = query.where(LAST_FINDINGS.c.partition_name == partition)
         findings = [LastFinding(row["audit_id"], _finding(row)) for row in self._rows(query)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -339,12 +339,12 @@ class StateReading(AuditReading, SketchReading):
         return StateTotals(row["tables"], int(row["row_count"] or 0), counts)
 
     def verdicts(
-        self, table: str | None = None, partition: str | None = None, outcome: Outcome | None = None
+        self, table: str | Collection[str] | None = None, partition: str | None = None, outcome: Outcome | None = None
     ) -> Sequence[StoredVerdict]:
         """See `StateReader.verdicts`."""
         query = sa.select(VERDICTS, JUDGED.c.epoch).join(JUDGED, VERDICTS.c.table_name == JUDGED.c.table_name)
         if table is not None:
-            query = query.where(VERDICTS.c.table_name == table)
+            query = query.where(VERDICTS.c.table_name.in_([table] if isinstance(table, str) else list(table)))
         if partition is not None:
             query = query.where(VERDICTS.c.partition_name == partition)
         if outcome is not None:
