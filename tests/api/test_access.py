@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from api.access import REFRESH_S, Access
 from api.application import create_app
 from api.failures import ADDRESSES_MAX, FAILURES_MAX, WINDOW_S, FailureLimit, network
+from api.guard import ADDRESS_CHARACTERS_MAX, address_of
 from api.incidents import Streams
 from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.store import SqlStateStore
@@ -188,12 +189,16 @@ def test_wrong_tokens_are_limited_and_a_holder_is_not_locked_out(service: Servic
         assert not [line for line in lines if "guess" in str(line)]
         refused = client.get("/v1/status", headers=bearer("guess"))
         assert (refused.status_code, refused.headers["retry-after"]) == (429, str(int(WINDOW_S)))
-        assert client.get("/v1/status", headers=bearer(late)).status_code == 429  # a guess is not even compared
+        assert client.get("/v1/status", headers=bearer(SETTING)).status_code == 429  # a guess is not even compared
+        assert client.get("/v1/status", headers=bearer(late)).status_code == 200  # nobody guesses a created one
         assert client.get("/v1/status", headers=bearer(holder)).status_code == 200
         assert client.get("/v1/status").status_code == 401
         assert client.get("/readyz", headers=bearer(late)).json()["status"] == "ok"
         service.now += WINDOW_S
-        assert client.get("/v1/status", headers=bearer(late)).status_code == 200
+        assert client.get("/v1/status", headers=bearer(SETTING)).status_code == 200
+        for number in range(FAILURES_MAX + 1):
+            client.get("/v1/status", headers=bearer(f"guess {number}"))
+        assert client.get("/v1/status", headers=bearer(SETTING)).status_code == 200  # it was accepted before
 
 
 def test_a_probe_is_no_way_to_guess(service: Service) -> None:
@@ -280,7 +285,66 @@ def test_the_token_of_the_settings_works_while_the_store_is_away(seeded: SqlStat
     app = create_app(seeded, FakeLagReader(), lambda: NOW, token=SETTING, tokens=BrokenTokens(Unavailable("away")))
     with over(app) as client:
         assert client.get("/v1/status", headers=bearer(SETTING)).status_code == 200
-        assert client.get("/v1/status", headers=bearer("wrong")).status_code == 401
+        # Nobody knows whether it is wrong: a dashboard that hears 401 forgets its token.
+        assert client.get("/v1/status", headers=bearer("unknown")).status_code == 503
+        codes = [client.get("/v1/status", headers=bearer(f"guess {n}")).status_code for n in range(FAILURES_MAX)]
+        assert codes[-2:] == [503, 429]
+
+
+@pytest.mark.parametrize("failure", [None, Unavailable("away")])
+def test_a_service_that_others_reach_stays_closed_without_any_token(
+    seeded: SqlStateStore, failure: Exception | None
+) -> None:
+    now = [NOW]
+    tokens = BrokenTokens(failure)
+    app = create_app(seeded, FakeLagReader(), lambda: now[0], is_reachable=True, tokens=tokens, actions=tokens)
+    with over(app) as client:
+        assert client.get("/v1/status").status_code == (503 if failure else 401)
+        tokens.failure = None
+        now[0] += REFRESH_S
+        assert client.get("/v1/status").status_code == 401
+        assert client.post("/v1/audits", json={}).status_code == 401
+        assert 'content="required"' in client.get("/").text
+
+
+def test_tokens_that_are_lost_with_the_state_store_do_not_open_the_service(seeded: SqlStateStore) -> None:
+    now = [NOW]
+    tokens = BrokenTokens(None)
+    tokens.known = [new_token("night", Role.OPERATOR, NOW, None)[1]]
+    app = create_app(seeded, FakeLagReader(), lambda: now[0], tokens=tokens, actions=tokens)
+    with over(app) as client:
+        assert client.get("/v1/status").status_code == 401
+        tokens.known = []  # as after the tables were dropped, to fill the store again
+        now[0] += REFRESH_S
+        assert client.post("/v1/audits", json={}).status_code == 401
+
+
+def test_callers_who_waited_for_a_slow_attempt_do_not_begin_the_next_one() -> None:
+    now, attempts = [NOW], [0]
+
+    class SlowTokens:
+        def tokens(self) -> Sequence[Token]:
+            attempts[0] += 1
+            now[0] += 10.0
+            raise Unavailable("away")
+
+    access = Access("", SlowTokens(), lambda: now[0])
+    access.refresh()
+    access.refresh()
+    assert attempts == [1]
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
+    limit = FailureLimit()
+    for _ in range(FAILURES_MAX):
+        limit.note("10.0.0.1", 7200.0)
+    assert limit.wait_s("10.0.0.1", 7200.0) == WINDOW_S
+    assert limit.wait_s("10.0.0.1", 3600.0) == 0
+
+
+def test_what_a_proxy_says_of_an_address_takes_little_memory() -> None:
+    # Uvicorn takes the text of X-Forwarded-For as it is.
+    assert len(address_of({"type": "http", "client": ("x" * 60_000, 0)})) == ADDRESS_CHARACTERS_MAX
 
 
 def test_a_clock_that_is_set_back_reads_the_tokens_again() -> None:
