@@ -50,8 +50,8 @@ def _compiler() -> list[str]:
     asked = os.environ.get("CC")
     if asked is not None:
         return shlex.split(asked)
-    found = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-    return [found] if found else []
+    result = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    return [result] if result else []
 
 
 def _compiled(compiler: list[str], root: Path) -> bool:

@@ -71,6 +71,11 @@ class Source(Section):
         description="Tables that may have changed by cascades of foreign keys which the source does not log: `heal` "
         "audits them, and reads them again if they differ; `warn` only logs them.",
     )
+    on_alter: Literal["follow", "stop"] = Field(
+        "follow",
+        description="An ALTER that changes rows or columns of a captured table: `follow` follows it, or re-snapshots "
+        "the table; `stop` stops capture before it.",
+    )
     connect_timeout_s: Seconds = Field(10.0, description="Seconds until an attempt to connect is given up.")
     tls: TlsMode = Field(
         "preferred",

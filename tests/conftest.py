@@ -85,11 +85,11 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL, shared by all live tests of a run that keep catalog or state store in one."""
-    found = programs()
-    if found is None:
+    result = programs()
+    if result is None:
         pytest.skip("NOT RUN: catalog and state store in a PostgreSQL, for none is installed")
     # Tests end it by a signal at most, never the machine.
-    with started(found, "-c", "fsync=off") as server:
+    with started(result, "-c", "fsync=off") as server:
         yield server
 
 

@@ -23,9 +23,9 @@ USER, PASSWORD = "dfp", "secret"
 
 def programs() -> Path | None:
     """Where PostgreSQL's programs are; None where it is not installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    result = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     named = shutil.which("initdb")
-    return Path(named).resolve().parent if named else (found[-1].parent if found else None)
+    return Path(named).resolve().parent if named else (result[-1].parent if result else None)
 
 
 def _as_somebody(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from datafingerprint.errors import Stop
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("datafingerprint", "services", "api")
-STOPS = {one.__name__ for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Stop)}
+STOPS = {value.__name__ for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Stop)}
 """The names of `Stop` and of all that are of its kind."""
 
 _NAMES_TABLE_FIRST = frozenset({"TableError", "TableDeniedError"})
@@ -52,12 +52,12 @@ def sites(path: Path) -> list[Site]:
 def sites_of(text: str, file: str) -> list[Site]:
     """The raise sites in the text of a file."""
     seen: Counter[str] = Counter()
-    found = []
-    for call, function in sorted(_calls(ast.parse(text), ""), key=lambda one: one[0].lineno):
+    result = []
+    for call, function in sorted(_calls(ast.parse(text), ""), key=lambda item: item[0].lineno):
         words = _words(call, function)
         seen[words] += 1
-        found.append(Site(file, words if seen[words] == 1 else f"{words} #{seen[words]}", call))
-    return found
+        result.append(Site(file, words if seen[words] == 1 else f"{words} #{seen[words]}", call))
+    return result
 
 
 def called_name(call: ast.Call) -> str:
@@ -85,5 +85,5 @@ def _words(call: ast.Call, function: str) -> str:
     if isinstance(text, ast.Constant):
         return str(text.value)
     if isinstance(text, ast.JoinedStr):
-        return "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in text.values)
+        return "".join(str(value.value) if isinstance(value, ast.Constant) else "{}" for value in text.values)
     return f"{{{ast.unparse(text)}}} in {function}"

@@ -37,13 +37,13 @@ def name_of(requirement: str) -> str:
 
 
 PROVIDERS = metadata.packages_distributions()
-DECLARED = {name_of(one) for one in PROJECT["dependencies"]}
+DECLARED = {name_of(dependency) for dependency in PROJECT["dependencies"]}
 
 
 def imported(node: ast.AST) -> Iterator[str]:
     """Top-level packages that a piece of code imports when it runs, at any depth."""
     if isinstance(node, ast.Import):
-        yield from (one.name.partition(".")[0] for one in node.names)
+        yield from (name.name.partition(".")[0] for name in node.names)
     elif isinstance(node, ast.ImportFrom) and not node.level:
         yield (node.module or "").partition(".")[0]
     is_for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
@@ -53,11 +53,12 @@ def imported(node: ast.AST) -> Iterator[str]:
 
 def undeclared(source: str, allowed: set[str]) -> set[str]:
     known = {*sys.stdlib_module_names, *PACKAGES}
-    modules = {one for one in imported(ast.parse(source)) if one not in known}
+    modules = {item for item in imported(ast.parse(source)) if item not in known}
     return {
-        one
-        for one in modules
-        if not allowed & {BROUGHT.get(one, one), *(name.lower().replace("_", "-") for name in PROVIDERS.get(one, ()))}
+        module
+        for module in modules
+        if not allowed
+        & {BROUGHT.get(module, module), *(name.lower().replace("_", "-") for name in PROVIDERS.get(module, ()))}
     }
 
 
@@ -65,12 +66,12 @@ def undeclared(source: str, allowed: set[str]) -> set[str]:
 def test_nothing_is_imported_at_run_time_that_is_not_declared(package: str) -> None:
     # `deploy` starts parts and engines from a checkout; the product itself never imports it.
     extras = PROJECT["optional-dependencies"] if package == "deploy" else {}
-    extra = {name_of(one) for name, wanted in extras.items() if name != "dev" for one in wanted}
+    extra = {name_of(row) for name, wanted in extras.items() if name != "dev" for row in wanted}
     wrong = {
-        str(file.relative_to(ROOT)): found
+        str(file.relative_to(ROOT)): result
         for file in sorted((ROOT / package).rglob("*.py"))
         if not any(file.is_relative_to(folder) for folder in IN_AIRFLOW)
-        and (found := undeclared(file.read_text(encoding="utf-8"), DECLARED | extra))
+        and (result := undeclared(file.read_text(encoding="utf-8"), DECLARED | extra))
     }
     assert wrong == {}
 

@@ -25,30 +25,30 @@ TABLE = [
 TYPES = [(source, lake, *CODE.findall(value)[:1], *CODE.findall(form)) for source, lake, value, form in TABLE]
 
 
-def value_of(one: Column, shown: str) -> Any:  # noqa: ANN401 - a value of any column
+def value_of(column: Column, shown: str) -> Any:  # noqa: ANN401 - a value of any column
     """The value that the page shows."""
-    if one.kind in BYTES_KINDS:
-        return bytes.fromhex(shown[2:-1]).ljust(one.length, b"\0")
+    if column.kind in BYTES_KINDS:
+        return bytes.fromhex(shown[2:-1]).ljust(column.length, b"\0")
     moment = dt.datetime.fromisoformat
     readers: dict[Kind, Any] = {
         Kind.BIT: lambda: int(shown[2:-1], 2),
-        Kind.DECIMAL: lambda: shown if one.is_long_decimal else Decimal(shown),
+        Kind.DECIMAL: lambda: shown if column.is_long_decimal else Decimal(shown),
         Kind.DATE: lambda: dt.date.fromisoformat(shown),
         Kind.DATETIME: lambda: moment(shown),
         Kind.TIMESTAMP: lambda: moment(shown).replace(tzinfo=dt.UTC),
         Kind.TIME: lambda: -1_500_000 if shown == "-00:00:01.5" else None,
         **dict.fromkeys((Kind.FLOAT, Kind.DOUBLE), lambda: float(shown)),
     }
-    return readers.get(one.kind, lambda: shown)()
+    return readers.get(column.kind, lambda: shown)()
 
 
 @pytest.mark.parametrize("line", TYPES, ids=lambda line: CODE.findall(line[0])[0])
 def test_a_line_is_what_the_code_does(line: tuple[str, ...]) -> None:
     for type_text in CODE.findall(line[0]):
-        one = described(type_text)
-        assert f"`{iceberg_type(one)}`" == line[1]
+        item = described(type_text)
+        assert f"`{iceberg_type(item)}`" == line[1]
         if len(line) > 2:
-            assert canonical({"c": value_of(one, line[2])}, (one,)).decode() == f"c={line[3]}"
+            assert canonical({"c": value_of(item, line[2])}, (item,)).decode() == f"c={line[3]}"
 
 
 def test_every_kind_has_a_line() -> None:

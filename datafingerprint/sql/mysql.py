@@ -244,14 +244,18 @@ def _rendered(columns: tuple[Column, ...], expression: str, *more: tuple[Column,
 
 
 def sums_by_partition(table: TableSchema, partitioning: Partitioning, dialect: Dialect, where: str = "") -> str:
-    """The statement for (partition, rows, sums of the four words, unrendered rows)."""
+    """The statement for (partition, rows, sums of the four words, unrendered rows).
+
+    The limit keeps the server from merging the derived table. Merged, a row is rendered and digested five times: once
+    for each reference to `digest`. The rows of the derived table are a temporary table of the server instead.
+    """
     words = ",\n  ".join(
         f"COALESCE(SUM(CAST(CONV(SUBSTR(`digest`, {start}, 8), 16, 10) AS UNSIGNED)), 0) AS `w{number}`"
         for number, start in enumerate((1, 9, 17, 25))
     )
     return (
         f"SELECT `partition`, COUNT(*) AS `rows`,\n  {words},\n  SUM(`digest` IS NULL) AS `unrendered`\n"
-        f"FROM (\n    {digests(table, partitioning, dialect, where)}\n) AS `digests`\n"
+        f"FROM (\n    {digests(table, partitioning, dialect, where)}\n    LIMIT {NO_LIMIT}\n) AS `digests`\n"
         f"GROUP BY `partition` ORDER BY `partition`"
     )
 

@@ -71,6 +71,7 @@ class CaptureProcess:
                 settings.cdc,
                 log,
                 scratch=scratch,
+                stops_at_alter=choices.settings.source.on_alter == "stop",
                 choices=choices,
                 note_read=self._audits.note_read,
             )

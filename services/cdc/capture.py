@@ -40,6 +40,7 @@ class Capture:
         log: For operators.
         scratch: Where rows of a long transaction wait for its commit. None holds them in memory.
         choices: Choices of tables that operators make while capture runs. None if they cannot.
+        stops_at_alter: Whether an ALTER that changes rows or columns of a captured table stops capture.
         note_read: Called with the tables that a snapshot has read completely, and the epoch.
         clock: Unix time in seconds.
     """
@@ -54,6 +55,7 @@ class Capture:
         *,
         scratch: Scratch | None = None,
         choices: TableFilters | None = None,
+        stops_at_alter: bool = False,
         note_read: NoteRead = lambda _tables, _epoch: None,
         clock: Clock = time.time,
     ) -> None:
@@ -65,7 +67,9 @@ class Capture:
         self._queue = PublishQueue(epoch_log)
         self._publisher = EpochPublisher(self._queue, log, clock)
         spill_limit = None if scratch is None else SpillLimit(cdc.spill_bytes, scratch)
-        self._context = CaptureContext(source, cdc, log, clock, self._queue, self._publisher, spill_limit)
+        self._context = CaptureContext(
+            source, cdc, log, clock, self._queue, self._publisher, spill_limit, stops_at_alter
+        )
         self._interruptions = Interruptions(self._context, requests, choices)
         self._snapshotter = Snapshotter(self._context, self._interruptions, epoch_log, note_read)
 

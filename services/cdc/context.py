@@ -34,6 +34,7 @@ class CaptureContext:
         queue: Publishes epochs in a thread of its own.
         publisher: Makes the stream's epochs and puts them into the queue.
         spill_limit: When rows of a transaction go to disk. None holds them in memory.
+        stops_at_alter: Whether an ALTER that changes rows or columns of a captured table stops capture.
     """
 
     source: Source
@@ -43,6 +44,7 @@ class CaptureContext:
     queue: PublishQueue
     publisher: EpochPublisher
     spill_limit: SpillLimit | None
+    stops_at_alter: bool = False
 
     def new_builder(self, stream: Stream) -> EpochBuilder:
         """An empty epoch of the stream."""

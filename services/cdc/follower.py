@@ -17,7 +17,7 @@ from services.cdc.captured_tables import TableSelector
 from services.cdc.context import CaptureContext
 from services.cdc.event_feed import feed_events
 from services.cdc.interruptions import Interruptions
-from services.cdc.schema_changes import followed_redefinition, may_alter_keys, passed_over
+from services.cdc.schema_changes import followed_redefinition, may_alter_keys, passed_over, refuse_alteration
 from services.cdc.stream import Stream
 from services.cdc.truncated_log import flush_on_truncated_log, log_rolled_back
 
@@ -189,6 +189,11 @@ class Follower:
             if name not in self._without and name not in stream.left_out
         }
         change, refusal = followed_redefinition(statement, followed, context.source.survey, where)
+        if context.stops_at_alter and statement.name == "ALTER" and not change.is_empty:
+            # What came before is published, so that the next start begins at the statement.
+            if not self._builder.is_empty and not self._close(before):
+                return False
+            refuse_alteration(statement, change, where)
         if refusal is not None:
             context.log.warning("table is read again", tables=change.replaced, reason=refusal.what, where=where)
         left_out = (stream.left_out | stream.aside.keys()) - self._without

@@ -9,6 +9,7 @@ from datafingerprint.binlog.alterations import AddedColumn, parse_alteration
 from datafingerprint.binlog.statements import Meaning, Statement
 from datafingerprint.errors import DecodeError
 from datafingerprint.ports.source import Survey
+from datafingerprint.recovery import resnapshot_command
 from datafingerprint.schema import TableSchema
 from datafingerprint.table_names import split_table_name
 from services.cdc.epoch_builder import CapturedTable
@@ -96,6 +97,25 @@ def followed_redefinition(
     except DecodeError as error:
         tables = tuple(dict.fromkeys(name for name in statement.tables if name in followed))
         return SchemaChange(replaced=tables), error
+
+
+def refuse_alteration(statement: Statement, change: SchemaChange, where: str) -> None:
+    """Refuses an ALTER that changes rows or columns of followed tables (`source.on_alter`).
+
+    Raises:
+        DecodeError: the statement is such an ALTER.
+    """
+    if statement.name != "ALTER" or change.is_empty:
+        return
+    present = sorted({*change.replaced, *change.altered})
+    remedy = 'set [source] on_alter = "follow" and start capture again'
+    if present:
+        remedy += f"; or re-snapshot with the present definition: {resnapshot_command(*present)}"
+    raise DecodeError(
+        f"an ALTER changes a captured table, and source.on_alter is stop ({', '.join([*present, *change.dropped])})",
+        where=where,
+        remedy=remedy,
+    )
 
 
 def passed_over(statement: Statement, left_out: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -42,8 +42,8 @@ def test_what_is_asked_for_waits_in_the_store_for_the_auditor(client: httpx.Clie
     assert taken is not None
     assert (taken.number, taken.scope.table, taken.scope.partition) == (2, GAMES, "date_year=2031")
     seeded.advance_audit(2, "auditor", 1_000_031.0, AuditProgress(0, 1, 0), paused="60 threads run")
-    found = client.get("/v1/audits/2").json()
-    assert (found["state"], found["reason"], found["partitions"], found["findings"]) == (
+    result = client.get("/v1/audits/2").json()
+    assert (result["state"], result["reason"], result["partitions"], result["findings"]) == (
         "paused",
         "60 threads run",
         1,
@@ -64,19 +64,19 @@ def test_an_audit_tells_every_finding_with_both_sums(client: httpx.Client) -> No
         2,
         2443,
     )
-    found = answer["findings"][1]
-    assert (found["table"], found["partition"], found["hops"]) == (GAMES, "date_year=2032", ["capture"])
-    assert (found["source"]["rows"], found["stream"]["rows"]) == (12, 11)
-    assert found["position"] == {"gtid": "0-1-4", "file": "binlog.000004", "pos": 7004}
+    findings = answer["findings"][1]
+    assert (findings["table"], findings["partition"], findings["hops"]) == (GAMES, "date_year=2032", ["capture"])
+    assert (findings["source"]["rows"], findings["stream"]["rows"]) == (12, 11)
+    assert findings["position"] == {"gtid": "0-1-4", "file": "binlog.000004", "pos": 7004}
 
 
 def test_audits_come_newest_first_and_in_pages(client: httpx.Client) -> None:
     ask(client)
     ask(client, table=GAMES)
     first = client.get("/v1/audits", params={"limit": 2}).json()
-    assert ([one["id"] for one in first["items"]], first["next_before"]) == ([3, 2], 2)
+    assert ([item["id"] for item in first["items"]], first["next_before"]) == ([3, 2], 2)
     rest = client.get("/v1/audits", params={"limit": 2, "before": 2}).json()
-    assert ([one["id"] for one in rest["items"]], rest["next_before"]) == ([1], None)
+    assert ([item["id"] for item in rest["items"]], rest["next_before"]) == ([1], None)
 
 
 def test_one_that_waits_can_be_cancelled_and_one_that_is_over_cannot(

@@ -43,8 +43,8 @@ def test_an_answer_has_the_form_that_the_design_promises(client: httpx.Client) -
         },
         "scans": [],
     }
-    found = parts[0].pop("audit")
-    assert found == {
+    audit = parts[0].pop("audit")
+    assert audit == {
         "audit": 1,
         "verdict": "match",
         "hops": [],
@@ -125,10 +125,10 @@ def test_an_empty_table_with_source_rows_at_the_epoch_is_not_called_empty(
 def test_a_side_that_is_unknown_in_one_partition_is_unknown_for_the_table(
     client: httpx.Client, seeded: SqlStateStore
 ) -> None:
-    one = Fingerprint(1, 1, 1)
+    fingerprint = Fingerprint(1, 1, 1)
     verdicts = {
-        "a": Verdict(Outcome.INCONCLUSIVE, "because", one, None),
-        "b": Verdict(Outcome.MATCH, "", one, one),
+        "a": Verdict(Outcome.INCONCLUSIVE, "because", fingerprint, None),
+        "b": Verdict(Outcome.MATCH, "", fingerprint, fingerprint),
     }
     seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), [TableVerdicts(GAMES, 3, verdicts)], 1.0)
     answer = get(client, f"/v1/fingerprints/{GAMES}")
@@ -146,8 +146,11 @@ def test_a_partition_is_found_by_its_name(client: httpx.Client) -> None:
 def test_partitions_of_two_fields_and_of_none_are_found_by_their_names(
     client: httpx.Client, seeded: SqlStateStore
 ) -> None:
-    one = Verdict(Outcome.MATCH, "", Fingerprint(1, 1, 1), Fingerprint(1, 1, 1))
-    judged = [TableVerdicts("ootp.players", 3, {"a=x/b=%2F": one}), TableVerdicts("ootp.<trades>", 3, {"-": one})]
+    verdict = Verdict(Outcome.MATCH, "", Fingerprint(1, 1, 1), Fingerprint(1, 1, 1))
+    judged = [
+        TableVerdicts("ootp.players", 3, {"a=x/b=%2F": verdict}),
+        TableVerdicts("ootp.<trades>", 3, {"-": verdict}),
+    ]
     seeded.save_verdicts(Progress("stream", 5, 10, 3, 1), judged, 1.0)
     assert get(client, "/v1/fingerprints/ootp.players/a=x/b=%252F")["partition"] == "a=x/b=%2F"
     assert get(client, "/v1/fingerprints/ootp.<trades>/-")["partition"] == "-"
@@ -180,8 +183,8 @@ def test_a_verdict_chooses_tables_and_their_partitions_and_the_whole_keeps_its_o
     assert (answer["verdict"], tables(answer)) == ("mismatch", [GAMES])
     assert [part["partition"] for part in answer["items"][0]["partitions"]] == ["date_year=2032"]
     assert get(client, "/v1/fingerprints?verdict=match")["verdict"] == "mismatch"
-    one = get(client, f"/v1/fingerprints/{GAMES}?verdict=match")
-    assert (one["verdict"], [part["partition"] for part in one["partitions"]]) == ("mismatch", ["date_year=2031"])
+    item = get(client, f"/v1/fingerprints/{GAMES}?verdict=match")
+    assert (item["verdict"], [part["partition"] for part in item["partitions"]]) == ("mismatch", ["date_year=2031"])
 
 
 def test_a_pattern_chooses_tables(client: httpx.Client) -> None:
@@ -191,16 +194,16 @@ def test_a_pattern_chooses_tables(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 1000])
 def test_pages_hold_every_table_once_in_order(client: httpx.Client, limit: int) -> None:
-    found: list[str] = []
+    result: list[str] = []
     cursor = ""
     while True:
         page = get(client, f"/v1/fingerprints?limit={limit}{cursor}")
         assert 0 < len(page["items"]) <= limit
-        found += tables(page)
+        result += tables(page)
         if page["next_cursor"] is None:
             break
         cursor = f"&cursor={page['next_cursor']}"
-    assert found == ["ootp.<trades>", GAMES, "ootp.players"]
+    assert result == ["ootp.<trades>", GAMES, "ootp.players"]
 
 
 def test_pages_hold_every_partition_once_in_order(client: httpx.Client) -> None:

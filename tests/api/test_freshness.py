@@ -41,7 +41,7 @@ def test_with_the_fingerprinter_dead_no_lag_is_told(client_after: Later, lag_rea
         group = get(client, "/v1/lag")["groups"]["dfp-lake-writer"]
         assert (group["rows"], group["epochs"], group["seconds"]) == (None, None, None)
         told = {family.name: family.samples for family in text_string_to_metric_families(client.get("/metrics").text)}
-        assert not [one for one in told.get("dfp_lag_seconds", []) if one.labels["group"] == "dfp-lake-writer"]
+        assert not [item for item in told.get("dfp_lag_seconds", []) if item.labels["group"] == "dfp-lake-writer"]
         assert told["dfp_source_age_seconds"][0].value == DAYS_3 + 15
 
 

@@ -25,8 +25,8 @@ def observe(store: SqlIncidentStore, now: float = NOW, rules: Rules | None = Non
 
     def every(observed: Observed) -> Iterator[tuple[Subject, Decision]]:
         for subject in {**observed.open, **observed.troubles}:
-            found = observed.open.get(subject), observed.troubles.get(subject)
-            yield subject, decide(*found, rules or Rules(), now)
+            result = observed.open.get(subject), observed.troubles.get(subject)
+            yield subject, decide(*result, rules or Rules(), now)
 
     assert store.hold(OWNER, now)
     store.apply(OWNER, now, every)

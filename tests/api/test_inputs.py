@@ -92,7 +92,11 @@ CHECKS = [
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_every_described_request_has_a_described_answer(app: FastAPI, mode: schemathesis.GenerationMode) -> None:
     described = schemathesis.openapi.from_asgi("/openapi.json", app)
-    operations = [found.ok() for found in described.get_all_operations() if isinstance(found, Ok)]
+    operations = [
+        get_all_operation.ok()
+        for get_all_operation in described.get_all_operations()
+        if isinstance(get_all_operation, Ok)
+    ]
     assert len(operations) > 15
     for operation in operations:
 
@@ -258,7 +262,7 @@ def test_a_table_and_a_partition_are_found_whatever_is_in_their_names(client: ht
             answer = client.get(f"/v1/fingerprints/{name}/{written}")
             assert (answer.status_code, answer.json()["partition"]) == (200, part)
     listed = client.get("/v1/fingerprints", params={"table": "a/*"}).json()["items"]
-    assert [one["table"] for one in listed] == [ODD.table]
+    assert [item["table"] for item in listed] == [ODD.table]
     audit = client.post("/v1/audits", json={"table": ODD.table, "partition": PARTS[0]})
     assert (audit.status_code, audit.json()["table"], audit.json()["partition"]) == (202, ODD.table, PARTS[0])
     scan = client.post("/v1/scans", json={"table": ODD.table, "partition": PARTS[0], "engine": "trino"})
@@ -284,8 +288,8 @@ def test_a_real_server_hands_over_a_path_as_it_was_sent_and_ends_a_body_that_is_
                 response = connection.getresponse()
                 return response.status, json.loads(response.read())
 
-        status, found = answered("GET", f"/v1/fingerprints/{quote(ODD.table, safe='')}/{quote(PARTS[0])}")
-        assert (status, found["table"], found["partition"]) == (200, ODD.table, PARTS[0])
+        status, result = answered("GET", f"/v1/fingerprints/{quote(ODD.table, safe='')}/{quote(PARTS[0])}")
+        assert (status, result["table"], result["partition"]) == (200, ODD.table, PARTS[0])
         for path in ("/v1/scans/99999999999999999999", "/v1/fingerprints/%ff%00%2f", "/v1/fingerprints?table=%5b%ff"):
             assert answered("GET", path)[0] < 500
         assert answered("POST", "/v1/audits", (b"[" * 1_000 for _ in range(70)))[0] == 413  # in chunks

@@ -59,9 +59,9 @@ def scraped(store: SqlStateStore, tables_max: int) -> dict[tuple[str, str, str],
 def test_metrics_name_a_bounded_number_of_tables_and_their_sums_stay_the_same(tmp_path: Path) -> None:
     with closing(SqlStateStore(f"sqlite:///{tmp_path}/state.db")) as store:
         fill(store, 12)
-        matching = [one for one in store.verdicts() if one.verdict.outcome is Outcome.MATCH]
+        matching = [item for item in store.verdicts() if item.verdict.outcome is Outcome.MATCH]
         healed = {
-            one.table: {one.partition: one.verdict} for one in matching if one.table not in ("s.t0003", "s.t0007")
+            item.table: {item.partition: item.verdict} for item in matching if item.table not in ("s.t0003", "s.t0007")
         }
         judged = [TableVerdicts(table, 1, verdicts) for table, verdicts in healed.items()]
         store.save_verdicts(Progress("s", 1, 1, 1, 1), judged, 9.0)
@@ -72,8 +72,8 @@ def test_metrics_name_a_bounded_number_of_tables_and_their_sums_stay_the_same(tm
     for name in ("dfp_partitions", "dfp_source_rows", "dfp_lake_rows", "dfp_lake_files", "dfp_audit_partitions"):
         for verdict in ("", "match", "mismatch", "inconclusive"):
             sums = [
-                sum(value for (metric, _, label), value in found.items() if (metric, label) == (name, verdict))
-                for found in (whole, bounded)
+                sum(value for (metric, _, label), value in result.items() if (metric, label) == (name, verdict))
+                for result in (whole, bounded)
             ]
             assert sums[0] == sums[1], (name, verdict)
     assert bounded["dfp_verdict", OTHER_TABLES, "match"] == 1

@@ -169,25 +169,25 @@ def families(text: str) -> dict[str, dict[tuple[str, ...], float]]:
 
 
 def test_metrics_tell_verdicts_epochs_and_lag(client: httpx.Client) -> None:
-    found = families(client.get("/metrics").text)
-    assert found["dfp_state_up"] == found["dfp_kafka_up"] == {(): 1}
-    assert found["dfp_partitions"]["ootp.games", "mismatch"] == 1
-    assert found["dfp_verdict"]["ootp.games", "mismatch"] == 1
-    assert found["dfp_verdict"]["ootp.games", "match"] == 0
-    assert (found["dfp_source_epoch"][()], found["dfp_lake_epoch"][()]) == (5, 3)
-    assert found["dfp_lag_messages"] == {("dfp-lake-writer",): 6, ("dfp-fingerprinter",): 0}
-    assert found["dfp_lag_seconds"]["dfp-lake-writer",] == 15
-    assert found["dfp_source_recorded_age_seconds"][()] == 11
-    assert found["dfp_compared_age_seconds"][()] == 17
-    assert found["dfp_epochs_per_second"][()] == 5 / 60
-    assert found["dfp_changed_rows_per_second"][()] == 10 / 60
-    assert found["dfp_source_rows"]["ootp.games",] == 2443
-    assert ("ootp.players",) not in found["dfp_source_rows"]
-    assert found["dfp_snapshot_percent"]["ootp.players",] == 40
-    assert found["dfp_audit_partitions"]["ootp.games", "match"] == 1
-    assert found["dfp_audit_partitions"]["ootp.games", "mismatch"] == 1
-    assert found["dfp_audit_age_seconds"]["ootp.games",] == 8
-    assert found["dfp_audits"]["done",] == 1
+    samples = families(client.get("/metrics").text)
+    assert samples["dfp_state_up"] == samples["dfp_kafka_up"] == {(): 1}
+    assert samples["dfp_partitions"]["ootp.games", "mismatch"] == 1
+    assert samples["dfp_verdict"]["ootp.games", "mismatch"] == 1
+    assert samples["dfp_verdict"]["ootp.games", "match"] == 0
+    assert (samples["dfp_source_epoch"][()], samples["dfp_lake_epoch"][()]) == (5, 3)
+    assert samples["dfp_lag_messages"] == {("dfp-lake-writer",): 6, ("dfp-fingerprinter",): 0}
+    assert samples["dfp_lag_seconds"]["dfp-lake-writer",] == 15
+    assert samples["dfp_source_recorded_age_seconds"][()] == 11
+    assert samples["dfp_compared_age_seconds"][()] == 17
+    assert samples["dfp_epochs_per_second"][()] == 5 / 60
+    assert samples["dfp_changed_rows_per_second"][()] == 10 / 60
+    assert samples["dfp_source_rows"]["ootp.games",] == 2443
+    assert ("ootp.players",) not in samples["dfp_source_rows"]
+    assert samples["dfp_snapshot_percent"]["ootp.players",] == 40
+    assert samples["dfp_audit_partitions"]["ootp.games", "match"] == 1
+    assert samples["dfp_audit_partitions"]["ootp.games", "mismatch"] == 1
+    assert samples["dfp_audit_age_seconds"]["ootp.games",] == 8
+    assert samples["dfp_audits"]["done",] == 1
 
 
 def test_every_metric_of_the_list_is_shown_and_no_other(listening_client: httpx.Client) -> None:
@@ -198,9 +198,9 @@ def test_metrics_tell_that_the_store_or_kafka_is_away(
     client: httpx.Client, broken: Broken, lag_reader: FakeLagReader
 ) -> None:
     lag_reader.failure = Unavailable("the broker is away")
-    found = families(client.get("/metrics").text)
-    assert found["dfp_kafka_up"] == {(): 0}
-    assert "dfp_lag_messages" not in found
+    samples = families(client.get("/metrics").text)
+    assert samples["dfp_kafka_up"] == {(): 0}
+    assert "dfp_lag_messages" not in samples
     with broken(Unavailable("away")) as away:
         response = away.get("/metrics")
         assert response.status_code == 200
@@ -276,7 +276,7 @@ def ask(app: FastAPI, path: str, headers: dict[str, str]) -> httpx.Response:
     return anyio.run(answered)
 
 
-@pytest.mark.parametrize("path", sorted(one for one in PATHS if "{" not in one))
+@pytest.mark.parametrize("path", sorted(path for path in PATHS if "{" not in path))
 def test_head_answers_as_get_does_without_a_body(client: httpx.Client, path: str) -> None:
     got, headed = client.get(path), client.head(path)
     assert (headed.status_code, headed.content) == (got.status_code, b"")

@@ -79,16 +79,16 @@ def test_a_scan_is_asked_for_and_can_be_watched(client: httpx.Client, scans: Fak
 
 
 def test_a_scan_that_is_done_tells_both_sums_of_every_partition(client: httpx.Client) -> None:
-    found = client.get("/v1/scans/6").json()
-    assert (found["state"], found["verdict"], found["progress"]) == ("done", "mismatch", "100 %")
-    first, second = found["partitions"]
+    answer = client.get("/v1/scans/6").json()
+    assert (answer["state"], answer["verdict"], answer["progress"]) == ("done", "mismatch", "100 %")
+    first, second = answer["partitions"]
     assert first["running"] == first["counted"] == {"rows": 3, "fingerprint": SUM.value, "digest": SUM.digest}
     assert (second["verdict"], second["reason"]) == ("mismatch", "the lake has 3 rows too many")
 
 
 def test_the_last_scans_are_listed_and_shown_with_the_table(client: httpx.Client) -> None:
-    assert [one["id"] for one in client.get("/v1/scans").json()["items"]] == [7, 6]
-    assert [one["id"] for one in client.get("/v1/scans?limit=1").json()["items"]] == [7]
+    assert [item["id"] for item in client.get("/v1/scans").json()["items"]] == [7, 6]
+    assert [item["id"] for item in client.get("/v1/scans?limit=1").json()["items"]] == [7]
     (shown,) = client.get(f"/v1/fingerprints/{GAMES}").json()["scans"]
     assert (shown["id"], shown["engine"], shown["verdict"], shown["epoch"]) == (6, "trino", "mismatch", 3)
     assert "partitions" not in shown

@@ -30,7 +30,7 @@ def up(client: httpx.Client) -> dict[str, float]:
 def test_services_that_work_are_no_standstill(listening_client: httpx.Client) -> None:
     answer = get(listening_client, "/v1/services")
     assert answer["kafka"] == "ok"
-    assert [(one["service"], one["state"], one["message"]) for one in answer["items"]] == [
+    assert [(item["service"], item["state"], item["message"]) for item in answer["items"]] == [
         ("cdc", "running", "working"),
         ("lake_writer", "running", "working"),
         ("fingerprinter", "running", "working"),
@@ -95,7 +95,7 @@ def test_one_that_was_never_heard_is_named_and_judged_by_nothing(
     listening_client: httpx.Client, services: Fake
 ) -> None:
     del services.said["lake_writer"]
-    (missing,) = [one for one in get(listening_client, "/v1/services")["items"] if one["service"] == "lake_writer"]
+    (missing,) = [item for item in get(listening_client, "/v1/services")["items"] if item["service"] == "lake_writer"]
     assert (missing["state"], missing["since"]) == ("unknown", None)
     assert get(listening_client, "/v1/status")["standstill"] is None
     assert "lake_writer" not in up(listening_client)
@@ -106,7 +106,7 @@ def test_with_the_broker_away_no_state_is_pretended(listening_client: httpx.Clie
     del services.said["lake_writer"]
     answer = get(listening_client, "/v1/services")
     assert answer["kafka"] == "the broker is away"
-    assert {(one["state"], one["message"]) for one in answer["items"]} == {("unknown", "the broker is away")}
+    assert {(item["state"], item["message"]) for item in answer["items"]} == {("unknown", "the broker is away")}
     assert len(answer["items"]) == 3
     assert get(listening_client, "/v1/status")["standstill"] == "the broker is away"
     assert up(listening_client) == {}
@@ -118,5 +118,5 @@ def test_the_services_are_told_while_the_store_is_away(broken: Fake) -> None:
 
 
 def test_a_table_of_services_is_plain_text() -> None:
-    one = {"service": "cdc", "state": "odd", "since": None, "message": None, "remedy": None}
-    assert services_table([one]).row_count == 1
+    item = {"service": "cdc", "state": "odd", "since": None, "message": None, "remedy": None}
+    assert services_table([item]).row_count == 1

@@ -35,15 +35,15 @@ def test_the_status_names_them_with_their_reasons(told: SqlStateStore, client: h
 
 
 def test_their_verdict_is_inconclusive_with_the_reason(told: SqlStateStore, client: httpx.Client) -> None:
-    items = {one["table"]: one for one in client.get("/v1/fingerprints").json()["items"]}
+    items = {item["table"]: item for item in client.get("/v1/fingerprints").json()["items"]}
     assert told.progress().lake_epoch == 3
     assert (items["ootp.`old.log`"]["verdict"], items["ootp.`old.log`"]["reason"]) == (
         "inconclusive",
         "it is a base table in MyISAM",
     )
     assert items[GAMES]["verdict"] == "mismatch"
-    (one,) = client.get("/v1/fingerprints", params={"table": "ootp.`old*"}).json()["items"]
-    assert one["table"] == "ootp.`old.log`"
+    (item,) = client.get("/v1/fingerprints", params={"table": "ootp.`old*"}).json()["items"]
+    assert item["table"] == "ootp.`old.log`"
 
 
 def test_the_reason_holds_at_the_epoch_that_was_judged(seeded: SqlStateStore, client: httpx.Client) -> None:
@@ -52,7 +52,7 @@ def test_the_reason_holds_at_the_epoch_that_was_judged(seeded: SqlStateStore, cl
     last = replace(epoch(6, 0), set_aside=REASONS)
     seeded.advance(before, Advance(replace(before, epoch=6, epochs_offset=12), [last], [], {}))
     seeded.save_verdicts(Progress("stream", 6, 12, 6, 2), [TableVerdicts(PLAYERS, 6, {})], NOW)
-    items = {one["table"]: one for one in client.get("/v1/fingerprints").json()["items"]}
+    items = {item["table"]: item for item in client.get("/v1/fingerprints").json()["items"]}
     assert (items[PLAYERS]["verdict"], items[PLAYERS]["reason"]) == ("inconclusive", REASONS[PLAYERS])
 
 

@@ -55,9 +55,9 @@ def shown(
 
 def verdict(result: Result) -> str:
     """The first word of what was printed; the application's own log lies between."""
-    found = re.search(r"^(\w+)  \d+ partitions match", result.output, re.MULTILINE)
-    assert found, result.output
-    return found[1]
+    match = re.search(r"^(\w+)  \d+ partitions match", result.output, re.MULTILINE)
+    assert match, result.output
+    return match[1]
 
 
 def test_a_partition_that_differs_is_status_1(shown: Callable[[float], Result]) -> None:

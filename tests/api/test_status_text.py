@@ -61,8 +61,8 @@ def test_it_says_how_old_the_source_s_sums_are_while_they_catch_up() -> None:
 
 def test_it_names_a_few_of_many_tables_that_no_partition_stands_for(client: httpx.Client) -> None:
     status = client.get("/v1/status").json()
-    one = {"table": "a.b", "verdict": "inconclusive", "reason": None}
-    status["without_partitions"] = {"count": 1000, "first": [{**one, "table": f"a.t{n}"} for n in range(20)]}
+    item = {"table": "a.b", "verdict": "inconclusive", "reason": None}
+    status["without_partitions"] = {"count": 1000, "first": [{**item, "table": f"a.t{n}"} for n in range(20)]}
     console = Console(file=io.StringIO(), width=200, no_color=True)
     with console.capture() as capture:
         console.print(status_text(status, {"items": []}))

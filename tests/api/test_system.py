@@ -88,8 +88,8 @@ def test_what_the_fingerprinter_has_not_read_it_does_not_pretend_to_know(
     client: httpx.Client, lag_reader: FakeLagReader
 ) -> None:
     lag_reader.groups["dfp-fingerprinter"] = {"dfp.epochs": 2}
-    found = get(client, "/v1/lag")["groups"]["dfp-fingerprinter"]
-    assert (found["messages"], found["rows"], found["epochs"], found["seconds"]) == (2, None, None, None)
+    groups = get(client, "/v1/lag")["groups"]["dfp-fingerprinter"]
+    assert (groups["messages"], groups["rows"], groups["epochs"], groups["seconds"]) == (2, None, None, None)
 
 
 def test_with_kafka_away_the_rest_is_still_told(client: httpx.Client, lag_reader: FakeLagReader) -> None:

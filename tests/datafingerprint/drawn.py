@@ -97,7 +97,7 @@ def tables(draw: st.DrawFn) -> TableSchema:
     names = draw(st.lists(_NAMES, min_size=1, max_size=5, unique_by=str.lower))
     drawn = tuple(draw(columns(name)) for name in names)
     key = draw(st.lists(st.sampled_from(names), max_size=2, unique=True))
-    fields = [form.format(one.name) for one in drawn for form in _SPLITS.get(one.kind, ())]
+    fields = [form.format(item.name) for item in drawn for form in _SPLITS.get(item.kind, ())]
     fields = [field for field in fields if field.count("(") <= 1]
     partition = draw(st.lists(st.sampled_from(fields), max_size=2, unique=True)) if fields else []
     return TableSchema("s", "t", drawn, tuple(key), tuple(partition))
@@ -105,7 +105,7 @@ def tables(draw: st.DrawFn) -> TableSchema:
 
 def rows_of(table: TableSchema, *, max_size: int = 8) -> st.SearchStrategy[list[Row]]:
     """Rows of the table."""
-    return st.lists(st.fixed_dictionaries({one.name: values(one) for one in table.columns}), max_size=max_size)
+    return st.lists(st.fixed_dictionaries({column.name: values(column) for column in table.columns}), max_size=max_size)
 
 
 @st.composite
@@ -131,7 +131,7 @@ def slow_sums(table: TableSchema, rows: Iterable[Row]) -> dict[str, Fingerprint]
     digests: dict[str, list[bytes]] = defaultdict(list)
     for row in rows:
         digests[names.name(row)].append(digest(row, table.columns))
-    return {name: of_digests(found) for name, found in digests.items()}
+    return {name: of_digests(result) for name, result in digests.items()}
 
 
 def multiset(rows: Iterable[Mapping[str, Any]]) -> Counter[tuple[Any, ...]]:

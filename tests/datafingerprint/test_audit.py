@@ -18,8 +18,8 @@ FINE = Verdict(Outcome.MATCH, "", ONE, ONE)
 def test_the_sums_that_differ_name_the_hop() -> None:
     source = {"agrees": ONE, "capture": TWO, "values": OTHER, "lake": ONE, "both": TWO}
     stream = dict.fromkeys(source, ONE)
-    found = judge("s.t", source, stream, {"lake": LOST, "both": LOST, "agrees": FINE}, AT)
-    assert {one.partition: (one.outcome, one.hops, one.reason) for one in found} == {
+    states = judge("s.t", source, stream, {"lake": LOST, "both": LOST, "agrees": FINE}, AT)
+    assert {item.partition: (item.outcome, item.hops, item.reason) for item in states} == {
         "agrees": (Outcome.MATCH, (), ""),
         "capture": (Outcome.MISMATCH, (Hop.CAPTURE,), "the stream has 1 row too few"),
         "values": (Outcome.MISMATCH, (Hop.CAPTURE,), "as many rows in source and stream, but other values"),
@@ -30,15 +30,15 @@ def test_the_sums_that_differ_name_the_hop() -> None:
             "the stream has 1 row too few; the lake has 1 row too few",
         ),
     }
-    assert overall(one.outcome for one in found) is Outcome.MISMATCH
+    assert overall(item.outcome for item in states) is Outcome.MISMATCH
 
 
 def test_a_partition_is_found_whichever_side_has_it_and_only_those_asked_for_are_told() -> None:
-    found = judge("s.t", {"a": ONE}, {"b": ONE, "empty": ZERO}, {"c": FINE}, AT)
-    assert [(one.partition, one.outcome) for one in found] == [
+    states = judge("s.t", {"a": ONE}, {"b": ONE, "empty": ZERO}, {"c": FINE}, AT)
+    assert [(item.partition, item.outcome) for item in states] == [
         ("a", Outcome.MISMATCH), ("b", Outcome.MISMATCH), ("c", Outcome.MATCH),
     ]  # fmt: skip
-    assert [one.partition for one in judge("s.t", {"a": ONE}, {"b": ONE}, {}, AT, ["a"])] == ["a"]
+    assert [state.partition for state in judge("s.t", {"a": ONE}, {"b": ONE}, {}, AT, ["a"])] == ["a"]
     assert overall([]) is Outcome.MATCH
 
 
@@ -61,5 +61,5 @@ def test_a_row_that_the_stream_never_had_does_not_blame_the_lake(
     hops: tuple[Hop, ...],
 ) -> None:
     lake = {"-": Verdict(Outcome.MISMATCH, "other values", *verdict)}
-    (found,) = judge("s.t", {"-": source}, {"-": stream}, lake, AT, is_suspect=is_suspect)
-    assert found.hops == hops
+    (result,) = judge("s.t", {"-": source}, {"-": stream}, lake, AT, is_suspect=is_suspect)
+    assert result.hops == hops

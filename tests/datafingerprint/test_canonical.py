@@ -174,8 +174,8 @@ def test_the_engine_names_partitions_as_the_plain_definition_does(drawn: tuple[T
     assert digests.partition_names(arrow(table, rows), names).to_pylist() == expected
     if rows:
         in_sql = f"SELECT {sql.partition_name(names)} AS name FROM input"
-        found = digests.run(in_sql, input=digests.to_renderable(arrow(table, rows), table.columns))
-        assert found.column("name").to_pylist() == expected
+        result = digests.run(in_sql, input=digests.to_renderable(arrow(table, rows), table.columns))
+        assert result.column("name").to_pylist() == expected
 
 
 @given(tables_with_rows())

@@ -63,12 +63,12 @@ def test_keys_in_a_ring_come_to_an_end() -> None:
 
 
 def rows(*values: tuple[int, str | None, str | None]) -> pa.Table:
-    arrays = [pa.array(one, field.type) for one, field in zip(zip(*values, strict=True), CLUBS.arrow, strict=True)]
+    arrays = [pa.array(item, field.type) for item, field in zip(zip(*values, strict=True), CLUBS.arrow, strict=True)]
     return pa.table(arrays, schema=CLUBS.arrow)
 
 
 def changed(op: Op, *pairs: tuple[tuple[int, str | None, str | None], tuple[int, str | None, str | None]]) -> Changes:
-    before, after = rows(*(one for one, _ in pairs)), rows(*(one for _, one in pairs))
+    before, after = rows(*(item for item, _ in pairs)), rows(*(item for _, item in pairs))
     return changes(
         CLUBS,
         1,
@@ -106,19 +106,19 @@ def test_rows_that_nobody_decodes_count_as_changed_in_every_column() -> None:
 
 
 def test_keys_are_named_by_child_also_where_the_parent_is_not_captured() -> None:
-    found = CASCADES.between({"s.teams", "s.clubs"})
-    assert list_keys(found) == "s.teams (club_id) references s.clubs ON DELETE CASCADE"
+    result = CASCADES.between({"s.teams", "s.clubs"})
+    assert list_keys(result) == "s.teams (club_id) references s.clubs ON DELETE CASCADE"
     assert str(KEYS[4]) == "s.pins (badge_code) references s.badges ON DELETE CASCADE ON UPDATE CASCADE"
     assert list_keys(KEYS, most=1).endswith(" and 5 more")
 
 
 def test_epochs_add_up_by_table_and_a_table_that_starts_from_nothing_is_suspect_no_more() -> None:
-    found = Suspicions()
-    found.add(3, {"s.a": "first", "s.b": "other"})
-    found.add(4, {})
-    found.add(5, {"s.a": "second"})
-    assert found.suspects == {"s.a": Suspicion("s.a", 3, 5, "first"), "s.b": Suspicion("s.b", 3, 3, "other")}
-    found.add(6, {}, restarted=["s.a"])
-    found.add(7, {"s.a": "third"}, restarted=["s.b"])
-    assert found.suspects == {"s.a": Suspicion("s.a", 7, 7, "third")}
-    assert found.restarted == {"s.a": 6, "s.b": 7}
+    suspicions = Suspicions()
+    suspicions.add(3, {"s.a": "first", "s.b": "other"})
+    suspicions.add(4, {})
+    suspicions.add(5, {"s.a": "second"})
+    assert suspicions.suspects == {"s.a": Suspicion("s.a", 3, 5, "first"), "s.b": Suspicion("s.b", 3, 3, "other")}
+    suspicions.add(6, {}, restarted=["s.a"])
+    suspicions.add(7, {"s.a": "third"}, restarted=["s.b"])
+    assert suspicions.suspects == {"s.a": Suspicion("s.a", 7, 7, "third")}
+    assert suspicions.restarted == {"s.a": 6, "s.b": 7}

@@ -23,11 +23,11 @@ PART = Component("broker")
 def test_a_reader_that_falls_behind_what_is_kept_is_told_of_before_it_loses_anything(
     lag_s: float | None, severity: Severity, said: str
 ) -> None:
-    found = PART.kept("retention", "messages", WEEK_S, lag_s, "keep them longer")
-    assert found.severity is severity
-    assert found.text.startswith("messages are kept for 7 d")
-    assert said in found.text
-    assert found.remedy == ("" if severity is Severity.OK else "keep them longer")
+    result = PART.kept("retention", "messages", WEEK_S, lag_s, "keep them longer")
+    assert result.severity is severity
+    assert result.text.startswith("messages are kept for 7 d")
+    assert said in result.text
+    assert result.remedy == ("" if severity is Severity.OK else "keep them longer")
 
 
 def test_what_is_kept_for_ever_outlives_every_lag() -> None:

@@ -39,8 +39,8 @@ from tests.datafingerprint.drawn import tables
     ],
 )
 def test_a_type_is_read_from_its_words(type_text: str, kind: Kind, attributes: dict[str, Any]) -> None:
-    found = column("c", type_text, nullable=False, charset="utf8mb4" if kind in (Kind.ENUM, Kind.SET) else None)
-    assert found == Column("c", type_text, kind, nullable=False, **attributes)
+    made = column("c", type_text, nullable=False, charset="utf8mb4" if kind in (Kind.ENUM, Kind.SET) else None)
+    assert made == Column("c", type_text, kind, nullable=False, **attributes)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_what_cannot_be_exact_is_refused_by_name(type_text: str, charset: str | 
 @pytest.mark.parametrize("charset", ["binary", None])  # MariaDB's name of it, and MySQL's
 def test_labels_in_the_character_set_of_bytes_are_bytes(charset: str | None) -> None:
     for type_text, stored in (("enum('a','?')", Kind.ENUM), ("SET('b')", Kind.SET)):
-        found = column("c", type_text, nullable=True, charset=charset)
-        assert found == Column("c", type_text, Kind.BYTES, charset="binary")
-        assert (found.arrow, found.stored_kind) == (pa.binary(), stored)
-        assert Column.from_json(found.to_json()) == found
-        assert range_column(TableSchema("s", "t", (found,), ("c",))) is None
+        made = column("c", type_text, nullable=True, charset=charset)
+        assert made == Column("c", type_text, Kind.BYTES, charset="binary")
+        assert (made.arrow, made.stored_kind) == (pa.binary(), stored)
+        assert Column.from_json(made.to_json()) == made
+        assert range_column(TableSchema("s", "t", (made,), ("c",))) is None
     assert column("c", "varbinary(9)", nullable=True, charset=charset).stored_kind is Kind.BYTES
 
 
@@ -75,8 +75,8 @@ def test_a_text_keeps_the_name_of_its_character_set() -> None:
 
 
 def test_a_text_in_any_charset_may_be_watched_as_bytes() -> None:
-    found = column("c", "varchar(9)", nullable=True, charset="gbk", as_bytes=True)
-    assert found == Column("c", "varchar(9)", Kind.BYTES)
+    made = column("c", "varchar(9)", nullable=True, charset="gbk", as_bytes=True)
+    assert made == Column("c", "varchar(9)", Kind.BYTES)
     with pytest.raises(SourceError, match="only texts can be carried as bytes"):
         column("c", "enum('a')", nullable=True, charset="gbk", as_bytes=True)
 
@@ -84,4 +84,4 @@ def test_a_text_in_any_charset_may_be_watched_as_bytes() -> None:
 @given(tables())
 def test_a_definition_is_read_as_it_was_written(table: TableSchema) -> None:
     assert TableSchema.from_json(table.to_json()) == table
-    assert all(Column(**asdict(one)) == one for one in table.columns)
+    assert all(Column(**asdict(item)) == item for item in table.columns)

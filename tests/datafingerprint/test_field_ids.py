@@ -14,7 +14,7 @@ WANTED = pa.schema([("a", pa.int64()), ("b", pa.int64())])
 
 def file_of(*columns: tuple[str, int | None]) -> pa.Schema:
     return pa.schema(
-        [pa.field(name, pa.int32(), metadata={FIELD_ID: str(one)} if one else None) for name, one in columns]
+        [pa.field(name, pa.int32(), metadata={FIELD_ID: str(item)} if item else None) for name, item in columns]
     )
 
 

@@ -38,9 +38,9 @@ def test_what_was_added_can_be_taken_away(a: Fingerprint, b: Fingerprint) -> Non
 
 @given(FINGERPRINTS, FINGERPRINTS)
 def test_both_halves_stay_unsigned_64_bit_integers(a: Fingerprint, b: Fingerprint) -> None:
-    for one in (a + b, a - b, -a):
-        assert 0 <= one.hi < MODULUS
-        assert 0 <= one.lo < MODULUS
+    for item in (a + b, a - b, -a):
+        assert 0 <= item.hi < MODULUS
+        assert 0 <= item.lo < MODULUS
 
 
 @given(DIGESTS, DIGESTS)
@@ -58,9 +58,9 @@ def test_nothing_sums_to_zero_and_a_row_twice_counts_twice() -> None:
 
 def test_the_digest_is_the_md5_in_hex_and_the_value_its_low_half_in_decimals() -> None:
     known = hashlib.md5(b"a=1", usedforsecurity=False)
-    one = of_digests([known.digest()])
-    assert one.digest == known.hexdigest()
-    assert one.value == str(int(known.hexdigest()[16:], 16))
+    digest = of_digests([known.digest()])
+    assert digest.digest == known.hexdigest()
+    assert digest.value == str(int(known.hexdigest()[16:], 16))
 
 
 def test_small_halves_keep_their_zeros_in_the_digest() -> None:

@@ -15,8 +15,8 @@ STATES = st.builds(FlowState, MOMENTS, MOMENTS, st.dictionaries(st.sampled_from(
 
 
 def classes(state: FlowState, now: float, *, is_open: bool = False, began_at: float = 0.0) -> list[str]:
-    found = FlowTroubles(state, RULES, began_at, now).troubles([LAKE, SNAPSHOT] if is_open else [])
-    return [trouble.incident_class.value for trouble in found.values()]
+    troubles = FlowTroubles(state, RULES, began_at, now).troubles([LAKE, SNAPSHOT] if is_open else [])
+    return [trouble.incident_class.value for trouble in troubles.values()]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_token_differs_with_the_troubles(state: FlowState, now: float) -> No
     before, after = (FlowTroubles(state, RULES, 0.0, moment) for moment in (now, now + 1))
     for opened in ((), (LAKE, SNAPSHOT)):
         old, new = before.troubles(opened), after.troubles(opened)
-        if [(one, old[one].incident_class) for one in old] != [(one, new[one].incident_class) for one in new]:
+        if [(item, old[item].incident_class) for item in old] != [(item, new[item].incident_class) for item in new]:
             assert before.token != after.token
 
 

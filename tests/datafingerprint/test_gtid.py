@@ -43,11 +43,11 @@ def test_a_set_holds_exactly_its_transactions_and_is_read_back_from_its_text(pla
 
 @given(plain_sets, plain_sets)
 def test_sets_contain_and_unite_as_plain_sets_do(
-    one: frozenset[tuple[str, int]], other: frozenset[tuple[str, int]]
+    first: frozenset[tuple[str, int]], other: frozenset[tuple[str, int]]
 ) -> None:
-    assert set_of(one).contains(set_of(other)) == (one >= other)
-    assert plain_of(set_of(one).union(set_of(other))) == one | other
-    assert str(set_of(one).union(set_of(other))) == str(set_of(one | other))
+    assert set_of(first).contains(set_of(other)) == (first >= other)
+    assert plain_of(set_of(first).union(set_of(other))) == first | other
+    assert str(set_of(first).union(set_of(other))) == str(set_of(first | other))
 
 
 @given(st.lists(transactions, max_size=60, unique=True))
@@ -61,30 +61,32 @@ def test_adding_one_by_one_gives_the_set_of_all(added: list[tuple[str, int]]) ->
 
 @given(positions, positions)
 def test_a_position_has_reached_another_when_each_domain_has(
-    one: dict[int, tuple[int, int]], other: dict[int, tuple[int, int]]
+    first: dict[int, tuple[int, int]], other: dict[int, tuple[int, int]]
 ) -> None:
     expected = all(
-        domain in one and (one[domain][1] > number or one[domain] == (server, number))
+        domain in first and (first[domain][1] > number or first[domain] == (server, number))
         for domain, (server, number) in other.items()
     )
-    assert GtidPosition(one).contains(GtidPosition(other)) == expected
-    assert parse_gtids(str(GtidPosition(one))) == GtidPosition(one)
+    assert GtidPosition(first).contains(GtidPosition(other)) == expected
+    assert parse_gtids(str(GtidPosition(first))) == GtidPosition(first)
 
 
 @given(positions, positions)
 def test_the_union_of_positions_has_reached_both_and_nothing_more(
-    one: dict[int, tuple[int, int]], other: dict[int, tuple[int, int]]
+    first: dict[int, tuple[int, int]], other: dict[int, tuple[int, int]]
 ) -> None:
-    parted = any(domain in one and one[domain][1] == last[1] and one[domain] != last for domain, last in other.items())
+    parted = any(
+        domain in first and first[domain][1] == last[1] and first[domain] != last for domain, last in other.items()
+    )
     if parted:
         with pytest.raises(DecodeError, match="diverged histories"):
-            GtidPosition(one).union(GtidPosition(other))
+            GtidPosition(first).union(GtidPosition(other))
         return
-    united = GtidPosition(one).union(GtidPosition(other))
-    assert united.contains(GtidPosition(one))
+    united = GtidPosition(first).union(GtidPosition(other))
+    assert united.contains(GtidPosition(first))
     assert united.contains(GtidPosition(other))
     assert isinstance(united, GtidPosition)
-    assert all(last in (one.get(domain), other.get(domain)) for domain, last in united.last.items())
+    assert all(last in (first.get(domain), other.get(domain)) for domain, last in united.last.items())
 
 
 def test_texts_are_printed_as_the_servers_print_them() -> None:

@@ -194,8 +194,8 @@ def test_the_class_of_a_mismatch(
 def test_a_table_with_many_partitions_is_one_trouble_that_names_the_worst_and_counts_all() -> None:
     bad = [PartitionTrouble(f"p={n:03}", IncidentClass.ROWS_MISSING, "few", 2, 5.0 + n) for n in range(150)]
     worst = PartitionTrouble("z", IncidentClass.FILE_DAMAGED, "gone", None, 9.0)
-    found = table_troubles({"s.t": [*bad, worst]}, [PendingTable("s.t", 7, "q", "later", 1.0)])
-    (one,) = found.values()
-    assert (one.incident_class, one.reason, one.rows, one.since) == (IncidentClass.FILE_DAMAGED, "gone", 300, 9.0)
-    assert (one.partition_count, len(one.partitions), one.partitions[0]) == (158, PARTITIONS_KEPT, worst)
-    assert partitions_from(partitions_document(one.partitions)) == one.partitions
+    troubles = table_troubles({"s.t": [*bad, worst]}, [PendingTable("s.t", 7, "q", "later", 1.0)])
+    (item,) = troubles.values()
+    assert (item.incident_class, item.reason, item.rows, item.since) == (IncidentClass.FILE_DAMAGED, "gone", 300, 9.0)
+    assert (item.partition_count, len(item.partitions), item.partitions[0]) == (158, PARTITIONS_KEPT, worst)
+    assert partitions_from(partitions_document(item.partitions)) == item.partitions

@@ -44,8 +44,8 @@ def test_sums_after_a_history_are_those_of_the_rows_that_are_left(history: Histo
 def test_net_sums_are_the_difference_between_after_and_before(history: History) -> None:
     old, new = slow_sums(history.table, history.initial), slow_sums(history.table, history.final)
     expected = {name: new.get(name, ZERO) - old.get(name, ZERO) for name in old | new}
-    found = net_sums(history.changes())
-    assert {name: part for name, part in found.items() if part != ZERO} == {
+    sums = net_sums(history.changes())
+    assert {name: part for name, part in sums.items() if part != ZERO} == {
         name: part for name, part in expected.items() if part != ZERO
     }
 

@@ -39,18 +39,18 @@ def report(instance: str = "a", service: str = "cdc", **more: object) -> Service
 
 def seen(now: float, *reports: ServiceReport, since: float = 0.0) -> Services:
     roster = Roster()
-    for one in reports:
-        roster.hear(one, one.reported_at)
+    for item in reports:
+        roster.hear(item, item.reported_at)
     return Services(roster.services(now, since))
 
 
 def states(services: Services) -> dict[str, str]:
-    return {one.report.instance: one.report.state.value for one in services.items}
+    return {item.report.instance: item.report.state.value for item in services.items}
 
 
 def test_a_report_survives_its_record() -> None:
-    one = report(remedy="do this")
-    assert ServiceReport.from_json(one.to_json()) == one
+    item = report(remedy="do this")
+    assert ServiceReport.from_json(item.to_json()) == item
 
 
 def test_a_report_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
@@ -69,11 +69,11 @@ def test_a_message_of_any_length_makes_a_short_record() -> None:
 
 @pytest.mark.parametrize("state", [ServiceState.STARTING, ServiceState.RUNNING, ServiceState.RETRYING])
 def test_who_says_nothing_any_more_is_silent_since_it_was_last_heard(state: ServiceState) -> None:
-    one = report(state=state)
-    assert states(seen(NOW + SILENT_S, one)) == {"a": state.value}
-    (found,) = seen(NOW + SILENT_S + 0.1, one).items
-    assert (found.report.state, found.report.since) == (ServiceState.SILENT, NOW)
-    assert found.report.message == f"last heard while {state.value}: epoch published"
+    item = report(state=state)
+    assert states(seen(NOW + SILENT_S, item)) == {"a": state.value}
+    (result,) = seen(NOW + SILENT_S + 0.1, item).items
+    assert (result.report.state, result.report.since) == (ServiceState.SILENT, NOW)
+    assert result.report.message == f"last heard while {state.value}: epoch published"
 
 
 @pytest.mark.parametrize("state", [ServiceState.STOPPED, ServiceState.ENDED])
@@ -114,15 +114,15 @@ def test_one_that_was_ended_is_not_shown_beside_one_that_works() -> None:
 
 
 def test_a_service_that_retries_for_a_moment_works() -> None:
-    one = report(state=ServiceState.RETRYING, since=NOW)
-    assert seen(NOW + RETRY_S - 1, one).is_up("cdc", NOW + RETRY_S - 1)
+    item = report(state=ServiceState.RETRYING, since=NOW)
+    assert seen(NOW + RETRY_S - 1, item).is_up("cdc", NOW + RETRY_S - 1)
     later = NOW + RETRY_S
-    assert seen(later, dataclasses.replace(one, reported_at=later)).is_up("cdc", later) is False
+    assert seen(later, dataclasses.replace(item, reported_at=later)).is_up("cdc", later) is False
 
 
 def test_what_troubles_is_said_of_the_services_that_are_asked_for() -> None:
     services = seen(NOW, report(state=ServiceState.ENDED), report("g", "generator", state=ServiceState.ENDED))
-    assert [one.report.service for one in services.troubles(NOW, CHAIN)] == ["cdc"]
+    assert [trouble.report.service for trouble in services.troubles(NOW, CHAIN)] == ["cdc"]
 
 
 def test_of_a_service_that_was_never_heard_or_cannot_be_heard_nothing_is_known() -> None:

@@ -33,9 +33,9 @@ def inserted(*lengths: int) -> Changes:
 
 def read(messages: list[Message], table: TableSchema = BIG, epoch: int = 7) -> list[Changes]:
     reader = MessageReader(table.table, epoch, {1: table})
-    found = [reader.take(one.payload, one.headers, f"topic:0:{offset}") for offset, one in enumerate(messages)]
+    result = [reader.take(item.payload, item.headers, f"topic:0:{offset}") for offset, item in enumerate(messages)]
     reader.finish()
-    return [one for one in found if one is not None]
+    return [item for item in result if item is not None]
 
 
 @given(st.lists(st.integers(0, 9_000), min_size=1, max_size=12))
@@ -43,17 +43,17 @@ def read(messages: list[Message], table: TableSchema = BIG, epoch: int = 7) -> l
 def test_rows_of_any_length_come_back_as_they_were(lengths: list[int]) -> None:
     given_changes = inserted(*lengths)
     messages = list(messages_of(given_changes, 7, bytes_max=BYTES_MAX))
-    assert all(len(one.payload) <= BYTES_MAX for one in messages)
-    assert sum(one.rows for one in messages) == len(lengths)
+    assert all(len(message.payload) <= BYTES_MAX for message in messages)
+    assert sum(message.rows for message in messages) == len(lengths)
     assert joined(read(messages)).rows.equals(given_changes.rows)
 
 
 def test_a_row_longer_than_a_message_is_cut_into_numbered_fragments() -> None:
     messages = list(messages_of(inserted(9_000), 7, bytes_max=BYTES_MAX))
-    marks = [dict(one.headers)[HEADER_FRAGMENT].decode() for one in messages]
+    marks = [dict(message.headers)[HEADER_FRAGMENT].decode() for message in messages]
     assert len(messages) > 2
     assert marks == [f"{index}/{len(messages)}" for index in range(len(messages))]
-    assert [one.rows for one in messages] == [0] * (len(messages) - 1) + [1]
+    assert [message.rows for message in messages] == [0] * (len(messages) - 1) + [1]
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_a_message_of_another_epoch_table_or_definition_is_refused() -> None:
 
 @given(st.none() | st.text(max_size=20), st.sampled_from([1, 3]))
 def test_the_scope_of_a_reset_arrives_in_every_kafka_partition(scope: str | None, partitions: int) -> None:
-    found = routed(reset(KEYED, 1, partition=scope), partitions)
-    assert [partition for partition, _ in found] == list(range(partitions))
-    for _, part in found:
+    parts = routed(reset(KEYED, 1, partition=scope), partitions)
+    assert [partition for partition, _ in parts] == list(range(partitions))
+    for _, part in parts:
         (arrived,) = read(list(messages_of(part, 7)), KEYED)
         assert arrived.partition == scope
         assert arrived.rows.column("op").to_pylist() == ["t"]
@@ -108,9 +108,9 @@ def test_the_scope_of_a_reset_arrives_in_every_kafka_partition(scope: str | None
 
 def test_a_reset_of_one_partition_stands_alone_among_its_neighbours() -> None:
     row = KEYED.arrow.empty_table().from_pylist([{"id": 1}], schema=KEYED.arrow)
-    one = changes(KEYED, 1, Op.CREATED, 0, after=row)
-    parts = [one, one, reset(KEYED, 1, partition="a=1"), reset(KEYED, 1), one, replace(one, version=2)]
-    found = consecutive(parts)
-    assert [(part.rows.num_rows, part.partition, part.version) for part in found] == [
+    change = changes(KEYED, 1, Op.CREATED, 0, after=row)
+    parts = [change, change, reset(KEYED, 1, partition="a=1"), reset(KEYED, 1), change, replace(change, version=2)]
+    groups = consecutive(parts)
+    assert [(part.rows.num_rows, part.partition, part.version) for part in groups] == [
         (2, None, 1), (1, "a=1", 1), (2, None, 1), (1, None, 2),
     ]  # fmt: skip

@@ -69,8 +69,8 @@ def test_the_partitions_together_sum_to_the_whole(history: History, partitions: 
     merged: dict[str, Fingerprint] = {}
     for key, value in sums.items():
         merged[key.partition] = merged.get(key.partition, ZERO) + value
-    found = {name: value for name, value in merged.items() if value != ZERO}
-    assert found == slow_sums(history.table, history.final)
+    result = {name: value for name, value in merged.items() if value != ZERO}
+    assert result == slow_sums(history.table, history.final)
 
 
 def test_an_update_that_moves_a_key_becomes_a_delete_here_and_an_insert_there() -> None:
@@ -78,8 +78,8 @@ def test_an_update_that_moves_a_key_becomes_a_delete_here_and_an_insert_there() 
     here = next(row for row in rows if partition_of(KEYED, row, 2) == 0)
     there = next(row for row in rows if partition_of(KEYED, row, 2) == 1)
     moved = change_rows(KEYED, [{"op": "u", "tx": 3, "before": here, "after": there}])
-    found = {partition: events_of(part) for partition, part in routed(moved, 2)}
-    assert found == {
+    result = {partition: events_of(part) for partition, part in routed(moved, 2)}
+    assert result == {
         0: [{"op": Op.DELETED, "tx": 3, "before": here, "after": None}],
         1: [{"op": Op.CREATED, "tx": 3, "before": None, "after": there}],
     }

@@ -80,9 +80,9 @@ class Sides:
         nothing = Fingerprint(0, 0, 0)
         source_sum, lake_sum = (side.sums.get(partition, nothing) for side in counted)
         empty = next(iter(counted[0].sketches()))[1] * 0
-        source, lake = (dict(one.sketches()).get(partition, empty) for one in counted)
-        found = SketchedPartition(self.table, 7, 11, source_sum, lake_sum, form.text, source - lake, "")
-        return replace(found, difference=None, unavailable=self.unavailable) if self.unavailable else found
+        source, lake = (dict(item.sketches()).get(partition, empty) for item in counted)
+        result = SketchedPartition(self.table, 7, 11, source_sum, lake_sum, form.text, source - lake, "")
+        return replace(result, difference=None, unavailable=self.unavailable) if self.unavailable else result
 
     def find_in_lake(self, wanted: Wanted, snapshot_id: int) -> SideRows:
         assert snapshot_id == 11
@@ -100,13 +100,13 @@ class Sides:
 
     def diff(self, limit: int = 100, redact: tuple[str, ...] = ()) -> PartitionDiff:
         differ = RowDiffer(self.reading, self.find_in_lake, self.find_in_source, lambda _: redact)
-        (found,) = differ.diff(self.table.table, "-", limit)
-        return found
+        (result,) = differ.diff(self.table.table, "-", limit)
+        return result
 
     def rows(self) -> list[RowDifference]:
-        found = self.diff()
-        assert (found.state, found.reason, found.count) == (DiffState.DIFFERS, "", len(found.rows))
-        return sorted(found.rows, key=lambda one: ((one.source or one.lake or {}).get("id", 0), one.kind))
+        difference = self.diff()
+        assert (difference.state, difference.reason, difference.count) == (DiffState.DIFFERS, "", len(difference.rows))
+        return sorted(difference.rows, key=lambda item: ((item.source or item.lake or {}).get("id", 0), item.kind))
 
 
 ROWS = [row(number) for number in range(20)]
@@ -121,14 +121,14 @@ def test_a_changed_a_missing_an_extra_and_a_doubled_row_are_told_apart(table: Ta
     assert (missing.kind, missing.source, missing.lake, missing.copies) == ("missing_in_lake", row(4), None, -1)
     assert (doubled.kind, doubled.source, doubled.lake, doubled.copies) == ("duplicated", None, row(9), 1)
     assert (extra.kind, extra.source, extra.lake, extra.copies) == ("extra_in_lake", None, row(70), 1)
-    for one in (changed, missing, doubled, extra):
-        assert one.key == {name: (one.source or one.lake or {})[name] for name in table.key}
-        assert one.note == ""
+    for item in (changed, missing, doubled, extra):
+        assert item.key == {name: (item.source or item.lake or {})[name] for name in table.key}
+        assert item.note == ""
 
 
 def test_a_changed_row_of_a_table_without_a_key_is_one_missing_and_one_extra() -> None:
-    found = Sides(KEYLESS, [*ROWS, ROWS[4]], [*ROWS[:3], row(3, 99), *ROWS[4:], ROWS[9]]).rows()
-    assert [(one.kind.value, one.key, one.copies, one.source or one.lake) for one in found] == [
+    rows = Sides(KEYLESS, [*ROWS, ROWS[4]], [*ROWS[:3], row(3, 99), *ROWS[4:], ROWS[9]]).rows()
+    assert [(item.kind.value, item.key, item.copies, item.source or item.lake) for item in rows] == [
         ("extra_in_lake", None, 1, row(3, 99)),
         ("missing_in_lake", None, -1, row(3)),
         ("missing_in_lake", None, -1, row(4)),
@@ -138,8 +138,8 @@ def test_a_changed_row_of_a_table_without_a_key_is_one_missing_and_one_extra() -
 
 def test_without_a_key_the_rows_that_are_most_alike_are_told_as_such() -> None:
     lake = [row(3) | {"runs": 99}, *ROWS[4:], {"id": 500, "name": "quite another", "runs": 5}]
-    found = Sides(KEYLESS, [ROWS[3], *ROWS[4:], row(600)], lake).rows()
-    assert [(one.kind.value, one.columns, bool(one.note)) for one in found] == [
+    rows = Sides(KEYLESS, [ROWS[3], *ROWS[4:], row(600)], lake).rows()
+    assert [(item.kind.value, item.columns, bool(item.note)) for item in rows] == [
         ("extra_in_lake", ("runs",), True),
         ("missing_in_lake", ("runs",), True),
         ("extra_in_lake", (), False),
@@ -148,8 +148,8 @@ def test_without_a_key_the_rows_that_are_most_alike_are_told_as_such() -> None:
 
 
 def test_another_version_of_a_row_beside_the_right_one_is_a_duplicate_of_its_key() -> None:
-    (found,) = Sides(NUMBERED, ROWS, [*ROWS, row(3, 99)]).rows()
-    assert (found.kind, found.lake) == (DifferenceKind.DUPLICATED, row(3, 99))
+    (result,) = Sides(NUMBERED, ROWS, [*ROWS, row(3, 99)]).rows()
+    assert (result.kind, result.lake) == (DifferenceKind.DUPLICATED, row(3, 99))
 
 
 def test_only_rows_that_differ_are_asked_for_and_the_source_only_for_those_it_has() -> None:
@@ -160,9 +160,9 @@ def test_only_rows_that_differ_are_asked_for_and_the_source_only_for_those_it_ha
 
 def test_a_row_that_has_changed_since_is_told_so() -> None:
     changed = Sides(NUMBERED, ROWS, ROWS[1:], source=[row(0, 5), *ROWS[1:]]).rows()
-    assert [(one.source, one.note) for one in changed] == [(None, "the source's row has changed since this epoch")]
+    assert [(name.source, name.note) for name in changed] == [(None, "the source's row has changed since this epoch")]
     gone = Sides(NUMBERED, ROWS, ROWS[1:], source=ROWS[1:]).rows()
-    assert [one.note for one in gone] == ["the source's row is no longer there, or has changed since this epoch"]
+    assert [item.note for item in gone] == ["the source's row is no longer there, or has changed since this epoch"]
 
 
 def test_keys_are_named_while_a_side_is_away() -> None:
@@ -175,18 +175,18 @@ def test_keys_are_named_while_a_side_is_away() -> None:
 
 
 def test_redacted_columns_are_named_but_not_shown_in_any_output() -> None:
-    found = Sides(NUMBERED, ROWS, [row(0, 9), *ROWS[1:]]).diff(redact=("runs", "id"))
-    (changed,) = found.rows
+    difference = Sides(NUMBERED, ROWS, [row(0, 9), *ROWS[1:]]).diff(redact=("runs", "id"))
+    (changed,) = difference.rows
     assert changed.columns == ("runs",)
-    text = json.dumps(found.to_json())
+    text = json.dumps(difference.to_json())
     assert text.count("(redacted)") == 6
     assert '"runs": 9' not in text
 
 
 def test_no_more_rows_are_named_than_asked_for_but_all_are_counted() -> None:
     sides = Sides(NUMBERED, ROWS, ROWS[5:])
-    found = sides.diff(limit=2)
-    assert (len(found.rows), found.count) == (2, 5)
+    difference = sides.diff(limit=2)
+    assert (len(difference.rows), difference.count) == (2, 5)
     assert sides.asked == [("lake", frozenset({0, 1})), ("source", frozenset({0, 1}))]
 
 
@@ -204,7 +204,7 @@ def test_what_cannot_be_named_says_why() -> None:
     assert (lacking.state, lacking.reason) == (DiffState.DIFFERS, "unavailable: no sketch yet of the source")
     waiting = Sides(NUMBERED, ROWS, [], outcome=Outcome.INCONCLUSIVE).diff()
     assert (waiting.state, waiting.reason) == (DiffState.UNKNOWN, "snapshot at 40 %")
-    assert [overall(one) for one in ([waiting, lacking], [waiting], [])] == [
+    assert [overall(item) for item in ([waiting, lacking], [waiting], [])] == [
         DiffState.DIFFERS,
         DiffState.UNKNOWN,
         DiffState.SAME,

@@ -53,8 +53,8 @@ class Sums:
 
     def epoch(self, number: int) -> StoredEpoch | None:
         cursors = {"s.t": self.cursor} if self.cursor else {}
-        found = Epoch("stream", number, SourcePosition("", "", 0), 0.0, snapshots=cursors, versions={"s.t": 1})
-        return StoredEpoch(found, 0.0) if self.kept else None
+        result = Epoch("stream", number, SourcePosition("", "", 0), 0.0, snapshots=cursors, versions={"s.t": 1})
+        return StoredEpoch(result, 0.0) if self.kept else None
 
     def lake_tables(self) -> Mapping[str, LakeTableState]:
         return {"s.t": self.state} if self.state else {}
@@ -141,12 +141,12 @@ def store(tmp_path: Path) -> Iterator[SqlScanStore]:
 
 def test_a_count_that_is_the_running_sums_matches_and_is_stored(store: SqlScanStore) -> None:
     bench = Bench(store, Engine(list(ROWS)))
-    found = bench.scan()
-    assert (found.state, found.outcome, found.epoch, found.snapshot_id) == (ScanState.DONE, Outcome.MATCH, 5, SNAPSHOT)
-    assert {name: one.lake for name, one in (found.verdicts or {}).items()} == SUMS
+    scan = bench.scan()
+    assert (scan.state, scan.outcome, scan.epoch, scan.snapshot_id) == (ScanState.DONE, Outcome.MATCH, 5, SNAPSHOT)
+    assert {name: item.lake for name, item in (scan.verdicts or {}).items()} == SUMS
     assert f"FOR VERSION AS OF {SNAPSHOT}" in bench.engine.statements[0]
-    assert store.scan(found.number) == Scan(**{**_fields(found), "progress": "50 %"})
-    assert [one.number for one in store.last_of("s.t")] == [found.number]
+    assert store.scan(scan.number) == Scan(**{**_fields(scan), "progress": "50 %"})
+    assert [scan.number for scan in store.last_of("s.t")] == [scan.number]
 
 
 def _fields(scan: Scan) -> dict[str, Any]:
@@ -154,26 +154,26 @@ def _fields(scan: Scan) -> dict[str, Any]:
 
 
 def test_every_partition_that_differs_is_named(store: SqlScanStore) -> None:
-    found = Bench(store, Engine([("n=1", 2, BIG, 8), ("n=3", 1, 1, 1)])).scan()
-    assert {name: (one.outcome, one.reason) for name, one in (found.verdicts or {}).items()} == {
+    scan = Bench(store, Engine([("n=1", 2, BIG, 8), ("n=3", 1, 1, 1)])).scan()
+    assert {name: (item.outcome, item.reason) for name, item in (scan.verdicts or {}).items()} == {
         "n=1": (Outcome.MISMATCH, "as many rows on both sides, but other values"),
         "n=2": (Outcome.MISMATCH, "the lake has 1 row too few"),
         "n=3": (Outcome.MISMATCH, "the lake has 1 row too many"),
     }
-    assert found.outcome is Outcome.MISMATCH
+    assert scan.outcome is Outcome.MISMATCH
 
 
 def test_one_partition_is_held_against_its_own_sum(store: SqlScanStore) -> None:
     bench = Bench(store, Engine([ROWS[1]]))
-    found = bench.scan(partition="n=2")
-    assert list(found.verdicts or {}) == ["n=2"]
-    assert found.outcome is Outcome.MATCH
+    scan = bench.scan(partition="n=2")
+    assert list(scan.verdicts or {}) == ["n=2"]
+    assert scan.outcome is Outcome.MATCH
     assert 'WHERE "n" = 2' in bench.engine.statements[0]
 
 
 def test_a_partition_that_has_no_row_any_more_can_be_asked_for(store: SqlScanStore) -> None:
     emptied = Bench(store, Engine([])).scan(partition="n=7")
-    assert {name: one.outcome for name, one in (emptied.verdicts or {}).items()} == {"n=7": Outcome.MATCH}
+    assert {name: item.outcome for name, item in (emptied.verdicts or {}).items()} == {"n=7": Outcome.MATCH}
 
 
 def test_an_engine_of_words_is_combined(store: SqlScanStore) -> None:
@@ -183,15 +183,15 @@ def test_an_engine_of_words_is_combined(store: SqlScanStore) -> None:
 
 
 def test_a_difference_is_none_yet_where_an_engine_may_have_read_an_older_snapshot(store: SqlScanStore) -> None:
-    found = Bench(store, Engine([("n=1", 2, (1 << 32) - 1, (1 << 32) - 1, 0, 7)])).scan("redshift")
-    assert {name: (one.outcome, one.reason) for name, one in (found.verdicts or {}).items()} == {
+    scan = Bench(store, Engine([("n=1", 2, (1 << 32) - 1, (1 << 32) - 1, 0, 7)])).scan("redshift")
+    assert {name: (item.outcome, item.reason) for name, item in (scan.verdicts or {}).items()} == {
         "n=1": (Outcome.MATCH, ""),
         "n=2": (
             Outcome.INCONCLUSIVE,
             "the lake has 1 row too few, unless redshift's own catalog or manifest has another snapshot",
         ),
     }
-    assert found.outcome is Outcome.INCONCLUSIVE
+    assert scan.outcome is Outcome.INCONCLUSIVE
 
 
 def test_an_engine_without_travel_must_have_read_the_snapshot_that_was_meant(store: SqlScanStore) -> None:
@@ -246,9 +246,9 @@ def test_a_failure_is_stored_without_any_result(store: SqlScanStore, error: Data
 
 
 def test_a_cancelled_scan_has_no_result(store: SqlScanStore) -> None:
-    found = Bench(store, Engine(Cancelled())).scan()
-    assert found.state is ScanState.CANCELLED
-    assert found.outcome is Outcome.INCONCLUSIVE
+    scan = Bench(store, Engine(Cancelled())).scan()
+    assert scan.state is ScanState.CANCELLED
+    assert scan.outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_scan_is_cancelled_by_another_process_through_the_store(store: SqlScanStore, tmp_path: Path) -> None:
@@ -272,20 +272,20 @@ def test_a_scan_is_cancelled_by_another_process_through_the_store(store: SqlScan
     bench = Bench(store, Waiting([]))
     scanner = replace(bench.scanner(), clock=lambda: now[0])
     begun = scanner.begin("trino", "s.t", None)
-    found = scanner.run(begun, threading.Event(), lambda _text: None)
-    assert found.state is ScanState.CANCELLED
-    store.cancel(found.number + 1)
-    assert not store.is_cancelled(found.number + 1)
+    result = scanner.run(begun, threading.Event(), lambda _text: None)
+    assert result.state is ScanState.CANCELLED
+    store.cancel(result.number + 1)
+    assert not store.is_cancelled(result.number + 1)
 
 
 def test_a_partition_that_only_the_lake_has_is_scanned(store: SqlScanStore) -> None:
-    found = Bench(store, Engine([("n=3", 1, 1, 1)])).scan(partition="n=3")
-    assert [(name, one.outcome) for name, one in (found.verdicts or {}).items()] == [("n=3", Outcome.MISMATCH)]
+    scan = Bench(store, Engine([("n=3", 1, 1, 1)])).scan(partition="n=3")
+    assert [(name, item.outcome) for name, item in (scan.verdicts or {}).items()] == [("n=3", Outcome.MISMATCH)]
 
 
 def test_a_cancelled_scan_tells_that_the_engine_may_work_on(store: SqlScanStore) -> None:
-    found = Bench(store, Engine(Cancelled("the engine may work on"))).scan()
-    stored = store.scan(found.number)
+    scan = Bench(store, Engine(Cancelled("the engine may work on"))).scan()
+    stored = store.scan(scan.number)
     assert stored is not None
     assert (stored.state, stored.error) == (ScanState.CANCELLED, "the engine may work on")
 
@@ -306,11 +306,11 @@ class Away(SqlScanStore):
 def test_a_store_that_is_away_for_a_while_gets_the_scans_end_all_the_same(times: int, tmp_path: Path) -> None:
     with contextlib.closing(Away(f"sqlite:///{tmp_path}/state.db")) as away:
         away.times = times
-        found = Bench(away, Engine(list(ROWS))).scan()
-        stored = away.scan(found.number)
+        scan = Bench(away, Engine(list(ROWS))).scan()
+        stored = away.scan(scan.number)
     assert stored is not None
-    assert (stored.state, stored.verdicts) == (ScanState.DONE, found.verdicts)
-    assert found.outcome is Outcome.MATCH
+    assert (stored.state, stored.verdicts) == (ScanState.DONE, scan.verdicts)
+    assert scan.outcome is Outcome.MATCH
 
 
 def test_a_store_that_stays_away_is_not_waited_for_without_end(tmp_path: Path) -> None:
@@ -335,9 +335,9 @@ def test_a_store_that_is_busy_for_a_while_does_not_end_a_scan(tmp_path: Path) ->
             raise Unavailable(f"no sign of life for scan {number} at {progress}")
 
     with contextlib.closing(Busy(f"sqlite:///{tmp_path}/state.db")) as busy:
-        found = Bench(busy, Engine(list(ROWS))).scan()
-        assert busy.scan(found.number) == found
-    assert found.outcome is Outcome.MATCH
+        scan = Bench(busy, Engine(list(ROWS))).scan()
+        assert busy.scan(scan.number) == scan
+    assert scan.outcome is Outcome.MATCH
 
 
 def test_no_more_scans_run_at_once_than_the_engine_may(store: SqlScanStore) -> None:
@@ -384,9 +384,9 @@ def test_an_engine_of_an_unknown_kind_is_refused_until_it_has_a_known_one(store:
     refusing = replace(scanner, engines={named: EngineSettings()})
     with pytest.raises(ConfigError, match=known) as refused:
         refusing.begin(named, "s.t", None)
-    found = known.search(str(refused.value))
-    assert found is not None
-    settings = EngineSettings.model_validate({"kind": found[1]})
+    match = known.search(str(refused.value))
+    assert match is not None
+    settings = EngineSettings.model_validate({"kind": match[1]})
     assert replace(scanner, engines={named: settings}).begin(named, "s.t", None).scan.engine == named
 
 
@@ -428,8 +428,8 @@ def test_a_statement_may_take_longer_than_the_sums_of_its_epoch_are_kept(store: 
             sums.fold(EPOCHS_KEPT + 10)
             assert sums.source_sums("s.t", 5) == {}
 
-        found = Bench(store, Engine(list(ROWS), go_on), sums=sums).scan()
-    assert found.outcome is Outcome.MATCH
+        scan = Bench(store, Engine(list(ROWS), go_on), sums=sums).scan()
+    assert scan.outcome is Outcome.MATCH
 
 
 def advance(store: SqlStateStore, last: int, sums: Mapping[str, Fingerprint]) -> None:

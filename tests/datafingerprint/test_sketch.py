@@ -81,16 +81,16 @@ def test_what_is_added_and_taken_away_leaves_nothing(some: list[RowVersion], oth
 def test_a_decoded_difference_is_the_true_one_or_an_overflow(
     both: list[RowVersion], source: list[RowVersion], lake: list[RowVersion], cells: int
 ) -> None:
-    found = difference(both + source, lake + both, cells)
-    assert isinstance(found, Overflow) or found == signed(source, lake)
+    result = difference(both + source, lake + both, cells)
+    assert isinstance(result, Overflow) or result == signed(source, lake)
 
 
 @given(st.lists(VERSIONS, max_size=6, unique=True), st.data())
 @settings(max_examples=200, deadline=None)
 def test_copies_of_a_row_are_counted(rows: list[RowVersion], data: st.DataObject) -> None:
     lake = [row for row in rows for _ in range(data.draw(st.integers(0, 12)))]
-    found = difference(rows, lake, 252)
-    assert isinstance(found, Overflow) or found == signed(rows, lake)
+    result = difference(rows, lake, 252)
+    assert isinstance(result, Overflow) or result == signed(rows, lake)
 
 
 def random_rows(count: int, seed: int) -> list[RowVersion]:
@@ -174,11 +174,11 @@ def test_native_code_makes_the_cells_that_numpy_makes(rows: list[RowVersion], ce
     groups = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
     of_group = [[row for row, group in zip(rows, groups, strict=True) if group == number] for number in range(4)]
     by_group = native.sketches.by_group(keys, digests, np.array(groups, np.int32), 4, cells)
-    assert by_group == [sketch(one, cells) for one in of_group]
+    assert by_group == [sketch(item, cells) for item in of_group]
     order = data.draw(st.permutations(range(len(rows))))
     start, end = sorted((data.draw(st.integers(0, len(rows))), data.draw(st.integers(0, len(rows)))))
-    found = native.sketches.sketch(keys, digests, np.array(order, np.int64), (start, end), cells)
-    assert found == sketch([rows[place] for place in order[start:end]], cells)
+    result = native.sketches.sketch(keys, digests, np.array(order, np.int64), (start, end), cells)
+    assert result == sketch([rows[place] for place in order[start:end]], cells)
 
 
 def test_a_short_text_is_packed_with_its_length() -> None:

@@ -28,7 +28,7 @@ TEXT = Column("t", "varchar(50)", Kind.TEXT, nullable=False)
 
 def table_of(*key: Column) -> TableSchema:
     return TableSchema(
-        "s", "t", (*key, Column("v", "int", Kind.INTEGER, width_bytes=4)), tuple(one.name for one in key)
+        "s", "t", (*key, Column("v", "int", Kind.INTEGER, width_bytes=4)), tuple(item.name for item in key)
     )
 
 
@@ -63,7 +63,7 @@ KEYS: list[tuple[tuple[Column, ...], list[tuple[Any, ...]]]] = [
 
 
 @pytest.mark.usefixtures("_both_ways")
-@pytest.mark.parametrize(("columns", "values"), KEYS, ids=[str([c.type for c in one[0]]) for one in KEYS])
+@pytest.mark.parametrize(("columns", "values"), KEYS, ids=[str([c.type for c in key[0]]) for key in KEYS])
 def test_a_packed_key_is_read_as_its_values(columns: tuple[Column, ...], values: list[tuple[Any, ...]]) -> None:
     table = table_of(*columns)
     rows = [dict(zip(table.key, value, strict=True)) | {"v": 1} for value in values]
@@ -112,7 +112,7 @@ def slow_sketches(table: TableSchema, rows: list[Row], form: SketchForm) -> dict
         hi, lo = form.keys(arrow(table, [row]), np.array(halves, np.uint64))
         groups[partitioning(table).name(row)].append((int(hi[0]), int(lo[0]), *halves))
     return {
-        name: of_entries(Entries(*np.array(found, np.uint64).T.copy()), form.cells) for name, found in groups.items()
+        name: of_entries(Entries(*np.array(result, np.uint64).T.copy()), form.cells) for name, result in groups.items()
     }
 
 
@@ -158,5 +158,5 @@ def test_rows_in_many_batches_and_partitions_are_counted_once_each() -> None:
         )
         for part in range(9)
     ]
-    assert dict(counted.sketches()) == {name: one for found in alone for name, one in found.items()}
-    assert sum(int(one.cells[:, 0].sum()) for _, one in counted.sketches()) == 4 * count
+    assert dict(counted.sketches()) == {name: item for result in alone for name, item in result.items()}
+    assert sum(int(item.cells[:, 0].sum()) for _, item in counted.sketches()) == 4 * count

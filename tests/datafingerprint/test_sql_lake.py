@@ -40,13 +40,13 @@ def test_duckdb_sums_files_as_the_plain_definition_does(drawn: tuple[TableSchema
             pq.write_table(arrow(table, piece), f"{folder}/{number}.parquet", store_decimal_as_integer=True)
         place = TableLocation(files=tuple(str(path) for path in sorted(Path(folder).glob("*.parquet"))))
         statement = lake.sums_by_partition(DuckDB(), table, parts, place)
-        found = connection.execute(statement).fetchall()
+        result = connection.execute(statement).fetchall()
         listed = connection.execute(lake.digests(DuckDB(), table, parts, place)).fetchall()
         alone = {
             name: connection.execute(lake.sums_by_partition(DuckDB(), table, parts, place, name)).fetchall()
             for name in expected
         }
-    assert {name: Fingerprint(*sums) for name, *sums in found} == expected
+    assert {name: Fingerprint(*sums) for name, *sums in result} == expected
     assert alone == {name: [(name, part.rows, part.hi, part.lo)] for name, part in expected.items()}
     assert sorted(listed) == sorted(
         (parts.name(row), canonical(row, table.identity).decode(), digest(row, table.columns).hex()) for row in rows
@@ -75,7 +75,7 @@ COLUMNS = (
 
 
 def table_of(*names: str, partition: tuple[str, ...] = (), table: str = "t") -> TableSchema:
-    return TableSchema("s", table, tuple(one for one in COLUMNS if one.name in names), (), partition)
+    return TableSchema("s", table, tuple(item for item in COLUMNS if item.name in names), (), partition)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +195,9 @@ def test_redshift_is_not_asked_for_octets_whose_digits_no_varchar_holds(
     as_bytes: bool,
     is_refused: bool,
 ) -> None:
-    found = Redshift().refusal(column("c", words, nullable=True, charset="latin1", as_bytes=as_bytes))
-    assert ("digits in hexadecimal" in found) == is_refused
-    assert bool(found) == is_refused
+    result = Redshift().refusal(column("c", words, nullable=True, charset="latin1", as_bytes=as_bytes))
+    assert ("digits in hexadecimal" in result) == is_refused
+    assert bool(result) == is_refused
 
 
 def test_redshift_does_not_split_by_a_text() -> None:
@@ -221,9 +221,9 @@ def test_a_column_that_no_file_has_yet_is_null_in_duckdb(tmp_path: Path) -> None
     with duckdb.connect() as connection:
         place = TableLocation(files=(str(tmp_path / "old.parquet"),))
         statement = lake.sums_by_partition(DuckDB(), new, partitioning(new), place, "day_year=2031")
-        found = connection.execute(statement).fetchall()
+        result = connection.execute(statement).fetchall()
         plan = str(connection.execute(f"EXPLAIN {statement}").fetchall())
-    assert {name: Fingerprint(*sums) for name, *sums in found} == slow_sums(old, rows[1:])
+    assert {name: Fingerprint(*sums) for name, *sums in result} == slow_sums(old, rows[1:])
     # The condition reaches the files, so that whole row groups are passed over.
     assert re.search(r"READ_PARQUET.*Filters:.*day", plan, re.DOTALL)
 

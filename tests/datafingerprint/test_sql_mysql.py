@@ -47,6 +47,14 @@ def test_partitions_are_told_apart_by_every_octet(dialect: Dialect) -> None:
     assert statement.endswith("GROUP BY `partition` ORDER BY `partition`")
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_row_is_rendered_and_digested_once(dialect: Dialect) -> None:
+    # Both servers merge a derived table into the query around it, unless it has a limit.
+    statement = sql.sums_by_partition(TABLE, partitioning(TABLE), dialect)
+    assert statement.count("MD5(") == 1
+    assert "LIMIT 18446744073709551615\n) AS `digests`" in statement
+
+
 def test_a_table_without_partition_fields_is_one_partition() -> None:
     whole = TableSchema("s", "t", TABLE.columns)
     assert "CONVERT('-' USING utf8mb4)" in sql.sums_by_partition(whole, partitioning(whole), Dialect.MYSQL)

@@ -12,10 +12,10 @@ ONE, TWO = Fingerprint(1, 2, 3), Fingerprint(2, 5, 7)
 
 
 def test_what_is_suspect_is_inconclusive_with_the_reason_and_the_difference() -> None:
-    found = judge_table(
+    verdicts = judge_table(
         {"a": ONE, "b": ONE, "c": ONE}, {"a": ONE, "b": TWO}, suspicion=CASCADE, unreadable={"c": "gone"}
     )
-    assert {name: (one.outcome, one.reason) for name, one in found.items()} == {
+    assert {name: (item.outcome, item.reason) for name, item in verdicts.items()} == {
         "a": (Outcome.INCONCLUSIVE, WHY),
         "b": (Outcome.INCONCLUSIVE, f"{WHY}; the lake has 1 row too many"),
         "c": (Outcome.MISMATCH, "gone"),
@@ -23,14 +23,14 @@ def test_what_is_suspect_is_inconclusive_with_the_reason_and_the_difference() ->
 
 
 def test_what_cannot_be_told_of_the_whole_table_comes_first() -> None:
-    (found,) = judge_table({"a": ONE}, {"a": ONE}, suspicion=CASCADE, inconclusive="snapshot at 3 %").values()
-    assert (found.outcome, found.reason) == (Outcome.INCONCLUSIVE, "snapshot at 3 %")
+    (result,) = judge_table({"a": ONE}, {"a": ONE}, suspicion=CASCADE, inconclusive="snapshot at 3 %").values()
+    assert (result.outcome, result.reason) == (Outcome.INCONCLUSIVE, "snapshot at 3 %")
 
 
 def test_rows_that_the_lake_had_not_leave_a_match_a_match_and_say_who_may_have_missed_them() -> None:
-    found = judge_table({"a": ONE, "b": ONE}, {"a": ONE, "b": TWO}, suspicion=of_unknown_rows("s.t", 3))
-    assert found["a"].outcome is Outcome.MATCH
-    assert (found["b"].outcome, found["b"].reason) == (
+    verdicts = judge_table({"a": ONE, "b": ONE}, {"a": ONE, "b": TWO}, suspicion=of_unknown_rows("s.t", 3))
+    assert verdicts["a"].outcome is Outcome.MATCH
+    assert (verdicts["b"].outcome, verdicts["b"].reason) == (
         Outcome.MISMATCH,
         (
             "the lake has 1 row too many; rows changed that the lake did not have, or had with other values: "

@@ -67,10 +67,10 @@ def test_changes_of_every_kind_come_back_as_they_were(data: st.DataObject) -> No
     changes = change_rows(table, events)
     messages = encode_changes(changes)
     assert sum(rows for _, rows in messages) == len(events)
-    found = [decode_changes(table, 1, octets, "t:0@0") for octets, _ in messages]
-    assert joined(found).rows.equals(changes.rows)
-    assert joined(found).before.equals(changes.before)
-    assert joined(found).after.equals(changes.after)
+    result = [decode_changes(table, 1, octets, "t:0@0") for octets, _ in messages]
+    assert joined(result).rows.equals(changes.rows)
+    assert joined(result).before.equals(changes.before)
+    assert joined(result).after.equals(changes.after)
 
 
 def test_a_null_image_is_not_an_image_of_nulls() -> None:
@@ -267,22 +267,22 @@ def test_tables_that_are_set_aside_are_named_only_where_there_are_any() -> None:
     commit = LakeCommit("s", 3, SourcePosition("0-1-3", "binlog", 3), 1.0, 7, {"s.t": 5, "s.u": None}, 2.0)
     assert "set_aside" not in commit.to_json()
     aside = replace(commit, set_aside={"s.u": "delete files"})
-    for one in (commit, aside):
-        assert decode_lake_commit(encode_record(one.to_json()), "here") == one
+    for item in (commit, aside):
+        assert decode_lake_commit(encode_record(item.to_json()), "here") == item
 
 
 def test_holes_are_part_of_an_epoch_only_where_there_are_any() -> None:
     epoch = Epoch("s", 3, SourcePosition("0-1-3", "binlog", 3), 1.0)
     assert "holes" not in epoch.to_json()
     holed = replace(epoch, holes={"s.u": "messages are missing"})
-    for one in (epoch, holed):
-        assert Epoch.from_json(one.to_json()) == one
+    for item in (epoch, holed):
+        assert Epoch.from_json(item.to_json()) == item
 
 
 @given(NAME, NAME, NAME, NAME)
 @settings(max_examples=200)
 def test_two_tables_never_share_a_name_in_the_lake(a: str, b: str, c: str, d: str) -> None:
     many = 50  # long enough to be cut
-    one, other = TableSchema(a * many, b, ()), TableSchema(c * many, d, ())
-    assert (lake_identifier(one) == lake_identifier(other)) == ((a * many, b) == (c * many, d))
-    assert all(len(part) <= 255 for part in lake_identifier(one))
+    first, other = TableSchema(a * many, b, ()), TableSchema(c * many, d, ())
+    assert (lake_identifier(first) == lake_identifier(other)) == ((a * many, b) == (c * many, d))
+    assert all(len(part) <= 255 for part in lake_identifier(first))

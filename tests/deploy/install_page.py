@@ -23,8 +23,8 @@ _SYSTEM = re.compile(r"(?<![\w.])/(?=(?:opt|etc|var/lib|var/backups)/)")
 
 def block(kind: str, name: str) -> str:
     """The text of one marked block of the page."""
-    (found,) = [text for one, other, text in _BLOCK.findall(PAGE) if (one, other) == (kind, name)]
-    return str(found)
+    (result,) = [text for first, other, text in _BLOCK.findall(PAGE) if (first, other) == (kind, name)]
+    return str(result)
 
 
 def unit_values(text: str, key: str) -> list[str]:
@@ -87,7 +87,7 @@ class Machine:
     def _systemctl(self, words: list[str]) -> None:
         verb, units = words[0], [word for word in words[1:] if not word.startswith("-")]
         assert verb in {"daemon-reload", "enable", "start", "stop"}
-        for unit in [one for name in units for one in self._members(name)]:
+        for unit in [member for name in units for member in self._members(name)]:
             if verb == "stop":
                 self._stop(unit)
             elif unit not in self.services:

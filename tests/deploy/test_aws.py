@@ -24,8 +24,8 @@ ARN = re.compile(r"arn:aws:(s3:::[a-z0-9.-]+(/\S+)?|(kafka|glue):[a-z0-9-]+:\d{1
 
 
 def statements(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(POLICIES[name])["Statement"]
-    return found
+    result: list[dict[str, Any]] = json.loads(POLICIES[name])["Statement"]
+    return result
 
 
 def as_list(value: str | list[str]) -> list[str]:
@@ -33,7 +33,7 @@ def as_list(value: str | list[str]) -> list[str]:
 
 
 def actions(name: str, service: str) -> set[str]:
-    given = {action for one in statements(name) for action in as_list(one["Action"])}
+    given = {action for statement in statements(name) for action in as_list(statement["Action"])}
     return {action.partition(":")[2] for action in given if action.startswith(f"{service}:")}
 
 
@@ -46,22 +46,22 @@ def test_a_policy_has_the_form_of_iam(name: str) -> None:
     policy = json.loads({**POLICIES, **FILES}[name])
     assert set(policy) == {"Version", "Statement"}
     assert policy["Version"] == "2012-10-17"
-    sids = [one["Sid"] for one in policy["Statement"] if "Sid" in one]
+    sids = [entry["Sid"] for entry in policy["Statement"] if "Sid" in entry]
     assert len(sids) == len(set(sids))
-    for one in policy["Statement"]:
-        assert set(one) <= {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
-        assert one["Effect"] in {"Allow", "Deny"}
-        assert all(re.fullmatch(r"[a-z0-9-]+:(\*|[A-Z]\w+)", action) for action in as_list(one["Action"]))
-        assert re.fullmatch(r"[A-Za-z0-9]*", one.get("Sid", ""))
+    for item in policy["Statement"]:
+        assert set(item) <= {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+        assert item["Effect"] in {"Allow", "Deny"}
+        assert all(re.fullmatch(r"[a-z0-9-]+:(\*|[A-Z]\w+)", action) for action in as_list(item["Action"]))
+        assert re.fullmatch(r"[A-Za-z0-9]*", item.get("Sid", ""))
 
 
 @pytest.mark.parametrize("name", IDENTITY)
 def test_a_policy_of_a_service_allows_no_service_and_no_resource_as_a_whole(name: str) -> None:
-    for one in statements(name):
-        assert one["Effect"] == "Allow"
-        assert "Principal" not in one
-        assert not [action for action in as_list(one["Action"]) if "*" in action]
-        assert all(ARN.fullmatch(resource) for resource in as_list(one["Resource"])), one["Resource"]
+    for statement in statements(name):
+        assert statement["Effect"] == "Allow"
+        assert "Principal" not in statement
+        assert not [action for action in as_list(statement["Action"]) if "*" in action]
+        assert all(ARN.fullmatch(resource) for resource in as_list(statement["Resource"])), statement["Resource"]
 
 
 @pytest.mark.parametrize("name", [*IDENTITY, *sorted(FILES.keys() - {"trust-policy"})])
@@ -98,10 +98,10 @@ def test_the_settings_are_ones_that_the_services_take() -> None:
     assert (settings.lake.catalog_kind, settings.kafka.sasl_mechanism) == ("glue", "AWS_MSK_IAM")
     bucket = f"arn:aws:s3:::{settings.s3.bucket}"
     assert {f"{bucket}/{settings.lake.path}/*", bucket} <= {
-        resource for one in statements("writer") for resource in as_list(one["Resource"])
+        resource for statement in statements("writer") for resource in as_list(statement["Resource"])
     }
     prefix = settings.kafka.prefix
-    resources = [resource for one in statements("kafka") for resource in as_list(one["Resource"])]
+    resources = [resource for statement in statements("kafka") for resource in as_list(statement["Resource"])]
     assert {resource.rpartition("/")[2] for resource in resources} == {"*", f"{prefix}.*", f"{prefix}-*"}
 
 

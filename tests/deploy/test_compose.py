@@ -66,11 +66,11 @@ def compose() -> dict[str, Any]:
 
 
 def services(*, ours: bool) -> dict[str, dict[str, Any]]:
-    return {name: one for name, one in compose()["services"].items() if ("build" in one) is ours}
+    return {name: item for name, item in compose()["services"].items() if ("build" in item) is ours}
 
 
 def commands() -> dict[str, list[str]]:
-    return {name: one["command"] for name, one in services(ours=True).items() if "entrypoint" not in one}
+    return {name: item["command"] for name, item in services(ours=True).items() if "entrypoint" not in item}
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
@@ -82,9 +82,9 @@ def require_taken(words: list[str]) -> None:
     """Demands that our own command line takes these words."""
     command, *arguments = words
     with main.make_context("datafingerprint", [command, *arguments]) as group:
-        _, found, rest = main.resolve_command(group, [command, *arguments])
-        assert found is not None
-        found.make_context(command, rest)  # raises what it would refuse
+        _, result, rest = main.resolve_command(group, [command, *arguments])
+        assert result is not None
+        result.make_context(command, rest)  # raises what it would refuse
 
 
 def test_every_service_has_a_container() -> None:
@@ -103,7 +103,7 @@ def test_every_environment_is_one_that_our_own_settings_take(name: str) -> None:
 
 
 def test_every_image_has_a_full_version_the_embedded_parts_own() -> None:
-    images = {name: one["image"].rpartition(":") for name, one in compose()["services"].items()}
+    images = {name: item["image"].rpartition(":") for name, item in compose()["services"].items()}
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for _, _, version in images.values()), images
     pom = (ROOT / "deploy" / "embedded" / "pom.xml").read_text(encoding="utf-8")
     assert images["kafka"][2] in re.findall(r"<kafka\.version>(.*?)<", pom)
@@ -113,14 +113,14 @@ def test_every_image_has_a_full_version_the_embedded_parts_own() -> None:
 
 
 def test_services_reach_one_another_where_they_are() -> None:
-    found = compose()["services"]
-    settings = load_settings({}, found["capture"]["environment"])
-    assert settings.source.host in found
-    assert settings.kafka.bootstrap.split(":")[0] in found
-    assert settings.s3.endpoint == f"http://s3:{found['s3']['environment']['S3PROXY_ENDPOINT'].rsplit(':')[-1]}"
-    assert settings.s3.access_key == found["s3"]["environment"]["S3PROXY_IDENTITY"]
-    assert settings.s3.secret_key.get_secret_value() == found["s3"]["environment"]["S3PROXY_CREDENTIAL"]
-    assert settings.source.password.get_secret_value() == found["mysql"]["environment"]["SOURCE_PASSWORD"]
+    result = compose()["services"]
+    settings = load_settings({}, result["capture"]["environment"])
+    assert settings.source.host in result
+    assert settings.kafka.bootstrap.split(":")[0] in result
+    assert settings.s3.endpoint == f"http://s3:{result['s3']['environment']['S3PROXY_ENDPOINT'].rsplit(':')[-1]}"
+    assert settings.s3.access_key == result["s3"]["environment"]["S3PROXY_IDENTITY"]
+    assert settings.s3.secret_key.get_secret_value() == result["s3"]["environment"]["S3PROXY_CREDENTIAL"]
+    assert settings.source.password.get_secret_value() == result["mysql"]["environment"]["SOURCE_PASSWORD"]
     for url in (settings.state.url, settings.lake.catalog):
         assert "sqlite:////data/" in url.get_secret_value()
 
@@ -150,13 +150,13 @@ def test_it_is_written_in_what_version_1_29_knows() -> None:
     document = compose()
     assert document["version"] == "3.9"
     assert {name for name in document if not name.startswith("x-")} == {"version", "services", "volumes"}
-    for name, one in document["services"].items():
-        assert set(one) <= KNOWN, name
-        for mount in one.get("volumes", []):
+    for name, first in document["services"].items():
+        assert set(first) <= KNOWN, name
+        for mount in first.get("volumes", []):
             source = mount.split(":")[0]
             assert source in document["volumes"] or (ROOT / source).exists(), mount
-        for other in one.get("depends_on", {}):
-            condition = one["depends_on"][other]["condition"] if isinstance(one["depends_on"], dict) else None
+        for other in first.get("depends_on", {}):
+            condition = first["depends_on"][other]["condition"] if isinstance(first["depends_on"], dict) else None
             assert "healthcheck" in document["services"][other] or condition != "service_healthy", (name, other)
     for folder in re.findall(
         r"^COPY (?!--)(.+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE
@@ -165,19 +165,19 @@ def test_it_is_written_in_what_version_1_29_knows() -> None:
 
 
 def test_every_container_that_stays_has_a_health_check() -> None:
-    assert [name for name, one in compose()["services"].items() if "healthcheck" not in one] == []
+    assert [name for name, item in compose()["services"].items() if "healthcheck" not in item] == []
 
 
 def test_everything_comes_back_after_a_restart_of_the_host_but_what_is_done() -> None:
-    policies = {name: one["restart"] for name, one in compose()["services"].items()}
+    policies = {name: item["restart"] for name, item in compose()["services"].items()}
     assert policies.pop("bucket") == "on-failure"
     assert set(policies.values()) == {"unless-stopped"}
 
 
 def test_no_log_grows_without_bound() -> None:
-    for name, one in compose()["services"].items():
-        assert one["logging"]["driver"] == "json-file", name
-        assert set(one["logging"]["options"]) == {"max-size", "max-file"}, name
+    for name, item in compose()["services"].items():
+        assert item["logging"]["driver"] == "json-file", name
+        assert set(item["logging"]["options"]) == {"max-size", "max-file"}, name
 
 
 def test_the_way_out_of_a_stop_that_is_documented_is_one_that_our_own_program_takes() -> None:
@@ -191,9 +191,9 @@ def test_the_way_out_of_a_stop_that_is_documented_is_one_that_our_own_program_ta
 
 
 def test_a_service_is_healthy_while_its_sign_of_life_is_young(tmp_path: Path) -> None:
-    one = services(ours=True)["capture"]
-    file, name = tmp_path / "alive", one["environment"]["DFP_HEALTH_FILE"]
-    kind, command = one["healthcheck"]["test"]
+    capture = services(ours=True)["capture"]
+    file, name = tmp_path / "alive", capture["environment"]["DFP_HEALTH_FILE"]
+    kind, command = capture["healthcheck"]["test"]
     assert kind == "CMD-SHELL"
     assert name in command
     check = ["sh", "-c", command.replace(name, str(file))]
@@ -229,9 +229,9 @@ def test_docker_compose_itself_takes_it(tmp_path: Path) -> None:
 
 
 def test_the_bucket_s_command_is_one_that_its_program_takes() -> None:
-    one = services(ours=True)["bucket"]
-    assert one["entrypoint"] == ["python", "-m", "deploy.compose.bucket"]
-    make_bucket.make_context("bucket", one["command"])
+    bucket = services(ours=True)["bucket"]
+    assert bucket["entrypoint"] == ["python", "-m", "deploy.compose.bucket"]
+    make_bucket.make_context("bucket", bucket["command"])
     with pytest.raises(click.UsageError):
         make_bucket.make_context("bucket", ["--without"])
 

@@ -207,10 +207,10 @@ class FakeApi(BaseHTTPRequestHandler):
     """Answers as the REST service does, but has no fingerprints yet."""
 
     def do_GET(self) -> None:
-        found = self.path == "/v1/status"
-        self.send_response(200 if found else 503)
+        result = self.path == "/v1/status"
+        self.send_response(200 if result else 503)
         self.end_headers()
-        self.wfile.write(json.dumps(STATUS if found else {}).encode())
+        self.wfile.write(json.dumps(STATUS if result else {}).encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class named it
         """Says nothing."""

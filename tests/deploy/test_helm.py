@@ -52,16 +52,16 @@ def objects() -> list[dict[str, Any]]:
 
 
 def of_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    return {one["metadata"]["name"]: one for one in objects if one["kind"] == kind}
+    return {item["metadata"]["name"]: item for item in objects if item["kind"] == kind}
 
 
 def containers(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    pods = [one["spec"]["template"]["spec"] for one in of_kind(objects, "Deployment").values()]
+    pods = [item["spec"]["template"]["spec"] for item in of_kind(objects, "Deployment").values()]
     return {container["name"]: container for pod in pods for container in pod["containers"]}
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
-    return {one["name"]: one.get("value", "a secret, long enough") for one in container["env"]}
+    return {item["name"]: item.get("value", "a secret, long enough") for item in container["env"]}
 
 
 def test_helm_finds_nothing_to_complain_of() -> None:
@@ -72,13 +72,13 @@ def test_helm_finds_nothing_to_complain_of() -> None:
 def test_every_object_is_one_that_kubernetes_takes(version: str) -> None:
     validate = pytest.importorskip("kubernetes_validate", reason="NOT RUN: kubernetes-validate is not installed")
     objects = rendered("monitoring.serviceMonitor=true", "monitoring.prometheusRule=true", version=version)
-    checked = [one for one in objects if one["kind"] not in OPERATORS]
-    for one in checked:
-        validate.validate(one, version, strict=True)
-    assert {one["kind"] for one in checked} == {
+    checked = [entry for entry in objects if entry["kind"] not in OPERATORS]
+    for item in checked:
+        validate.validate(item, version, strict=True)
+    assert {item["kind"] for item in checked} == {
         "ConfigMap", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount",
     }  # fmt: skip
-    deployment = next(one for one in checked if one["kind"] == "Deployment")
+    deployment = next(item for item in checked if item["kind"] == "Deployment")
     wrong = deployment | {"spec": deployment["spec"] | {"replicas": "one"}}
     with pytest.raises(validate.ValidationError):
         validate.validate(wrong, version, strict=True)
@@ -157,7 +157,7 @@ def test_requests_hold_the_memory_that_was_measured_and_limits_leave_room(
 
 def test_the_service_and_the_monitor_reach_the_rest_service(objects: list[dict[str, Any]]) -> None:
     (service,), (monitor,) = of_kind(objects, "Service").values(), of_kind(objects, "ServiceMonitor").values()
-    (deployment,) = [one for name, one in of_kind(objects, "Deployment").items() if name.endswith("-api")]
+    (deployment,) = [item for name, item in of_kind(objects, "Deployment").items() if name.endswith("-api")]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
     (port,) = containers(objects)["api"]["ports"]
@@ -177,8 +177,8 @@ def test_the_rules_are_those_that_are_tested(objects: list[dict[str, Any]]) -> N
 
 def test_a_change_of_settings_starts_the_pods_again() -> None:
     def checksums(*settings: str) -> set[str]:
-        found = of_kind(rendered(*settings), "Deployment").values()
-        return {json.dumps(one["spec"]["template"]["metadata"]["annotations"]) for one in found}
+        result = of_kind(rendered(*settings), "Deployment").values()
+        return {json.dumps(item["spec"]["template"]["metadata"]["annotations"]) for item in result}
 
     assert checksums().isdisjoint(checksums("settings=[log]"))
     assert len(checksums()) == 1

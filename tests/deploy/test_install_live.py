@@ -83,7 +83,7 @@ def test_every_command_starts_with_what_the_wheel_declares(machine: Machine, pro
     assert "Usage: " in machine.type(f"{program} status --help")
     done = machine.run(f"{program} doctor --json")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert {one["part"] for one in json.loads(done.stdout)} >= {"source", "broker", "bucket"}
+    assert {load["part"] for load in json.loads(done.stdout)} >= {"source", "broker", "bucket"}
     away = machine.run(f"{program} status --config nowhere.toml")
     refused = (
         "datafingerprint: cannot read nowhere.toml (No such file or directory): name a file that this user may read"
@@ -188,8 +188,8 @@ def shop(
 
 
 def findings(machine: Machine, program: str, settings: Path) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(machine.run(f"{program} doctor --json --config {settings}").stdout)
-    return [one for one in found if one["severity"] != "ok"]
+    result: list[dict[str, str]] = json.loads(machine.run(f"{program} doctor --json --config {settings}").stdout)
+    return [item for item in result if item["severity"] != "ok"]
 
 
 def matching(machine: Machine, orders: int) -> bool:
@@ -215,7 +215,7 @@ def test_the_walkthrough_leads_to_a_match_and_a_restored_backup_to_another(
     settings.write_text(machine.filled(block("toml", "settings"), shop.values))
 
     machine.type(block("sh", "check"))
-    assert [one["check"] for one in findings(machine, program, settings)] == ["copies"]  # there is one broker
+    assert [finding["check"] for finding in findings(machine, program, settings)] == ["copies"]  # there is one broker
     assert list(machine.path("/var/lib/datafingerprint").iterdir()) == []
 
     machine.type(block("sh", "services"))
@@ -261,8 +261,8 @@ def test_the_role_of_the_page_may_do_all_and_what_another_lacks_is_named(
     parts = {"catalog", "state store"}
     machine.run(f"chmod o= {folder}/*")
 
-    found = [one for one in findings(machine, program, settings) if one["part"] in parts]
-    assert found == []
+    result = [finding for finding in findings(machine, program, settings) if finding["part"] in parts]
+    assert result == []
     # Nothing was made by looking.
     postgres.psql(
         "DO $$BEGIN ASSERT (SELECT count(*) = 0 FROM pg_tables WHERE schemaname = 'public'); END$$", "shop_lake"
@@ -272,12 +272,12 @@ def test_the_role_of_the_page_may_do_all_and_what_another_lacks_is_named(
         postgres.psql(f"ALTER DATABASE {database} OWNER TO {USER}")
         postgres.psql("REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC", database)
         postgres.psql("ALTER SCHEMA public OWNER TO CURRENT_USER", database)
-    lacking = [one for one in findings(machine, program, settings) if one["part"] in parts]
-    assert {one["part"] for one in lacking} == parts
-    assert {one["remedy"] for one in lacking} == {"GRANT CREATE ON SCHEMA public TO datafingerprint"}
+    lacking = [finding for finding in findings(machine, program, settings) if finding["part"] in parts]
+    assert {item["part"] for item in lacking} == parts
+    assert {item["remedy"] for item in lacking} == {"GRANT CREATE ON SCHEMA public TO datafingerprint"}
     postgres.psql(lacking[0]["remedy"], "shop_lake")
     postgres.psql(lacking[0]["remedy"], "shop_state")
-    assert [one for one in findings(machine, program, settings) if one["part"] in parts] == []
+    assert [finding for finding in findings(machine, program, settings) if finding["part"] in parts] == []
 
 
 def test_units_that_the_page_copies_are_those_of_the_wheel(machine: Machine) -> None:

@@ -58,7 +58,7 @@ def test_systemd_finds_nothing_to_complain_of(tmp_path: Path) -> None:
 
 def test_the_policy_of_the_key_is_what_the_operators_page_says() -> None:
     statements = json.loads(block("json", "bucket"))["Statement"]
-    allowed = {action.removeprefix("s3:") for one in statements for action in one["Action"]}
+    allowed = {action.removeprefix("s3:") for statement in statements for action in statement["Action"]}
     said = (UNITS.parents[1] / "docs" / "running.md").read_text()
     (line,) = [line for line in said.splitlines() if line.startswith("| S3 |")]
     assert allowed == set(re.findall(r"`(\w+)`", line)) & {"ListBucket", "GetObject", "PutObject", "DeleteObject"}

@@ -17,9 +17,9 @@ def listen() -> socket.socket:
 
 
 def test_free_ports_are_different_and_free() -> None:
-    found = free_ports(20)
-    assert len(set(found)) == 20
-    assert all(is_free(port) for port in found)
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    assert all(is_free(port) for port in ports)
 
 
 def test_a_port_on_which_somebody_listens_is_not_free() -> None:

@@ -35,10 +35,10 @@ WITHIN_S = 60.0
 def program(name: str) -> str:
     """Where a program of the Prometheus package is; the test is not run where it is nowhere."""
     local = ROOT / ".local" / "prometheus" / "usr" / "bin" / name
-    found = str(local) if local.is_file() else shutil.which(name)
-    if found is None:
+    result = str(local) if local.is_file() else shutil.which(name)
+    if result is None:
         pytest.skip(f"NOT RUN: {name} is not installed")
-    return found
+    return result
 
 
 def rule_queries() -> list[str]:

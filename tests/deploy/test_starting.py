@@ -108,8 +108,8 @@ def start_up(states: Callable[[], Mapping[str, ProgramState]], patience: Patienc
 
 
 def test_the_program_that_ended_is_blamed_by_whoever_waits(patience: Patience, tmp_path: Path) -> None:
-    found = {"mariadb": state("mariadb"), "kafka": state("kafka", "EXITED", pid=0, exit_status=1)}
-    begun = start_up(lambda: found, patience, tmp_path)
+    result = {"mariadb": state("mariadb"), "kafka": state("kafka", "EXITED", pid=0, exit_status=1)}
+    begun = start_up(lambda: result, patience, tmp_path)
     with pytest.raises(PartError) as error:
         begun.await_ready("mariadb", lambda: False)
     assert str(error.value) == f"kafka ended with status 1; it has logged nothing ({tmp_path / 'kafka.log'})"

@@ -124,12 +124,12 @@ def test_a_program_is_started_again_whether_it_runs_or_has_ended(tmp_path: Path)
     supervisor = Supervisor(sockets / "supervisor.sock")
     supervisor.launch(configuration, logs / "supervisor.out", {}, tmp_path, Patience())
     try:
-        for one in (sleeping, refusing):
-            supervisor.start(one.name)
+        for item in (sleeping, refusing):
+            supervisor.start(item.name)
         assert await_condition(lambda: supervisor.states()["refusing"].is_over, timeout_s=20)
         before = supervisor.states()
-        for one in (sleeping, refusing):
-            supervisor.restart(one.name)
+        for item in (sleeping, refusing):
+            supervisor.restart(item.name)
         assert await_condition(lambda: supervisor.states()["refusing"].is_over, timeout_s=20)
         after = supervisor.states()
         assert after["sleeping"].is_running

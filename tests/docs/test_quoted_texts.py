@@ -26,11 +26,11 @@ NOT_A_TEXT = re.compile(r"^(\./run|datafingerprint |docker|kafka|--)|[A-Z]{3,} [
 @cache
 def texts() -> str:
     """Every string of the code. Values that are filled in are gaps."""
-    found: list[str] = []
+    result: list[str] = []
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
-            found += (" ".join(text.split()) for text in strings(ast.parse(path.read_text(encoding="utf-8"))))
-    return "\n".join(found)
+            result += (" ".join(text.split()) for text in strings(ast.parse(path.read_text(encoding="utf-8"))))
+    return "\n".join(result)
 
 
 def strings(tree: ast.AST) -> Iterator[str]:

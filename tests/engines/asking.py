@@ -34,7 +34,7 @@ Run = Callable[[str], Sequence[Sequence[Any]]]
 
 def rendered_columns(table: TableSchema, dialect: LakeDialect) -> TableSchema:
     """The table without the columns that an engine refuses; its partition fields are kept."""
-    return replace(table, columns=tuple(one for one in table.columns if not dialect.refusal(one)))
+    return replace(table, columns=tuple(column for column in table.columns if not dialect.refusal(column)))
 
 
 @dataclass
@@ -56,9 +56,9 @@ class Engine:
         """Where it finds a table, or an older snapshot of it."""
         if not self.dialect.needs_files:
             return TableLocation(snapshot_id=snapshot_id)
-        found = self.view.current(table) if snapshot_id is None else self.view.snapshot(table, snapshot_id)
-        assert found is not None
-        return TableLocation(files=tuple(file.path for file in found.files))
+        result = self.view.current(table) if snapshot_id is None else self.view.snapshot(table, snapshot_id)
+        assert result is not None
+        return TableLocation(files=tuple(file.path for file in result.files))
 
     def sums(
         self, table: TableSchema, partition: str | None = None, snapshot_id: int | None = None
@@ -71,10 +71,10 @@ class Engine:
         self.before()
         place = self.place(table, snapshot_id)
         text = lake.sums_by_partition(self.dialect, table, partitioning(table), place, partition)
-        found = self.run(text)
+        result = self.run(text)
         if self.dialect.gives_halves:
-            return {name: Fingerprint(int(rows), int(hi), int(lo)) for name, rows, hi, lo in found}
-        return {name: of_words(int(rows), [int(word) for word in words]) for name, rows, *words in found}
+            return {name: Fingerprint(int(rows), int(hi), int(lo)) for name, rows, hi, lo in result}
+        return {name: of_words(int(rows), [int(word) for word in words]) for name, rows, *words in result}
 
     def rows(self, table: TableSchema) -> list[tuple[str, str, str]]:
         """Partition, key and digest of every row, in order."""
@@ -85,13 +85,13 @@ class Engine:
 
 def lake_rows(settings: Settings, view: IcebergLakeView, table: TableSchema) -> pa.Table:
     """All rows of a table's live files, read by pyarrow."""
-    found = view.current(table)
-    assert found is not None
+    result = view.current(table)
+    assert result is not None
     with contextlib.closing(open_connection(settings)) as connection:
         io = connection.io()
         assert isinstance(io, PyArrowFileIO)
         parts = []
-        for file in found.files:
+        for file in result.files:
             with io.new_input(file.path).open() as stream:
                 parts.append(pq.read_table(pa.BufferReader(stream.read()), partitioning=None).cast(table.arrow))
     return pa.concat_tables([table.arrow.empty_table(), *parts])

@@ -53,8 +53,8 @@ class Warehouse:
     def running(self, table: TableSchema) -> dict[str, Fingerprint]:
         """The running sums of the source, by partition."""
         with self.flow.state() as store:
-            found = store.source_sums(table.table, store.progress().lake_epoch)
-        return {name: part for name, part in found.items() if part.rows}
+            sums = store.source_sums(table.table, store.progress().lake_epoch)
+        return {name: part for name, part in sums.items() if part.rows}
 
 
 @pytest.fixture(scope="session")
@@ -180,5 +180,5 @@ def spark(system: System, warehouse: Warehouse) -> Iterator[Engine]:
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Engine:
     """The engine that a test names as its parameter."""
-    found: Engine = request.getfixturevalue(request.param)
-    return found
+    result: Engine = request.getfixturevalue(request.param)
+    return result

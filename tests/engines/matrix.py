@@ -49,11 +49,11 @@ def rendered() -> str:
 
 def _of_source(name: str, server: Dialect) -> str:
     """What a server does of a type of its own; nothing of one that it has not."""
-    found = described(name)
-    if found.kind in NOT_OF[server] or (found.is_short_year and server is Dialect.MYSQL):
+    result = described(name)
+    if result.kind in NOT_OF[server] or (result.is_short_year and server is Dialect.MYSQL):
         return ""
     # Raises where there is no rendering.
-    assert canonical_row((found,))
+    assert canonical_row((result,))
     return "exact"
 
 

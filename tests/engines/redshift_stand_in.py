@@ -39,11 +39,11 @@ def postgres(bin_folder: Path) -> Iterator[PostgresServer]:
 def fill(server: PostgresServer, table: TableSchema, rows: pa.Table) -> None:
     """Makes the table, as an external table would show it, and copies rows into it."""
     quote = Redshift().identifier
-    described = ", ".join(f"{quote(one.name)} {_type(one.arrow)}" for one in table.columns)
+    described = ", ".join(f"{quote(column.name)} {_type(column.arrow)}" for column in table.columns)
     name = f"{quote(table.schema)}.{quote(table.name)}"
     lines = [
-        "\t".join(_field(one.kind, row[one.name]) for one in table.columns)
-        for row in rows.select([one.name for one in table.columns]).to_pylist()
+        "\t".join(_field(column.kind, row[column.name]) for column in table.columns)
+        for row in rows.select([column.name for column in table.columns]).to_pylist()
     ]
     copy = f"COPY {name} FROM STDIN;\n" + "".join(f"{line}\n" for line in lines) + "\\.\n"
     made = f"CREATE SCHEMA IF NOT EXISTS {quote(table.schema)};\nCREATE TABLE {name} ({described});\n{copy}"
@@ -114,13 +114,13 @@ def _serve(client: socket.socket, server_port: int) -> None:
 
 
 def _exactly(source: socket.socket, count: int) -> bytes:
-    found = b""
-    while len(found) < count:
-        piece = source.recv(count - len(found))
+    result = b""
+    while len(result) < count:
+        piece = source.recv(count - len(result))
         if not piece:
             raise EOFError
-        found += piece
-    return found
+        result += piece
+    return result
 
 
 def _pipe(source: socket.socket, target: socket.socket) -> None:

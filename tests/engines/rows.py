@@ -226,7 +226,7 @@ def _fill_typed(cursor: Cursor, table: str, columns: dict[str, tuple[str, list[A
     longest = max(len(values) for _, values in columns.values())
     marks = ", ".join(READ_BY.get(words, "%s") for words, _ in columns.values())
     rows = [[values[number % len(values)] for _, values in columns.values()] for number in range(longest)]
-    rows += [[_drawn(rng, *one) for one in columns.values()] for _ in range(DENSE_ROWS)]
+    rows += [[_drawn(rng, *column) for column in columns.values()] for _ in range(DENSE_ROWS)]
     rows += [[None] * len(columns)]
     for number, row in enumerate(rows):
         cursor.execute(f"INSERT INTO {table} VALUES (%s, {marks})", [number, *row])

@@ -88,7 +88,7 @@ def test_an_iceberg_library_finds_the_rows_of_the_commit_that_glue_was_told_of(g
     with client(glue, games.settings) as there:
         entry = there.get_table(DatabaseName=TABLE.schema, Name=TABLE.name)["Table"]
         assert entry["Parameters"]["previous_metadata_location"] == first.stdout.split()[1]
-        assert [(one["Name"], one["Type"]) for one in entry["StorageDescriptor"]["Columns"]] == [
+        assert [(column["Name"], column["Type"]) for column in entry["StorageDescriptor"]["Columns"]] == [
             ("id", "int"),
             ("league", "int"),
         ]

@@ -45,11 +45,11 @@ TABLES = ("every_type", "as_stored", "instants", "by_moment", "copies", "empty",
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """The stand-in."""
-    found = programs()
+    result = programs()
     pytest.importorskip("redshift_connector", reason="NOT RUN: Redshift's driver is not installed")
-    if found is None:
+    if result is None:
         pytest.skip("NOT RUN: Redshift's statements on a stand-in, for no PostgreSQL is installed")
-    with redshift_stand_in.postgres(found) as started:
+    with redshift_stand_in.postgres(result) as started:
         yield started
 
 
@@ -66,8 +66,8 @@ def test_the_stand_in_adds_up_through_redshifts_driver(name: str, server: Postgr
         settings = EngineSettings.model_validate({"kind": "redshift", "port": port, "user": USER, "password": PASSWORD})
         engine = opened.enter_context(engine_opener(warehouse.settings)("stand-in", settings))
         statement = lake.sums_by_partition(Redshift(), table, partitioning(table), TableLocation())
-        found = engine.run((), statement, threading.Event(), lambda _text: None)
-        assert parse_sums(Redshift(), found) == slow_sums(table, kept)
+        result = engine.run((), statement, threading.Event(), lambda _text: None)
+        assert parse_sums(Redshift(), result) == slow_sums(table, kept)
         with pytest.raises(ConfigError, match=r"engine stand-in refused the statement: .*nowhere"):
             engine.run((), "SELECT nothing FROM nowhere", threading.Event(), lambda _text: None)
 
@@ -86,10 +86,10 @@ def settings(server: PostgresServer, warehouse: Warehouse) -> Iterator[Settings]
 @pytest.mark.parametrize("partition", [None, "league_id=1"])
 def test_a_scan_on_the_stand_in_matches(partition: str | None, settings: Settings, warehouse: Warehouse) -> None:
     table = warehouse.tables["plain"]
-    found = run(settings, "stand-in", table.table, partition, threading.Event())
-    assert (found.state, found.outcome) == (ScanState.DONE, Outcome.MATCH)
+    result = run(settings, "stand-in", table.table, partition, threading.Event())
+    assert (result.state, result.outcome) == (ScanState.DONE, Outcome.MATCH)
     expected = {name: part for name, part in warehouse.running(table).items() if partition in (None, name)}
-    assert {name: one.lake for name, one in (found.verdicts or {}).items()} == expected
+    assert {name: item.lake for name, item in (result.verdicts or {}).items()} == expected
 
 
 def test_a_statement_that_is_cancelled_ends_in_the_stand_in(settings: Settings) -> None:
@@ -113,8 +113,8 @@ def test_a_redshift_that_takes_connections_and_says_nothing_is_given_up_in_time(
 def test_the_limit_of_connecting_is_none_of_a_statement(settings: Settings) -> None:
     hasty = settings.engines["stand-in"].model_copy(update={"connect_timeout_s": 1.0})
     with engine_opener(settings)("stand-in", hasty) as engine:
-        found = engine.run((), "SELECT 7 FROM pg_sleep(3)", threading.Event(), lambda _text: None)
-    assert [tuple(row) for row in found] == [(7,)]
+        result = engine.run((), "SELECT 7 FROM pg_sleep(3)", threading.Event(), lambda _text: None)
+    assert [tuple(row) for row in result] == [(7,)]
 
 
 def test_every_statement_is_redshifts_sql(warehouse: Warehouse) -> None:
@@ -126,4 +126,4 @@ def test_every_statement_is_redshifts_sql(warehouse: Warehouse) -> None:
         ):
             (parsed,) = sqlglot.parse(text, dialect="redshift")
             assert parsed is not None
-            assert {one.name for one in parsed.find_all(sqlglot.exp.Table)} >= {table.name}
+            assert {item.name for item in parsed.find_all(sqlglot.exp.Table)} >= {table.name}

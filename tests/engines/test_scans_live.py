@@ -58,13 +58,13 @@ def test_a_scan_matches_and_is_stored_at_the_epoch_that_it_read(
 ) -> None:
     presto.before()
     table = warehouse.tables["million"]
-    found = run(settings, name, table.table, None, threading.Event())
-    assert (found.state, found.outcome) == (ScanState.DONE, Outcome.MATCH)
-    assert {part: one.lake for part, one in (found.verdicts or {}).items()} == warehouse.running(table)
+    result = run(settings, name, table.table, None, threading.Event())
+    assert (result.state, result.outcome) == (ScanState.DONE, Outcome.MATCH)
+    assert {part: item.lake for part, item in (result.verdicts or {}).items()} == warehouse.running(table)
     with contextlib.closing(SqlScanStore(settings.state.url.get_secret_value())) as store:
-        stored = store.scan(found.number)
+        stored = store.scan(result.number)
     assert stored is not None
-    assert (stored.verdicts, stored.epoch, stored.snapshot_id) == (found.verdicts, found.epoch, found.snapshot_id)
+    assert (stored.verdicts, stored.epoch, stored.snapshot_id) == (result.verdicts, result.epoch, result.snapshot_id)
 
 
 def test_a_statement_that_is_cancelled_ends_at_the_engine(settings: Settings, trino: Engine) -> None:
@@ -103,16 +103,19 @@ def test_the_command_scans_on_a_spark_that_its_own_settings_describe(
 
     done = scan("spark")
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout)
-    assert (found["state"], found["verdict"]) == ("done", "match")
-    counted = {one["partition"]: (one["counted"]["rows"], one["counted"]["fingerprint"]) for one in found["partitions"]}
+    answer = json.loads(done.stdout)
+    assert (answer["state"], answer["verdict"]) == ("done", "match")
+    counted = {
+        partition["partition"]: (partition["counted"]["rows"], partition["counted"]["fingerprint"])
+        for partition in answer["partitions"]
+    }
     running = warehouse.running(warehouse.tables["plain"])
     assert counted == {name: (part.rows, part.value) for name, part in running.items()}
     refused = scan("elsewhere")
     assert refused.returncode == 2
     assert "datafingerprint: spark refused: " in refused.stderr
     with contextlib.closing(SqlScanStore(settings.state.url.get_secret_value())) as store:
-        assert [one.state for one in store.scans(limit=99) if one.engine == "elsewhere"] == [ScanState.FAILED]
+        assert [item.state for item in store.scans(limit=99) if item.engine == "elsewhere"] == [ScanState.FAILED]
 
 
 def test_a_statement_that_is_cancelled_ends_in_spark_and_ctrl_c_stays_ours(settings: Settings, spark: Engine) -> None:
@@ -145,5 +148,5 @@ def test_an_engine_that_is_away_or_refuses_is_one_clear_line(settings: Settings,
     ):
         engine.run((), "SELECT nothing", threading.Event(), lambda _text: None)
     with contextlib.closing(SqlScanStore(settings.state.url.get_secret_value())) as store:
-        assert [one.state for one in store.scans(limit=99) if one.engine == "away"] == [ScanState.FAILED]
+        assert [scan.state for scan in store.scans(limit=99) if scan.engine == "away"] == [ScanState.FAILED]
     assert SecretStr("") == settings.engines["away"].password

@@ -80,8 +80,8 @@ def test_rows_are_listed_with_their_key_and_digest(engine: Engine, name: str, wa
 @all_engines
 def test_an_older_snapshot_is_what_it_was(engine: Engine, warehouse: Warehouse) -> None:
     table = warehouse.tables["plain"]
-    found = warehouse.view.current(table)
-    assert found is not None
+    view = warehouse.view.current(table)
+    assert view is not None
     before = engine.sums(table)
     number = max(row[0] for row in warehouse.flow.sql(f"SELECT id FROM {table.table}")) + 1
     warehouse.flow.sql(f"INSERT INTO {table.table} (id, league_id, name) VALUES ({number}, 1, 'later')")
@@ -89,4 +89,4 @@ def test_an_older_snapshot_is_what_it_was(engine: Engine, warehouse: Warehouse) 
     after = engine.sums(table)
     assert after == warehouse.running(table)
     assert after["league_id=1"].rows == before["league_id=1"].rows + 1
-    assert engine.sums(table, snapshot_id=found.snapshot_id) == before
+    assert engine.sums(table, snapshot_id=view.snapshot_id) == before

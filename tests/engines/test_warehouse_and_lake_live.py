@@ -59,20 +59,20 @@ def test_presto_finds_no_difference_where_there_is_none(
 
 def test_presto_reads_every_type_of_the_source_that_it_does_not_refuse(presto: Engine, warehouse: Warehouse) -> None:
     whole, source = warehouse.tables["every_type"], PrestoSource("source")
-    columns = tuple(one for one in whole.columns if not source.refusal(one) and one.name not in ANCIENT)
+    columns = tuple(column for column in whole.columns if not source.refusal(column) and column.name not in ANCIENT)
     assert len(columns) > 20
     table = replace(whole, columns=columns, partition=())
-    found = presto.run(lake.sums_by_partition(source, table, partitioning(table), TableLocation()))
+    result = presto.run(lake.sums_by_partition(source, table, partitioning(table), TableLocation()))
     rows = lake_rows(warehouse.settings, warehouse.view, whole).to_pylist()
-    assert {str(name): Fingerprint(int(count), int(hi), int(lo)) for name, count, hi, lo in found} == slow_sums(
+    assert {str(name): Fingerprint(int(count), int(hi), int(lo)) for name, count, hi, lo in result} == slow_sums(
         table, rows
     )
 
 
 def test_presto_compares_what_its_driver_does_not_decode_otherwise(presto: Engine, warehouse: Warehouse) -> None:
     whole, source = warehouse.tables["as_stored"], PrestoSource("source")
-    kept = tuple(one for one in whole.columns if not source.refusal(one))
-    assert [one.name for one in kept] == ["id", "CamelCase", "plain"]
+    kept = tuple(column for column in whole.columns if not source.refusal(column))
+    assert [item.name for item in kept] == ["id", "CamelCase", "plain"]
     assert compared(presto, replace(whole, columns=kept), "") == []
 
 

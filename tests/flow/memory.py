@@ -58,8 +58,8 @@ class MemoryEpochLog:
                 log += messages_of(part, draft.number, bytes_max=4096)
                 known = ranges.get(changes.table.table, {}).get(partition)
                 begin, before = (known.start, known.rows) if known else (start, 0)
-                found = OffsetRange(begin, len(log), len(log) - begin, before + part.rows.num_rows)
-                ranges.setdefault(changes.table.table, {})[partition] = found
+                result = OffsetRange(begin, len(log), len(log) - begin, before + part.rows.num_rows)
+                ranges.setdefault(changes.table.table, {})[partition] = result
         epoch = Epoch(
             draft.stream_id, draft.number, draft.position, draft.committed_at, ranges,
             draft.transactions, draft.snapshots or {}, draft.versions or {}, draft.answers, draft.suspects,
@@ -97,10 +97,10 @@ class MemoryEpochReader:
     def read(self, _timeout_s: float) -> EpochRows | None:
         if not self._is_compared and self._last is not None:
             self._is_compared = True
-            found = wire.decode_epoch(self._broker.epochs[self._offset - 1], "memory")
-            if found.stream_id != self._last.stream_id:
-                require_successor(self._last, found)
-            if found.digest != self._last.digest:
+            result = wire.decode_epoch(self._broker.epochs[self._offset - 1], "memory")
+            if result.stream_id != self._last.stream_id:
+                require_successor(self._last, result)
+            if result.digest != self._last.digest:
                 raise lost_epoch(self._last, f"another record is at its offset {self._offset - 1}")
         if self._offset >= len(self._broker.epochs):
             return None
@@ -109,10 +109,10 @@ class MemoryEpochReader:
         self._last = epoch.mark
         self._offset += 1
         changes = [
-            (partition, self._drop(epoch, one))
+            (partition, self._drop(epoch, item))
             for table, parts in epoch.ranges.items()
             for partition, part in parts.items()
-            for one in self._decoded(epoch, table, partition, part)
+            for item in self._decoded(epoch, table, partition, part)
         ]
         holes = {
             table: self._lost[epoch.number, table] for table in epoch.ranges if (epoch.number, table) in self._lost
@@ -122,9 +122,9 @@ class MemoryEpochReader:
     def _decoded(self, epoch: Epoch, table: str, partition: int, part: OffsetRange) -> list[Changes]:
         reader = MessageReader(table, epoch.number, self._broker.definitions)
         messages = self._broker.messages[table, partition][part.start : part.end]
-        found = [reader.take(one.payload, one.headers, "memory") for one in messages]
+        result = [reader.take(message.payload, message.headers, "memory") for message in messages]
         reader.finish()
-        return consecutive([one for one in found if one is not None])
+        return consecutive([item for item in result if item is not None])
 
     def acknowledge(self, epoch: EpochRows) -> None:
         """Not needed here."""
@@ -162,10 +162,11 @@ class MemoryLakeCommits:
 def _read(octets: bytes, table: TableSchema) -> pa.Table:
     """A file's rows; columns that it lacks are null."""
     rows = pq.read_table(io.BytesIO(octets))
-    found = [
-        rows.column(one.name) if one.name in rows.column_names else pa.nulls(len(rows), one.type) for one in table.arrow
+    result = [
+        rows.column(item.name) if item.name in rows.column_names else pa.nulls(len(rows), item.type)
+        for item in table.arrow
     ]
-    return pa.table(found, names=table.arrow.names).cast(table.arrow)
+    return pa.table(result, names=table.arrow.names).cast(table.arrow)
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ class MemoryLakeTable:
 
     @property
     def needs_reset(self) -> str:
-        kept = {(one.name, one.arrow) for one in self._table.columns}
+        kept = {(column.name, column.arrow) for column in self._table.columns}
         before = self._store.columns.get(self._table.table, frozenset())
         return self._store.trouble.get(self._table.table, "" if before <= kept else "the lake table differs")
 
@@ -271,7 +272,9 @@ class MemoryLakeTable:
         if self._seen != len(self._history):
             raise ConflictError("another writer was first")
         files = tuple(file for file in self._files if file not in removed) + tuple(added)
-        self._store.columns[self._table.table] = frozenset((one.name, one.arrow) for one in self._table.columns)
+        self._store.columns[self._table.table] = frozenset(
+            (column.name, column.arrow) for column in self._table.columns
+        )
         self._store.trouble.pop(self._table.table, None)
         self._store.unlisted.discard(self._table.table)
         self._history.append(Snapshot(next(self._store.names) + 1000, files, stamp))
@@ -293,8 +296,8 @@ class MemoryLake:
         self._store.left[table.table] = stamp.position
 
     def stamps(self) -> Mapping[str, Stamp]:
-        found = {name: history[-1].stamp for name, history in self._store.snapshots.items() if history}
-        return {name: stamp for name, stamp in found.items() if stamp is not None}
+        result = {name: history[-1].stamp for name, history in self._store.snapshots.items() if history}
+        return {name: stamp for name, stamp in result.items() if stamp is not None}
 
 
 class MemoryLakeView:
@@ -305,7 +308,7 @@ class MemoryLakeView:
         self._seen: dict[str, int] = {}
 
     def changed(self, tables: Iterable[TableSchema]) -> set[str]:
-        present = {one.table: len(self._store.snapshots.get(one.table, [])) for one in tables}
+        present = {table.table: len(self._store.snapshots.get(table.table, [])) for table in tables}
         return {name for name, number in present.items() if number != self._seen.get(name, 0)}
 
     def current(self, table: TableSchema) -> SnapshotView | None:
@@ -315,7 +318,7 @@ class MemoryLakeView:
 
     def snapshot(self, table: TableSchema, snapshot_id: int) -> SnapshotView | None:
         history = self._store.snapshots.get(table.table, [])
-        return next((_view(one) for one in history if one.number == snapshot_id), None)
+        return next((_view(state) for state in history if state.number == snapshot_id), None)
 
     def is_altered(self, table: TableSchema) -> bool:
         return False
@@ -327,8 +330,8 @@ class MemoryLakeView:
         return _etag(self._store.objects[path])
 
     def etags(self, paths: Sequence[str]) -> Mapping[str, tuple[str, int]]:
-        found = {path: self._store.objects[path] for path in paths if path in self._store.objects}
-        return {path: (_etag(octets), len(octets)) for path, octets in found.items()}
+        result = {path: self._store.objects[path] for path in paths if path in self._store.objects}
+        return {path: (_etag(octets), len(octets)) for path, octets in result.items()}
 
 
 def _view(snapshot: Snapshot) -> SnapshotView:

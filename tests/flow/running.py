@@ -172,9 +172,9 @@ class Flow:
             connection.cursor() as cursor,
         ):
             cursor.execute(statement, values or None)
-            found = list(cursor.fetchall())
+            rows = list(cursor.fetchall())
             connection.commit()
-            return found
+            return rows
 
     @property
     def source_gtid(self) -> str:
@@ -218,14 +218,14 @@ class Flow:
 
     def verdicts(self) -> dict[tuple[str, str], StoredVerdict]:
         with self.state() as store:
-            return {(one.table, one.partition): one for one in store.verdicts()}
+            return {(verdict.table, verdict.partition): verdict for verdict in store.verdicts()}
 
     def mismatches(self) -> dict[tuple[str, str], str]:
         """Partitions that do not match, with the reason."""
         return {
-            where: one.verdict.reason
-            for where, one in self.verdicts().items()
-            if one.verdict.outcome is not Outcome.MATCH
+            where: item.verdict.reason
+            for where, item in self.verdicts().items()
+            if item.verdict.outcome is not Outcome.MATCH
         }
 
     def await_that(self, what: str, holds: Callable[[], bool], *, within_s: float = SETTLE_WITHIN_S) -> None:
@@ -407,8 +407,8 @@ def build_flow(
     config = directory / "datafingerprint.toml"
     config.write_text(
         "".join(
-            f'[tables."{name}"]\n' + "".join(f"{setting} = {json.dumps(words)}\n" for setting, words in one.items())
-            for name, one in tables.items()
+            f'[tables."{name}"]\n' + "".join(f"{setting} = {json.dumps(words)}\n" for setting, words in item.items())
+            for name, item in tables.items()
         ),
         encoding="utf-8",
     )

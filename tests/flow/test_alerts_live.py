@@ -120,7 +120,7 @@ def test_a_damaged_table_is_one_incident_and_one_message_over_kills_and_outages(
             flow.put_object(path, whole[path])
         flow.await_that("recovered", lambda: len(box.mails) > 1 and len(hook.posted) > refused + 1)
         assert store.incidents(is_open=True) == []
-        assert next(found.number for found in store.incidents()) == incident.number
+        assert next(result.number for result in store.incidents()) == incident.number
     finally:
         store.close()
     assert notifier.end() == 0

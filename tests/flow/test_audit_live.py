@@ -49,18 +49,18 @@ def unlogged(flow: Flow, *statements: str) -> None:
 
 def test_all_three_sums_agree_on_every_partition(flow: Flow) -> None:
     findings = audited(flow)
-    assert {(one.table.rpartition(".")[2], one.partition) for one in findings} == {
+    assert {(finding.table.rpartition(".")[2], finding.partition) for finding in findings} == {
         ("notes", "-"),
         *(("players", f"league_id={league}") for league in (1, 2, 3)),
     }
-    for one in findings:
-        assert (one.outcome, one.hops, one.reason) == (Outcome.MATCH, (), "")
-        assert one.source == one.stream
-        assert one.source is not None
-        assert one.source.rows > 0
+    for finding in findings:
+        assert (finding.outcome, finding.hops, finding.reason) == (Outcome.MATCH, (), "")
+        assert finding.source == finding.stream
+        assert finding.source is not None
+        assert finding.source.rows > 0
     (alone,) = audited(flow, "players", "league_id=2")
     assert (alone.partition, alone.outcome) == ("league_id=2", Outcome.MATCH)
-    assert alone.source == next(one.source for one in findings if one.partition == "league_id=2")
+    assert alone.source == next(finding.source for finding in findings if finding.partition == "league_id=2")
 
 
 def test_rows_that_never_reached_the_binlog_are_a_gap_of_capture(flow: Flow) -> None:
@@ -71,8 +71,8 @@ def test_rows_that_never_reached_the_binlog_are_a_gap_of_capture(flow: Flow) -> 
         "DELETE FROM players WHERE player_id = 101",
     )
     try:
-        found = {one.partition: one for one in audited(flow, "players")}
-        assert {name: (one.hops, one.reason) for name, one in found.items()} == {
+        result = {finding.partition: finding for finding in audited(flow, "players")}
+        assert {name: (item.hops, item.reason) for name, item in result.items()} == {
             "league_id=1": ((Hop.CAPTURE,), "the stream has 1 row too many"),
             "league_id=2": ((Hop.CAPTURE,), "the stream has 2 rows too few"),
             "league_id=3": ((Hop.CAPTURE,), "as many rows in source and stream, but other values"),
@@ -86,7 +86,7 @@ def test_rows_that_never_reached_the_binlog_are_a_gap_of_capture(flow: Flow) -> 
             "UPDATE players SET name = 'player 301' WHERE player_id = 301",
             "INSERT INTO players VALUES (101, 1, 'player 101', 101 / 7e0, '2001-01-31')",
         )
-    assert {one.outcome for one in audited(flow, "players")} == {Outcome.MATCH}
+    assert {finding.outcome for finding in audited(flow, "players")} == {Outcome.MATCH}
 
 
 def test_a_file_that_is_gone_is_a_gap_of_the_lake(flow: Flow) -> None:
@@ -95,12 +95,12 @@ def test_a_file_that_is_gone_is_a_gap_of_the_lake(flow: Flow) -> None:
     flow.delete_object(path)
     try:
         flow.await_that("a mismatch", lambda: bool(flow.mismatches()))
-        found = {one.partition: one for one in audited(flow, "players")}
+        result = {finding.partition: finding for finding in audited(flow, "players")}
     finally:
         flow.put_object(path, whole)
-    assert {name for name, one in found.items() if one.hops} == {"league_id=3"}
-    assert found["league_id=3"].hops == (Hop.LAKE,)
-    assert found["league_id=3"].source == found["league_id=3"].stream
+    assert {name for name, item in result.items() if item.hops} == {"league_id=3"}
+    assert result["league_id=3"].hops == (Hop.LAKE,)
+    assert result["league_id=3"].source == result["league_id=3"].stream
     flow.await_that("all match again", lambda: not flow.mismatches())
 
 
@@ -135,9 +135,9 @@ def test_there_is_no_false_alarm_while_rows_are_being_written(flow: Flow) -> Non
             before = writer.rows
             # All in one statement; every partition alone, in ranges of its key; and rows that are fetched.
             more = ({}, {"range_rows": 500, "rows_s_max": 0}, {"fetch": True})[at % 3]
-            for one in audited(flow, "players", **more):
-                assert Hop.CAPTURE not in one.hops, one
-                assert one.source == one.stream
+            for finding in audited(flow, "players", **more):
+                assert Hop.CAPTURE not in finding.hops, finding
+                assert finding.source == finding.stream
             assert writer.rows > before
     finally:
         writer.ended.set()

@@ -85,14 +85,17 @@ def with_audit(settings: Settings, **more: Any) -> Settings:  # noqa: ANN401 - v
 
 
 def outcomes(settings: Settings, table: str) -> dict[str | None, tuple[Outcome, tuple[Hop, ...]]]:
-    return {one.partition: (one.outcome, one.hops) for one in audit(settings, table, None, threading.Event())}
+    return {
+        finding.partition: (finding.outcome, finding.hops)
+        for finding in audit(settings, table, None, threading.Event())
+    }
 
 
 def test_an_audit_that_is_killed_half_way_is_gone_on_with_and_measures_nothing_twice(flow: Flow) -> None:
     auditor = flow.service("auditor", "--serve")
     auditor.start(**SLOW)
     number = asked(flow)
-    await_audit(flow, number, lambda one: 1 <= one.progress.partitions_done < 3)
+    await_audit(flow, number, lambda item: 1 <= item.progress.partitions_done < 3)
     auditor.kill()
     first = found(flow, number)
     assert stored(flow, number).state is AuditState.RUNNING
@@ -100,15 +103,15 @@ def test_an_audit_that_is_killed_half_way_is_gone_on_with_and_measures_nothing_t
     killed_at = time.time()
     flow.sql(f"UPDATE {flow.schema}.players SET rating = rating + 1 WHERE player_id = 301")
     auditor.start(**SLOW)
-    done = await_audit(flow, number, lambda one: one.state.is_over)
+    done = await_audit(flow, number, lambda item: item.state.is_over)
     assert time.time() - killed_at < LEASE_S + 60
     assert (done.state, done.outcome, done.progress.partitions_done, done.progress.partitions) == (
         AuditState.DONE, Outcome.MATCH, 3, 3,
     )  # fmt: skip
     last = found(flow, number)
     assert last[: len(first)] == first
-    assert {one.at.position.gtid for one in last if one.at} > {one.at.position.gtid for one in first if one.at}
-    assert {one.outcome for one in last} == {Outcome.MATCH}
+    assert {item.at.position.gtid for item in last if item.at} > {item.at.position.gtid for item in first if item.at}
+    assert {item.outcome for item in last} == {Outcome.MATCH}
 
 
 def test_it_pauses_for_a_real_load_and_goes_on_after_it(flow: Flow) -> None:
@@ -117,10 +120,10 @@ def test_it_pauses_for_a_real_load_and_goes_on_after_it(flow: Flow) -> None:
     auditor.await_saying("event=auditing")
     with busy(flow.stack.blueprint.warehouse, threads=12):
         number = asked(flow)
-        paused = await_audit(flow, number, lambda one: one.state is AuditState.PAUSED)
+        paused = await_audit(flow, number, lambda item: item.state is AuditState.PAUSED)
         assert "threads run on the server, above 6" in paused.reason
         assert found(flow, number) == []
-    done = await_audit(flow, number, lambda one: one.state.is_over)
+    done = await_audit(flow, number, lambda item: item.state.is_over)
     assert (done.state, done.reason, done.outcome) == (AuditState.DONE, "", Outcome.MATCH)
 
 
@@ -133,17 +136,17 @@ def busy(warehouse: Warehouse, threads: int) -> Iterator[None]:
         with contextlib.suppress(Exception), connection.cursor() as cursor:
             cursor.execute("SELECT SLEEP(600)")
 
-    runners = [threading.Thread(target=wait, args=(one,)) for one in connections]
-    for one in runners:
-        one.start()
+    runners = [threading.Thread(target=wait, args=(item,)) for item in connections]
+    for runner in runners:
+        runner.start()
     try:
         yield
     finally:
         with contextlib.closing(warehouse.connect_as_administrator()) as killer, killer.cursor() as cursor:
             for connection in connections:
                 cursor.execute(f"KILL {connection.thread_id()}")
-        for one in runners:
-            one.join()
+        for runner in runners:
+            runner.join()
 
 
 def test_the_schedule_audits_every_table_round_and_round(flow: Flow) -> None:
@@ -153,9 +156,9 @@ def test_the_schedule_audits_every_table_round_and_round(flow: Flow) -> None:
     def rounds() -> int:
         with flow.state() as store:
             done = [
-                one.scope.table
-                for one in store.audits(limit=50)
-                if one.origin is Origin.SCHEDULE and one.state is AuditState.DONE and one.outcome is Outcome.MATCH
+                item.scope.table
+                for item in store.audits(limit=50)
+                if item.origin is Origin.SCHEDULE and item.state is AuditState.DONE and item.outcome is Outcome.MATCH
             ]
         return min(done.count(f"{flow.schema}.{table}") for table in ("players", "notes"))
 
@@ -263,7 +266,7 @@ def test_ranges_of_any_fit_key_add_up_to_the_whole(flow: Flow) -> None:
                     assert view.sums(table, list(whole)) == whole
                     ranges = list(cut(view, table, "day_month=2032-01", 4))
                     assert len(ranges) == 6
-                    parts = [view.sums(table, ["day_month=2032-01"], one) for one in ranges]
+                    parts = [view.sums(table, ["day_month=2032-01"], range_) for range_ in ranges]
                     assert [part["day_month=2032-01"].rows for part in parts if part] == [4, 4, 4, 4, 4, 1]
                     assert (
                         sum((p["day_month=2032-01"] for p in parts[1:]), parts[0]["day_month=2032-01"])
@@ -274,7 +277,7 @@ def test_ranges_of_any_fit_key_add_up_to_the_whole(flow: Flow) -> None:
 
 
 def test_a_statement_that_runs_is_ended_from_another_thread(flow: Flow) -> None:
-    tables = [one for one in BinlogSource(flow.settings).tables() if one.name == "notes"]
+    tables = [table for table in BinlogSource(flow.settings).tables() if table.name == "notes"]
     with AuditSource(flow.settings).view(tables) as view:
         told: list[Exception | None] = []
 
@@ -378,7 +381,7 @@ def another_server(stack: EmbeddedStack, directory: Path) -> Iterator[Warehouse]
         password=source.password,
     )
     other.prepare()
-    numbered = [one if not one.startswith("--server-id=") else "--server-id=2" for one in other.command()]
+    numbered = [item if not item.startswith("--server-id=") else "--server-id=2" for item in other.command()]
     process = Process(
         [*numbered, "--log-slave-updates" if stack.blueprint.source == "mariadb" else "--log-replica-updates"],
         directory / "other.log",

@@ -232,8 +232,8 @@ def streamed(warehouse: Warehouse, name: str) -> Fingerprint:
     """The sum of what was published of a table."""
     reader, sums = MemoryEpochReader(warehouse.broker), dict[SumKey, Fingerprint]()
     reader.seek(0, None)
-    while (one := reader.read(0.0)) is not None:
-        for partition, changes in one.changes:
+    while (rows := reader.read(0.0)) is not None:
+        for partition, changes in rows.changes:
             sums |= apply_changes(sums, partition, changes)
     return sum((value for key, value in sums.items() if key.table == f"ootp.{name}"), ZERO)
 
@@ -446,6 +446,60 @@ def test_tables_that_are_dropped_leave_and_come_back_when_they_are_made_again_th
         assert new <= after.ranges.keys()
 
 
+def stopping(warehouse: Warehouse) -> Capture:
+    """A capture that an ALTER stops."""
+    log, cdc, structured = Log(warehouse.broker), Cdc(epoch_s=0.5, heartbeat_s=1.0), structlog.get_logger()
+    return Capture(warehouse, log, NoRequests(), cdc, structured, stops_at_alter=True, clock=Clock())  # type: ignore[arg-type]
+
+
+def run_until_alter(warehouse: Warehouse, *steps: Step) -> str:
+    """Runs a capture until an ALTER stops it. Returns its remedy."""
+    warehouse.stop.clear()
+    warehouse.steps = [*steps, (lambda _: True, warehouse.stop.set)]
+    with pytest.raises(DecodeError, match=r"an ALTER changes a captured table.*\(ootp\.players\)") as error:
+        stopping(warehouse).run(warehouse.stop)
+    return error.value.remedy
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_an_alter_stops_capture_where_the_settings_say_so_and_either_remedy_goes_on(follows: bool) -> None:
+    warehouse = new_warehouse()
+    warehouse.create("players", 1)
+    warehouse.create("notes", 1)
+
+    def alter() -> None:
+        warehouse.define("ALTER TABLE players ADD INDEX (b), COMMENT 'neutral'")
+        warehouse.define("ALTER TABLE unknown DROP d")
+        warehouse.insert("players", 2)
+        warehouse.insert("notes", 2)
+        warehouse.define("ALTER TABLE players DROP d")
+        warehouse.insert("players", 3)
+
+    remedy = run_until_alter(warehouse, (is_followed("players", "notes"), alter))
+    before = len(warehouse.log) - 2
+    assert epochs_of(warehouse)[-1].position.gtid == f"0-7-{before}"
+    assert {streamed(warehouse, name).rows for name in ("players", "notes")} == {2}
+    published = len(warehouse.broker.epochs)
+    assert run_until_alter(warehouse) == remedy
+    assert len(warehouse.broker.epochs) == published
+    assert 'on_alter = "follow"' in remedy
+    assert remedy.endswith("datafingerprint capture --resnapshot ootp.players --once")
+
+    if follows:
+        captured(warehouse, (is_followed("players", "notes"), lambda: warehouse.insert("players", 4)))
+    else:
+        warehouse.stop.clear()
+        warehouse.steps = []
+        stopping(warehouse).run(warehouse.stop, {"ootp.players": None}, once=True)
+        warehouse.steps = [
+            (is_followed("players", "notes"), lambda: warehouse.insert("players", 4)),
+            (lambda _: True, warehouse.stop.set),
+        ]
+        stopping(warehouse).run(warehouse.stop)
+    require_equal(warehouse, "players", "notes")
+    assert streamed(warehouse, "players").rows == 4
+
+
 class KilledLog(Log):
     """An epoch log whose process is killed before an epoch is published."""
 
@@ -473,7 +527,7 @@ def test_many_tables_are_read_in_a_few_epochs_of_bounded_size_also_when_it_is_ki
         first.run(threading.Event())
     captured(warehouse, (is_followed(*names), lambda: warehouse.insert("t007", 3)))
     epochs = [wire.decode_epoch(octets, "memory") for octets in warehouse.broker.epochs]
-    assert max(len(one.ranges) for one in epochs) <= TABLES_MAX
+    assert max(len(item.ranges) for item in epochs) <= TABLES_MAX
     # Those of two snapshots: three of resets and three of rows each, and the inserted row. Others are heartbeats.
     assert len([epoch for epoch in epochs if epoch.ranges]) <= 13
     require_equal(warehouse, "t000", "t007", "t150", "t249")

@@ -36,7 +36,7 @@ def is_logged(flow: Flow) -> bool:
 
 def suspects(flow: Flow) -> dict[str, str]:
     with flow.state() as store:
-        return {name.split(".")[1]: one.reason for name, one in store.suspicions().items()}
+        return {name.split(".")[1]: item.reason for name, item in store.suspicions().items()}
 
 
 def await_healed(flow: Flow, *tables: str) -> None:
@@ -131,10 +131,10 @@ def test_children_of_every_kind_of_cascade_are_read_again_by_themselves(flow: Fl
     flow.sql(f"DELETE FROM {schema}_out.towns WHERE town_id = 1")
     await_healed(flow, "houses")
     assert capture.says("parents of foreign keys that cascade are not captured")
-    found = [one for one in SourceCheckup(flow.settings).findings(None, None) if one.check == "cascades"]
-    assert [one.severity for one in found] == [Severity.WARNING, Severity.WARNING]
-    assert "the source does not log what" in found[0].text
-    assert f"{schema}_out.towns" in found[1].text
+    findings = [finding for finding in SourceCheckup(flow.settings).findings(None, None) if finding.check == "cascades"]
+    assert [item.severity for item in findings] == [Severity.WARNING, Severity.WARNING]
+    assert "the source does not log what" in findings[0].text
+    assert f"{schema}_out.towns" in findings[1].text
 
 
 def test_rows_that_were_never_logged_and_change_later_are_captures_fault_and_read_again(flow: Flow) -> None:
@@ -154,9 +154,9 @@ def test_rows_that_were_never_logged_and_change_later_are_captures_fault_and_rea
         "the lake has 1 row too many; rows changed that the lake did not have, or had with other values"
         in verdict.reason
     )
-    found = {one.partition: one for one in audit(flow.settings, table, None, threading.Event())}
-    assert (found["league_id=3"].outcome, found["league_id=3"].hops) == (Outcome.MISMATCH, (Hop.CAPTURE,))
-    assert found["league_id=1"].outcome is Outcome.MATCH
+    result = {finding.partition: finding for finding in audit(flow.settings, table, None, threading.Event())}
+    assert (result["league_id=3"].outcome, result["league_id=3"].hops) == (Outcome.MISMATCH, (Hop.CAPTURE,))
+    assert result["league_id=1"].outcome is Outcome.MATCH
     auditor.start(**CHECKING)
     await_healed(flow, "players")
 
@@ -179,8 +179,8 @@ def test_until_it_was_checked_a_child_is_no_match_and_what_is_logged_of_it_later
     verdict = flow.verdicts()[table, "-"].verdict
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason.endswith("; as many rows on both sides, but other values")
-    (found,) = audit(flow.settings, table, None, threading.Event())
-    assert (found.outcome, found.hops) == (Outcome.MISMATCH, (Hop.CAPTURE,))
+    (result,) = audit(flow.settings, table, None, threading.Event())
+    assert (result.outcome, result.hops) == (Outcome.MISMATCH, (Hop.CAPTURE,))
 
     auditor.start(**CHECKING, DFP_SOURCE_CASCADES="warn")
     auditor.await_saying("table may have changed unlogged")

@@ -86,7 +86,7 @@ def test_a_table_comes_with_its_own_partition_fields_and_one_leaves_while_all_ar
     assert {where for table, where in flow.verdicts() if table.endswith(".later")} >= {"league_id=1", "league_id=2"}
     assert all(flow.lake_rows(name) == flow.source_rows(name) for name in ("players", "later"))
     assert flow.lake_rows("notes")
-    assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
+    assert {finding.outcome for finding in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
     # One process: it neither ended nor began anew, and what it took up is what a restart begins with.
     assert cdc.text.count("event=started") == 1
     cdc.kill()

@@ -52,9 +52,9 @@ def partition(flow: Flow, league: int) -> tuple[str, str]:
 def await_mismatch_of(flow: Flow, *where: tuple[str, str]) -> str:
     """Waits for the first verdict that is no match; it must be these partitions' and no other's."""
     flow.await_that("a mismatch", lambda: bool(flow.mismatches()), within_s=WITHIN_S)
-    found = flow.mismatches()
-    assert set(found) == set(where)
-    return str(found[where[0]])
+    mismatches = flow.mismatches()
+    assert set(mismatches) == set(where)
+    return str(mismatches[where[0]])
 
 
 def await_match(flow: Flow) -> None:
@@ -182,10 +182,10 @@ class LeavingOut:
         return self._reader.definitions()
 
     def read(self, timeout_s: float) -> EpochRows | None:
-        found = self._reader.read(timeout_s)
-        if found is None:
+        rows = self._reader.read(timeout_s)
+        if rows is None:
             return None
-        return replace(found, changes=[(number, self._thinned(changes)) for number, changes in found.changes])
+        return replace(rows, changes=[(number, self._thinned(changes)) for number, changes in rows.changes])
 
     def _thinned(self, changes: Changes) -> Changes:
         if changes.table.name != "players":

@@ -83,8 +83,8 @@ class Visit:
     def violations(self) -> list[str]:
         """What axe-core finds on the page as it is now."""
         self.page.evaluate(AXE)
-        found = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-        return [f"{rule['id']}: {node['html'][:200]}" for rule in found["violations"] for node in rule["nodes"]]
+        result = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        return [f"{rule['id']}: {node['html'][:200]}" for rule in result["violations"] for node in rule["nodes"]]
 
 
 @pytest.fixture(scope="module")

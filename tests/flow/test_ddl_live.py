@@ -113,15 +113,15 @@ def require_agreement(flow: Flow) -> None:
     flow.settle()
     flow.assert_all_match()
     flow.assert_equal()
-    assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
+    assert {finding.outcome for finding in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
 
 
 def is_read(flow: Flow) -> bool:
     """Whether every table with rows has a verdict, be it a mismatch, and none is being read any more."""
-    found = flow.verdicts()
-    judged = {table for table, _ in found}
+    verdicts = flow.verdicts()
+    judged = {table for table, _ in verdicts}
     filled = {f"{flow.schema}.{table}" for table in flow.tables() if flow.source_rows(table)}
-    return judged == filled and all(one.verdict.outcome is not Outcome.INCONCLUSIVE for one in found.values())
+    return judged == filled and all(item.verdict.outcome is not Outcome.INCONCLUSIVE for item in verdicts.values())
 
 
 def definitions(flow: Flow) -> set[str]:

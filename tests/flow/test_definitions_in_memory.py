@@ -95,7 +95,7 @@ class Changing:
 
     def _put(self, number: int) -> Changes:
         assert self.table is not None
-        row: Row = {one.name: self.now for one in self.table.columns}
+        row: Row = {item.name: self.now for item in self.table.columns}
         row = {name: int(value) for name, value in row.items()}
         row |= {"id": number}
         if self.table.column("v").type == "varchar(9)":
@@ -156,11 +156,11 @@ class Changing:
     def require_exact(self, store: SqlStateStore) -> None:
         """At every epoch of the lake, the tables that it has match, and the others have no verdict."""
         epoch = store.progress().lake_epoch
-        verdicts = {one.table: one.verdict for one in store.verdicts()}
-        assert {one.outcome for one in verdicts.values()} <= {Outcome.MATCH}
+        verdicts = {verdict.table: verdict.verdict for verdict in store.verdicts()}
+        assert {verdict.outcome for verdict in verdicts.values()} <= {Outcome.MATCH}
         if epoch:
             there = self.history[epoch - 1]
-            sums = [one.source.rows for name, one in verdicts.items() if name != STAYING.table and one.source]
+            sums = [item.source.rows for name, item in verdicts.items() if name != STAYING.table and item.source]
             assert sums == ([there.total()] if there else [])
 
     def clock(self) -> float:

@@ -34,11 +34,13 @@ def diff(flow: Any, *arguments: str, status: int) -> str:  # noqa: ANN401 - made
 
 def named(flow: Any, table: str) -> list[dict[str, Any]]:  # noqa: ANN401 - as above
     """The rows of a table that differ, ordered by kind."""
-    found = json.loads(diff(flow, f"{flow.schema}.{table}", "--json", status=1))
-    parts = found["partitions"]
-    assert {(one["state"], one["reason"]) for one in parts} == {("differs", None)}
-    assert all(one["differing"] == len(one["rows"]) and one["source_position"]["gtid"] for one in parts)
-    return sorted((row for one in parts for row in one["rows"]), key=lambda row: (row["kind"], json.dumps(row["key"])))
+    answer = json.loads(diff(flow, f"{flow.schema}.{table}", "--json", status=1))
+    parts = answer["partitions"]
+    assert {(part["state"], part["reason"]) for part in parts} == {("differs", None)}
+    assert all(part["differing"] == len(part["rows"]) and part["source_position"]["gtid"] for part in parts)
+    return sorted(
+        (row for part in parts for row in part["rows"]), key=lambda row: (row["kind"], json.dumps(row["key"]))
+    )
 
 
 def damage(flow: Any, table: str, gone: str, *rows: dict[str, Any], copied: str) -> None:  # noqa: ANN401 - as above
@@ -60,8 +62,8 @@ def test_damaged_rows_are_named_with_their_keys_kinds_and_values(standing_flow: 
     flow.sql(f"INSERT INTO {flow.schema}.teams VALUES " + ", ".join(["%s"] * len(teams)), teams)
     flow.match()
     assert diff(flow, status=0) == "no difference: every partition matches\n"
-    one = f"{flow.schema}.players", "league_id=1"
-    assert "no difference" in diff(flow, one[0], "--partition", one[1], status=0)
+    first = f"{flow.schema}.players", "league_id=1"
+    assert "no difference" in diff(flow, first[0], "--partition", first[1], status=0)
 
     player = {"player_id": 105, "league_id": 1, "name": "player 105", "rating": 99.5, "born": None}
     extra = player | {"player_id": 9}
@@ -71,7 +73,7 @@ def test_damaged_rows_are_named_with_their_keys_kinds_and_values(standing_flow: 
     damage(flow, "teams", f"name in ('{LONG}', 'team 3')", changed, unknown, copied="name == 'team 4'")
     note, other = {"league_id": 1, "note": "again"}, {"league_id": 1, "note": "never"}
     damage(flow, "notes", "note == 'again' and league_id == 1", note, other, copied="league_id == 2")
-    damaged = {one, (f"{flow.schema}.teams", "-"), (f"{flow.schema}.notes", "-")}
+    damaged = {first, (f"{flow.schema}.teams", "-"), (f"{flow.schema}.notes", "-")}
     wrong = dict.fromkeys(damaged, "the lake has 1 row too many")
     flow.await_that("both commits to three tables are judged", lambda: flow.mismatches() == wrong)
 
@@ -106,7 +108,7 @@ def test_damaged_rows_are_named_with_their_keys_kinds_and_values(standing_flow: 
         flow.await_that("the same is wrong", lambda: flow.mismatches() == wrong)
 
     with flow.state() as store:
-        (found,) = row_differ(flow.settings, store)(one[0], one[1], 1)
-    assert (found.count, [row.key for row in found.rows]) == (4, [{"player_id": 9}])
+        (result,) = row_differ(flow.settings, store)(first[0], first[1], 1)
+    assert (result.count, [row.key for row in result.rows]) == (4, [{"player_id": 9}])
     text = diff(flow, f"{flow.schema}.players", status=1)
     assert "changed          player_id=105  rating: 15.0 -> 99.5  born: '2005-01-31' -> NULL" in text

@@ -30,11 +30,11 @@ def flow(standing_flow: Flow) -> Flow:
 
 
 def of_source(settings: Settings, severity: Severity = Severity.PROBLEM) -> list[CheckResult]:
-    return [one for one in SourceCheckup(settings).findings(None, 0.0) if one.severity is severity]
+    return [finding for finding in SourceCheckup(settings).findings(None, 0.0) if finding.severity is severity]
 
 
 def of_broker(settings: Settings, severity: Severity = Severity.PROBLEM) -> list[CheckResult]:
-    return [one for one in KafkaCheckup(settings.kafka).findings(0.0) if one.severity is severity]
+    return [finding for finding in KafkaCheckup(settings.kafka).findings(0.0) if finding.severity is severity]
 
 
 def administer(flow: Flow, statement: str) -> None:
@@ -61,13 +61,13 @@ def doctor(flow: Flow, *arguments: str, **more: str) -> subprocess.CompletedProc
 def test_of_a_system_that_works_it_finds_no_problem_and_disturbs_nobody(flow: Flow) -> None:
     answer = doctor(flow, "--json")
     assert answer.returncode == 0, answer.stdout
-    found = json.loads(answer.stdout)
+    result = json.loads(answer.stdout)
     parts = {"source", "broker", "bucket", "catalog", "state store", "temporary files"}
-    assert {one["part"] for one in found} == parts
+    assert {item["part"] for item in result} == parts
     # One broker can hold one copy; nothing else is to be said of the embedded parts.
-    assert [one["check"] for one in found if one["severity"] != "ok"] == ["copies"]
+    assert [item["check"] for item in result if item["severity"] != "ok"] == ["copies"]
     assert {"2 of 2 tables exist, with the partition fields of the stream"} == {
-        one["said"] for one in found if (one["part"], one["check"]) == ("catalog", "tables")
+        item["said"] for item in result if (item["part"], item["check"]) == ("catalog", "tables")
     }
     flow.sql(f"DELETE FROM {flow.schema}.notes")
     flow.settle()
@@ -87,21 +87,21 @@ def poor(flow: Flow) -> Iterator[Settings]:
 
 
 def test_every_privilege_that_is_lacking_is_named_with_the_grant_that_gives_it(flow: Flow, poor: Settings) -> None:
-    grants = {one.check: one.remedy for one in of_source(poor) if one.remedy.startswith("GRANT ")}
+    grants = {entry.check: entry.remedy for entry in of_source(poor) if entry.remedy.startswith("GRANT ")}
     assert set(grants) == {"privileges", "binlog"}
-    views = [one.remedy for one in of_source(poor, Severity.WARNING) if one.check == "views"]
+    views = [entry.remedy for entry in of_source(poor, Severity.WARNING) if entry.check == "views"]
     for statement in "; ".join([*grants.values(), *views]).split("; "):
         administer(flow, statement)
     assert not of_source(poor)
-    assert "no table matches" in {one.text[:16] for one in of_source(poor, Severity.WARNING)}
+    assert "no table matches" in {entry.text[:16] for entry in of_source(poor, Severity.WARNING)}
     administer(flow, f"GRANT SELECT ON {flow.schema}.players TO '{POOR}'@'127.0.0.1'")
     administer(flow, f"GRANT INSERT ON {flow.schema}.notes TO '{POOR}'@'127.0.0.1'")
     (unreadable,) = of_source(poor)
     assert unreadable.text == f"{flow.schema}.notes may not be read"
     administer(flow, unreadable.remedy)
     assert not of_source(poor)
-    for one in of_source(poor, Severity.WARNING):
-        for statement in one.remedy.split("; "):
+    for item in of_source(poor, Severity.WARNING):
+        for statement in item.remedy.split("; "):
             administer(flow, statement)
     assert not of_source(poor, Severity.WARNING)
 
@@ -124,8 +124,8 @@ def test_without_the_logs_status_the_doctor_looks_whether_tables_may_be_locked(
     account = f"'{POOR}'@'127.0.0.1'"
     administer(flow, f"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {account}")
     administer(flow, f"GRANT {grant.format(flow.schema)} TO {account}")
-    (found,) = [one for one in SourceCheckup(poor).findings(None, 0.0) if one.check == "views"]
-    assert found.severity is severity
+    (result,) = [finding for finding in SourceCheckup(poor).findings(None, 0.0) if finding.check == "views"]
+    assert result.severity is severity
 
 
 def test_settings_of_the_source_are_named_with_the_statements_that_mend_them(flow: Flow) -> None:
@@ -135,11 +135,13 @@ def test_settings_of_the_source_are_named_with_the_statements_that_mend_them(flo
     flow.sql("SET GLOBAL binlog_expire_logs_seconds = 3600")
     try:
         problems = of_source(flow.settings)
-        assert [one.text.partition(" at ")[0] for one in problems] == ["the source has binlog_row_image = MINIMAL"]
+        assert [problem.text.partition(" at ")[0] for problem in problems] == [
+            "the source has binlog_row_image = MINIMAL"
+        ]
         warnings = of_source(flow.settings, Severity.WARNING)
-        assert {one.check for one in warnings} == {"durability", "binlog retention"}
-        for one in (*problems, *warnings):
-            administer(flow, one.remedy)
+        assert {warning.check for warning in warnings} == {"durability", "binlog retention"}
+        for item in (*problems, *warnings):
+            administer(flow, item.remedy)
         assert not of_source(flow.settings)
         assert not of_source(flow.settings, Severity.WARNING)
     finally:
@@ -159,7 +161,7 @@ def test_every_table_that_cannot_be_carried_is_named_and_not_only_the_first(flow
         f"{odd}.letters": TableSettings(partition=("year(t)",)),
     }
     settings = with_source(flow.settings, tables=(f"{odd}.*",)).model_copy(update={"tables": tables})
-    said = " ".join(one.text for one in of_source(settings, Severity.WARNING))
+    said = " ".join(item.text for item in of_source(settings, Severity.WARNING))
     assert [name for name in ("old", "numbers", "letters") if f"{odd}.{name}" not in said] == []
 
 
@@ -186,14 +188,14 @@ def test_topics_that_would_lose_records_are_named_with_the_command_that_mends_th
     alter(flow, f"{prefix}.lake-commits", cleanup_policy="compact")
     alter(flow, players, cleanup_policy="compact", retention_bytes="5000000")
     problems = of_broker(flow.settings)
-    assert [one.check for one in problems] == ["control topics", "control topics", "tables' topics"]
-    (bytes_only,) = [one for one in of_broker(flow.settings, Severity.WARNING) if one.check == "tables' topics"]
-    for one in (*problems, bytes_only):
-        carried_out(flow, one.remedy)
+    assert [problem.check for problem in problems] == ["control topics", "control topics", "tables' topics"]
+    (bytes_only,) = [item for item in of_broker(flow.settings, Severity.WARNING) if item.check == "tables' topics"]
+    for item in (*problems, bytes_only):
+        carried_out(flow, item.remedy)
     assert not of_broker(flow.settings)
-    assert [one.check for one in of_broker(flow.settings, Severity.WARNING)] == ["copies"]
+    assert [item.check for item in of_broker(flow.settings, Severity.WARNING)] == ["copies"]
     alter(flow, players, max_message_bytes="1000")
-    assert [one.text for one in of_broker(flow.settings)] == [f"max.message.bytes of {players} is 1000"]
+    assert [item.text for item in of_broker(flow.settings)] == [f"max.message.bytes of {players} is 1000"]
 
 
 def test_parts_that_are_away_or_refuse_are_each_named_and_the_others_looked_at(flow: Flow) -> None:
@@ -211,6 +213,6 @@ def test_parts_that_are_away_or_refuse_are_each_named_and_the_others_looked_at(f
     assert [line.split("  ")[0] for line in lines] == ["source", "broker", "bucket", "state store", "temporary files"]
     refusing = doctor(flow, "--json", DFP_S3_SECRET_KEY="notthisone", DFP_SOURCE_PASSWORD="notthisone")
     assert "notthisone" not in refusing.stdout
-    problems = [one for one in json.loads(refusing.stdout) if one["severity"] == "problem"]
-    assert [one["part"] for one in problems if one["check"] == "reachable"] == ["source", "bucket"]
-    assert all(one["remedy"] for one in problems)
+    problems = [load for load in json.loads(refusing.stdout) if load["severity"] == "problem"]
+    assert [problem["part"] for problem in problems if problem["check"] == "reachable"] == ["source", "bucket"]
+    assert all(problem["remedy"] for problem in problems)

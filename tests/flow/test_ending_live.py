@@ -38,23 +38,23 @@ def test_every_service_ends_at_work_with_status_0_and_says_what_machines_can_rea
     small_flow.environment |= {"DFP_LOG_FORMAT": "json", "DFP_LOG_LEVEL": "debug", "DFP_API_TOKEN": TOKEN}
     services = {name: small_flow.service("commands", *words, label=name) for name, words in COMMANDS.items()}
     signs = {name: tmp_path / f"{name}.alive" for name in services}
-    for name, one in services.items():
-        one.start(DFP_HEALTH_FILE=str(signs[name]))
+    for name, item in services.items():
+        item.start(DFP_HEALTH_FILE=str(signs[name]))
     url = f"http://127.0.0.1:{small_flow.environment['DFP_API_PORT']}"
     small_flow.await_that("everything is ready", lambda: is_ready(url))
     small_flow.sql(f"DELETE FROM {small_flow.schema}.notes")
     small_flow.settle()
     assert httpx.get(f"{url}/v1/status", timeout=5).status_code == 401
-    assert {name: one.child.poll() for name, one in services.items()} == dict.fromkeys(services)
+    assert {name: entry.child.poll() for name, entry in services.items()} == dict.fromkeys(services)
     assert [name for name, file in signs.items() if not file.exists()] == []
-    for number, one in enumerate(services.values()):
-        one.child.send_signal(signal.SIGINT if number % 2 else signal.SIGTERM)
-    assert {name: one.wait(WITHIN_S) for name, one in services.items()} == dict.fromkeys(services, 0)
+    for number, item in enumerate(services.values()):
+        item.child.send_signal(signal.SIGINT if number % 2 else signal.SIGTERM)
+    assert {name: entry.wait(WITHIN_S) for name, entry in services.items()} == dict.fromkeys(services, 0)
     settings = small_flow.settings
     secrets = [settings.source.password.get_secret_value(), settings.s3.secret_key.get_secret_value(), TOKEN]
-    for name, one in services.items():
-        lines = [json.loads(line) for line in one.text.splitlines()]
+    for name, item in services.items():
+        lines = [json.loads(line) for line in item.text.splitlines()]
         assert lines, name
         assert all({"timestamp", "level", "service", "event"} <= set(line) for line in lines), name
         assert len({line["service"] for line in lines}) == 1, name
-        assert not any(secret in one.text for secret in secrets), name
+        assert not any(secret in item.text for secret in secrets), name

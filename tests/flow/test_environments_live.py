@@ -37,8 +37,8 @@ def beside(flow: Flow, name: str, folder: Path) -> Flow:
 
 def epochs_end(flow: Flow) -> int:
     """Offset of the last epoch's record."""
-    found = last_record(flow.settings.kafka, f"{flow.settings.kafka.prefix}.epochs")
-    return -1 if found is None else found[0]
+    record = last_record(flow.settings.kafka, f"{flow.settings.kafka.prefix}.epochs")
+    return -1 if record is None else record[0]
 
 
 def test_two_environments_follow_one_server_and_none_ends_the_other(small_flow: Flow, tmp_path: Path) -> None:
@@ -49,20 +49,20 @@ def test_two_environments_follow_one_server_and_none_ends_the_other(small_flow: 
         other.start()
         other.match()
         flow.sql(f"INSERT INTO {flow.schema}.notes VALUES (1, 'both see it')")
-        for one in (flow, other):
-            one.match()
-            assert one.assert_equal() == 70
-            assert not one.ended()
-            assert "taken over" not in one.service("cdc").text
+        for first in (flow, other):
+            first.match()
+            assert first.assert_equal() == 70
+            assert not first.ended()
+            assert "taken over" not in first.service("cdc").text
         admin = KafkaAdminClient(bootstrap_servers=flow.settings.kafka.bootstrap)
         groups = {group["group_id"] for group in admin.list_groups()}
         admin.close()
-        for one in (flow, other):
-            assert {f"{one.settings.kafka.prefix}-{role}" for role in ("lake-writer", "fingerprinter")} <= groups
+        for first in (flow, other):
+            assert {f"{first.settings.kafka.prefix}-{role}" for role in ("lake-writer", "fingerprinter")} <= groups
 
         number = str(flow.stack.blueprint.ports["source"])  # one that nobody else has
-        for one in (flow, other):
-            assert one.service("cdc").end() == 0
+        for first in (flow, other):
+            assert first.service("cdc").end() == 0
         flow.service("cdc").start(DFP_SOURCE_SERVER_ID=number)
         end = epochs_end(flow)
         flow.await_that("an epoch is published", lambda: epochs_end(flow) > end)

@@ -49,7 +49,7 @@ def test_an_export_of_seventy_tables_is_loaded_and_watched_and_every_partition_m
     for name in READ_ROW_BY_ROW:
         assert flow.lake_rows(name) == flow.source_rows(name)
     findings = audit(flow.settings, None, None, threading.Event())
-    assert {(one.table, one.outcome) for one in findings} == {
+    assert {(finding.table, finding.outcome) for finding in findings} == {
         (f"{flow.schema}.{name}", Outcome.MATCH) for name in (*names, PROGRESS)
     }
 

@@ -61,7 +61,9 @@ class KeepingLog(KafkaEpochLog):
 
 def is_read(epoch_log: KeepingLog) -> bool:
     """Whether all tables were read to their ends."""
-    return bool(epoch_log.published) and all(one.complete for one in epoch_log.published[-1].snapshots.values())
+    return bool(epoch_log.published) and all(
+        snapshot.complete for snapshot in epoch_log.published[-1].snapshots.values()
+    )
 
 
 def test_heartbeats_in_the_middle_of_a_transaction_do_not_say_that_nothing_is_behind(small_flow: Flow) -> None:
@@ -83,14 +85,14 @@ def test_heartbeats_in_the_middle_of_a_transaction_do_not_say_that_nothing_is_be
             slow = len(epoch_log.published)
             assert await_condition(lambda: len(epoch_log.published) >= slow + 4, timeout_s=60)
             source.go_on.set()
-            assert await_condition(lambda: any(one.rows for one in epoch_log.published[slow:]), timeout_s=60)
+            assert await_condition(lambda: any(item.rows for item in epoch_log.published[slow:]), timeout_s=60)
             after = len(epoch_log.published)
             assert await_condition(lambda: len(epoch_log.published) >= after + 2, timeout_s=60)
         finally:
             source.go_on.set()
             stop.set()
             running.join(60)
-    ages = [one.committed_at for one in epoch_log.published]
+    ages = [item.committed_at for item in epoch_log.published]
     # Nothing happened: the source had no others at that moment. The first slow one may have been on its way already.
     assert ages[idle] < ages[idle + 1] < ages[idle + 2]
     assert len(set(ages[slow + 1 : slow + 4])) == 1

@@ -221,15 +221,15 @@ def seen(settings: Settings) -> dict[str, Any]:
     source.preflight()
     tables = {table.name: table for table in source.tables()}
     many, players = tables["many"], tables["players"]
-    found: dict[str, Any] = {"tables": list(tables.values())}
+    result: dict[str, Any] = {"tables": list(tables.values())}
     _, rows = snapshot_of(source, list(tables.values()))
-    found["snapshot"] = {name: sorted(map(repr, of.to_pylist())) for name, of in rows.items()}
-    assert len(found["snapshot"][many.table]) == ROWS
+    result["snapshot"] = {name: sorted(map(repr, of.to_pylist())) for name, of in rows.items()}
+    assert len(result["snapshot"][many.table]) == ROWS
     part = source.snapshot([players], {players.table: "league_id=2"})
     with contextlib.closing(part):
         steps = list(part.read())
     assert not [step for step in steps if isinstance(step, UnreadTable)]
-    found["partition"] = [
+    result["partition"] = [
         (step.rows.to_pylist(), step.rows_estimated) for step in steps if isinstance(step, SnapshotRows)
     ]
     for fetch in (False, True):
@@ -240,11 +240,11 @@ def seen(settings: Settings) -> dict[str, Any]:
             sums = {name: view.sums(table) for name, table in tables.items()}
             upto = view.bound(many, None, None, 250)
             ranged = view.sums(many, None, KeyRange(None, upto)), view.sums(many, None, KeyRange(upto, None))
-            found[f"audit {fetch}"] = (sums, upto, ranged, view.sums(players, ["league_id=3"]), view.rows(players))
-            found[f"count {fetch}"] = view.count(many, None), view.count(players, "league_id=1")
+            result[f"audit {fetch}"] = (sums, upto, ranged, view.sums(players, ["league_id=3"]), view.rows(players))
+            result[f"count {fetch}"] = view.count(many, None), view.count(players, "league_id=1")
             assert sums["many"] == sums_by_partition(rows[many.table], many.columns, partitioning(many))
-    found["doctor"] = list(SourceCheckup(settings).findings(None, None))
-    return found
+    result["doctor"] = list(SourceCheckup(settings).findings(None, None))
+    return result
 
 
 def test_hostile_defaults_change_nothing_that_is_read_written_or_judged(
@@ -287,9 +287,9 @@ def test_hostile_defaults_change_nothing_that_is_read_written_or_judged(
 
 def require_audited(flow: Flow) -> None:
     """The source itself agrees with stream and lake."""
-    found = audit(flow.settings, None, None, threading.Event())
-    assert len(found) == PARTITIONS
-    assert {one.outcome for one in found} == {Outcome.MATCH}, found
+    findings = audit(flow.settings, None, None, threading.Event())
+    assert len(findings) == PARTITIONS
+    assert {item.outcome for item in findings} == {Outcome.MATCH}, findings
 
 
 def require_sessions(settings: Settings) -> None:

@@ -66,15 +66,15 @@ class Faulty:
         self._port, self._left, self._after = port, left, after
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the port has
-        found = getattr(self._port, name)
-        if not callable(found):
-            return found
+        answer = getattr(self._port, name)
+        if not callable(answer):
+            return answer
 
         def call(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - as the method
             self._left[0] -= 1
             if self._left[0] == 0 and not self._after:
                 raise Crash
-            result = found(*given, **named)
+            result = answer(*given, **named)
             if self._left[0] == 0:
                 raise Crash
             return result
@@ -115,7 +115,9 @@ class World:
         parts = [change for operation in operations for change in self._carried_out(*operation)]
         number = len(self.broker.epochs) + 1
         complete = {table.table: SnapshotCursor(0, 0, complete=True) for table in TABLES.values()}
-        grouped = [one for table in TABLES.values() for one in merged([part for part in parts if part.table is table])]
+        grouped = [
+            item for table in TABLES.values() for item in merged([part for part in parts if part.table is table])
+        ]
         draft = EpochDraft(
             "stream", number, SourcePosition(f"0-1-{number}", "binlog", number), self.now, (), grouped,
             complete, {table.table: version for version, table in TABLES.items()}, TABLES,
@@ -183,9 +185,9 @@ class World:
         """At every epoch of the lake, every verdict is a match of the rows at that epoch."""
         epoch = store.progress().lake_epoch
         verdicts = store.verdicts()
-        assert {one.verdict.outcome for one in verdicts} <= {Outcome.MATCH}
+        assert {verdict.verdict.outcome for verdict in verdicts} <= {Outcome.MATCH}
         if epoch:
-            rows = sum(one.verdict.source.rows for one in verdicts if one.verdict.source)
+            rows = sum(verdict.verdict.source.rows for verdict in verdicts if verdict.verdict.source)
             assert rows == sum(part.total() for part in self.history[epoch - 1])
 
     def clock(self) -> float:
@@ -285,12 +287,14 @@ def test_a_change_that_the_writer_did_not_get_is_a_mismatch_of_just_its_partitio
             MemoryEpochReader(world.broker), MemoryLakeCommits(world.broker), MemoryLakeView(world.store), SCRATCH,
             store, FingerprinterSettings(), LOG, clock=world.clock,
         ).run(Turns(10))  # fmt: skip
-        found = {(one.table, one.partition): one.verdict.outcome for one in store.verdicts()}
-        reasons = [one.verdict.reason for one in store.verdicts() if one.verdict.outcome is Outcome.MISMATCH]
+        result = {(verdict.table, verdict.partition): verdict.verdict.outcome for verdict in store.verdicts()}
+        reasons = [
+            verdict.verdict.reason for verdict in store.verdicts() if verdict.verdict.outcome is Outcome.MISMATCH
+        ]
     finally:
         store.close()
-    assert found.pop(("s.keyed", "year=2031")) is Outcome.MISMATCH
-    assert set(found.values()) == {Outcome.MATCH}
+    assert result.pop(("s.keyed", "year=2031")) is Outcome.MISMATCH
+    assert set(result.values()) == {Outcome.MATCH}
     assert reasons == ["the lake has 1 row too few"]
 
 
@@ -308,7 +312,7 @@ def test_a_table_that_may_have_changed_unlogged_is_no_match_until_it_was_checked
         )  # fmt: skip
         survived(lambda: fingerprinter.run(Turns(10)))
         with contextlib.closing(store):
-            return {(one.table, one.verdict.outcome) for one in store.verdicts()}
+            return {(verdict.table, verdict.verdict.outcome) for verdict in store.verdicts()}
 
     assert outcomes() == {(KEYED.table, Outcome.INCONCLUSIVE), (LOOSE.table, Outcome.MATCH)}
     world.publish([("reset", sample, sample), ("put", sample, sample)])

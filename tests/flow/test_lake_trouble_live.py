@@ -39,8 +39,8 @@ def kill(flow: Flow, *names: str) -> None:
 
 def verdict_of(flow: Flow, table: str) -> tuple[set[Outcome], str]:
     """What is said of a table's partitions, and a reason."""
-    found = [one.verdict for (name, _), one in flow.verdicts().items() if name == f"{flow.schema}.{table}"]
-    return {one.outcome for one in found}, max((one.reason for one in found), default="")
+    items = [item.verdict for (name, _), item in flow.verdicts().items() if name == f"{flow.schema}.{table}"]
+    return {item.outcome for item in items}, max((item.reason for item in items), default="")
 
 
 def require_equal(flow: Flow) -> None:

@@ -85,11 +85,11 @@ def forget_peaks(flow: Flow) -> None:
 
 def peaks(flow: Flow) -> dict[str, int]:
     """The most memory of each service that was resident since `forget_peaks`, in MiB."""
-    found = {}
+    result = {}
     for name, service in flow.services.items():
         status = Path(f"/proc/{service.child.pid}/status").read_text(encoding="ascii")
-        found[name] = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) >> 10
-    return found
+        result[name] = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) >> 10
+    return result
 
 
 def test_no_service_takes_more_memory_for_a_transaction_of_five_times_the_rows(small_flow: Flow) -> None:

@@ -40,8 +40,8 @@ def end(flow: Flow) -> None:
 
 
 def last_number(flow: Flow) -> int:
-    found = end_of_stream(flow.settings.kafka)
-    return 0 if found is None else found[1].number
+    result = end_of_stream(flow.settings.kafka)
+    return 0 if result is None else result[1].number
 
 
 def stopped(service: Service) -> str:

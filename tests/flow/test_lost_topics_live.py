@@ -56,9 +56,9 @@ def problems(flow: Flow, **more: str) -> dict[tuple[str, str], str]:
         text=True,
         check=False,
     )
-    found = [one for one in json.loads(answer.stdout) if one["severity"] == "problem"]
-    assert answer.returncode == (1 if found else 0)
-    return {(one["part"], one["check"]): f"{one['said']}: {one['remedy']}" for one in found}
+    result = [load for load in json.loads(answer.stdout) if load["severity"] == "problem"]
+    assert answer.returncode == (1 if result else 0)
+    return {(item["part"], item["check"]): f"{item['said']}: {item['remedy']}" for item in result}
 
 
 def refusing_line(service: Service) -> str:
@@ -72,7 +72,7 @@ def refusing_line(service: Service) -> str:
 
 def judgements(flow: Flow) -> dict[tuple[str, str], Verdict]:
     """What is said of every partition; the epoch of a heartbeat moves on meanwhile."""
-    return {where: one.verdict for where, one in flow.verdicts().items()}
+    return {where: item.verdict for where, item in flow.verdicts().items()}
 
 
 def in_catalog(flow: Flow) -> dict[str, int | None]:
@@ -102,7 +102,7 @@ def test_services_that_start_after_the_loss_refuse_the_new_stream_and_the_remedy
     # The doctor tells before anything is started, by the lake alone too, and says how to go on.
     told = problems(flow)
     assert set(told) == {("catalog", "tables"), ("state store", "stream")}
-    assert all(REMEDY in one for one in told.values())
+    assert all(REMEDY in sample for sample in told.values())
     other_state = {"DFP_STATE_URL": f"sqlite:///{flow.directory}/other_state.db"}
     assert set(problems(flow, **other_state)) == {("catalog", "tables")}
     # Neither reader waits in silence for epochs that begin anew.
@@ -120,7 +120,7 @@ def test_services_that_start_after_the_loss_refuse_the_new_stream_and_the_remedy
         assert OTHER in refusing_line(flow.service(name))
     told = problems(flow)
     assert set(told) == {("catalog", "tables"), ("state store", "stream")}
-    assert all(OTHER in one for one in told.values())
+    assert all(OTHER in sample for sample in told.values())
     assert (judgements(flow), in_catalog(flow)) == (judged, lake)
     # As the remedy says: the new stream gets a lake and sums of its own.
     before = dataclasses.replace(flow)

@@ -91,6 +91,28 @@ def test_every_obstacle_in_the_binlog_is_passed_by_the_command_that_is_named(flo
     assert cdc.text.count("event=stream started") == 1
 
 
+def test_an_alter_stops_capture_where_the_settings_say_so_and_the_command_of_the_line_goes_on(
+    small_flow: Flow,
+) -> None:
+    small_flow.environment |= {"DFP_CDC_EPOCH_S": "0.3", "DFP_LAKE_FLUSH_S": "0.3", "DFP_SOURCE_ON_ALTER": "stop"}
+    small_flow.start()
+    small_flow.settle()
+    cdc = small_flow.service("cdc")
+    run(small_flow, "ALTER TABLE players COMMENT = 'neutral', ADD INDEX by_name (name)")
+    run(small_flow, "UPDATE players SET name = 'before' WHERE player_id = 101")
+    run(small_flow, "ALTER TABLE players MODIFY name VARCHAR(300)")
+    run(small_flow, "UPDATE players SET name = 'after' WHERE player_id = 102")
+    line = stopped_line(cdc)
+    assert "source.on_alter is stop" in line
+    assert f"--resnapshot {small_flow.schema}.players --once" in line
+
+    follow_remedy(cdc, line)
+    run(small_flow, "DELETE FROM players WHERE player_id = 104")
+    require_agreement(small_flow)
+    assert cdc.text.count("event=stopped") == 1
+    assert cdc.text.count("event=stream started") == 1
+
+
 def purge(flow: Flow) -> None:
     """Removes every binlog but the last; one that a killed reader still holds goes a little later."""
     with flow.stack.blueprint.warehouse.connect_as_administrator() as connection, connection.cursor() as cursor:

@@ -40,7 +40,11 @@ def put(world: World, *rows: Row) -> None:
 def found(world: World) -> tuple[Progress, set[tuple[str, str]]]:
     """How far the fingerprinter has come, and the partitions that do not match."""
     with contextlib.closing(SqlStateStore(world.url)) as store:
-        differing = {(one.table, one.partition) for one in store.verdicts() if one.verdict.outcome is not Outcome.MATCH}
+        differing = {
+            (verdict.table, verdict.partition)
+            for verdict in store.verdicts()
+            if verdict.verdict.outcome is not Outcome.MATCH
+        }
         return store.progress(), differing
 
 
@@ -55,7 +59,9 @@ class RememberingStore(SqlStateStore):
         self, progress: Progress, judged: Sequence[TableVerdicts], now: float, unchanged: Sequence[str] = ()
     ) -> None:
         super().save_verdicts(progress, judged, now, unchanged)
-        self.given += [(one.table, name, verdict.outcome) for one in judged for name, verdict in one.verdicts.items()]
+        self.given += [
+            (item.table, name, verdict.outcome) for item in judged for name, verdict in item.verdicts.items()
+        ]
 
 
 def judge(world: World, turns: int = ENOUGH, reader: MemoryEpochReader | None = None) -> list[tuple[str, str, Outcome]]:

@@ -20,11 +20,11 @@ ODD = "p@ss/w:rd#1%41?&"
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
     """A server of the test's own, which is crashed."""
-    found = programs()
-    if found is None:
+    result = programs()
+    if result is None:
         pytest.skip("NOT RUN: a flow over a PostgreSQL, for none is installed")
-    with started(found) as one:
-        yield one
+    with started(result) as item:
+        yield item
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_all_of_it_works_on_postgresql_and_a_crash_of_it_costs_nothing(
 
     table = f"{flow.schema}.players"
     status, said = command(flow, "audit", table, "--json")
-    assert (status, {one["verdict"] for one in json.loads(said)}) == (0, {"match"}), said
+    assert (status, {load["verdict"] for load in json.loads(said)}) == (0, {"match"}), said
     status, said = command(flow, "scan", table, "--engine", "duckdb", "--json")
     assert (status, json.loads(said)["verdict"]) == (0, "match"), said
     status, said = command(flow, "doctor")

@@ -133,7 +133,7 @@ def test_the_second_of_a_kind_takes_over_and_the_first_stops(small_flow: Flow, n
     second.start()
     # Where the broker answers the first one with an error that may heal, it starts again, and takes over in its turn.
     pair = (first, second)
-    assert await_condition(lambda: not all(one.is_running for one in pair), timeout_s=WITHIN_S)
+    assert await_condition(lambda: not all(item.is_running for item in pair), timeout_s=WITHIN_S)
     gone, left = pair if not first.is_running else (second, first)
     assert gone.wait(WITHIN_S) == REFUSED
     line = refusing_line(gone)
@@ -178,7 +178,7 @@ class GarbageLog(KafkaEpochLog):
 
     def _send_changes(self, producer: KafkaProducer, number: int, parts: Sequence[Changes]) -> _Ranges:
         assert not parts
-        version, table = next((version, one) for version, one in self.definitions().items() if one.name == "players")
+        version, table = next((version, item) for version, item in self.definitions().items() if item.name == "players")
         topic = self._topics.of(table)
         headers = [(wire.HEADER_EPOCH, str(number).encode()), (wire.HEADER_SCHEMA, str(version).encode())]
         sent = producer.send(topic, b"no record batch", partition=0, headers=headers)

@@ -148,9 +148,9 @@ def ended_or_says(service: Service, text: str) -> bool:
 
 def last_words(service: Service) -> LastWords:
     parts = re.split(r" (what|where|remedy)=", stopped_line(service))
-    found = dict(zip(parts[1::2], parts[2::2], strict=True))
-    assert found["remedy"], found
-    return LastWords(found["what"], found["remedy"])
+    result = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert result["remedy"], result
+    return LastWords(result["what"], result["remedy"])
 
 
 def run_as_administrator(flow: Flow, statement: str) -> None:

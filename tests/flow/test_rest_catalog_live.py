@@ -91,7 +91,7 @@ def test_kills_of_writer_and_catalog_at_any_moment_lose_nothing_and_double_nothi
     flow.assert_equal()
 
     status, said = command(flow, "audit", f"{flow.schema}.players", "--json")
-    assert (status, {one["verdict"] for one in json.loads(said)}) == (0, {"match"}), said
+    assert (status, {load["verdict"] for load in json.loads(said)}) == (0, {"match"}), said
     status, said = command(flow, "scan", f"{flow.schema}.players", "--engine", "duckdb", "--json")
     assert (status, json.loads(said)["verdict"]) == (0, "match"), said
     status, said = command(flow, "doctor")

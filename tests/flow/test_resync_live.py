@@ -79,8 +79,8 @@ def asked(flow: Flow, partition: str | None = None) -> ResyncRequest:
 
 
 def audited(flow: Flow) -> dict[str | None, Outcome]:
-    found = audit(flow.settings, f"{flow.schema}.players", None, threading.Event())
-    return {one.partition: one.outcome for one in found}
+    findings = audit(flow.settings, f"{flow.schema}.players", None, threading.Event())
+    return {item.partition: item.outcome for item in findings}
 
 
 def test_one_partition_comes_back_while_rows_are_written(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,20 +139,20 @@ def test_what_capture_reads_again_is_audited_by_the_auditor_that_serves(flow: Fl
     )
     left_out = flow.service("cdc", "--resnapshot", f"{flow.schema}.notes", "--once", "--no-audit", label="b")
     everything = flow.service("cdc", "--resnapshot", "*", label="c")
-    for one in (once, left_out):
-        one.start()
-        assert one.wait(60) == 0
+    for item in (once, left_out):
+        item.start()
+        assert item.wait(60) == 0
     assert not left_out.says("event=audit requested")
     everything.start()
     everything.await_saying("event=audit requested")
     with flow.state() as store:
-        asked_for = {str(one.scope): one.number for one in store.audits(limit=10)}
+        asked_for = {str(entry.scope): entry.number for entry in store.audits(limit=10)}
         assert asked_for.keys() == {f"{flow.schema}.players league_id=2", "every table"}
         auditor = flow.service("auditor", "--serve")
         auditor.start()
         for number in asked_for.values():
             auditor.await_saying(f"event=audit done audit={number} outcome=match")
-            assert {one.outcome for one in store.findings(number)} == {Outcome.MATCH}
+            assert {finding.outcome for finding in store.findings(number)} == {Outcome.MATCH}
     assert everything.is_running
 
 
@@ -223,8 +223,8 @@ def test_a_request_is_not_lost_between_the_epoch_that_takes_it_up_and_the_readin
     if how == "is killed":
         service.await_saying("event=snapshot complete", times=seen + 1)
     flow.match()
-    found = audited(flow)
-    assert (found["league_id=1"], found["league_id=2"]) == (Outcome.MATCH, Outcome.MATCH)
+    findings = audited(flow)
+    assert (findings["league_id=1"], findings["league_id=2"]) == (Outcome.MATCH, Outcome.MATCH)
 
 
 def test_what_cannot_be_done_is_refused_and_the_stream_goes_on(flow: Flow) -> None:

@@ -87,7 +87,7 @@ def require_agreement(flow: Flow) -> None:
     """Source, stream and lake, row for row and sum for sum."""
     flow.match()
     flow.assert_equal()
-    assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
+    assert {finding.outcome for finding in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
 
 
 def test_files_that_are_ended_by_hand_while_rows_are_written(flow: Flow) -> None:

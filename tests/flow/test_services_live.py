@@ -49,7 +49,9 @@ class Watched:
 
     def state(self, name: str) -> str:
         """What the first process of a service is said to do."""
-        return next((one["state"] for one in self.get("/v1/services").get("items", []) if one["service"] == name), "")
+        return next(
+            (item["state"] for item in self.get("/v1/services").get("items", []) if item["service"] == name), ""
+        )
 
     def await_state(self, state: str, *names: str, within_s: float = WITHIN_S) -> None:
         await_condition(lambda: {self.state(name) for name in names} == {state}, timeout_s=within_s)
@@ -57,22 +59,22 @@ class Watched:
 
     def status(self) -> tuple[int, str]:
         """How `datafingerprint status` ends, and all that it prints."""
-        found = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "commands", "status"],
             env=self.flow.environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        return found.returncode, found.stdout + found.stderr
+        return result.returncode, result.stdout + result.stderr
 
 
 @pytest.fixture
 def watched(standing_flow: Flow) -> Watched:
     made = Watched(standing_flow)
-    for one in made.services.values():
-        if not one.is_running:
-            one.start()
+    for service in made.services.values():
+        if not service.is_running:
+            service.start()
     made.await_state("running", *SERVICES)
     return made
 
@@ -120,7 +122,7 @@ def test_every_service_that_is_gone_is_said_to_be_so_and_one_that_is_back_too(wa
     watched.services["cdc"].start(DFP_SOURCE_PASSWORD="wrong")
     assert watched.services["cdc"].wait(WITHIN_S) == 2
     watched.await_state("stopped", "cdc")
-    (capture,) = [one for one in watched.get("/v1/services")["items"] if one["service"] == "cdc"]
+    (capture,) = [item for item in watched.get("/v1/services")["items"] if item["service"] == "cdc"]
     assert "Access denied" in capture["message"]
     assert capture["remedy"]
     code, text = watched.status()
@@ -139,7 +141,7 @@ def test_a_broker_that_does_not_answer_is_said_by_every_service_and_no_state_is_
         assert time.monotonic() - began < AWAY_WITHIN_S
         assert await_condition(lambda: watched.get("/v1/services").get("kafka", "ok") != "ok", timeout_s=AWAY_WITHIN_S)
         answer = watched.get("/v1/services")
-        assert {one["state"] for one in answer["items"]} == {"unknown"}
+        assert {item["state"] for item in answer["items"]} == {"unknown"}
         assert watched.get("/v1/status")["standstill"]
     for name in SERVICES:
         watched.services[name].await_saying("event=broker back", within_s=WITHIN_S)

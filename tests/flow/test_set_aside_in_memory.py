@@ -98,8 +98,10 @@ class Troubled(Changing):
             stop = Turns(turns, lambda: to_end and store.progress().lake_epoch < len(self.broker.epochs))
             survived(lambda: fingerprinter.run(stop))
             verdicts = store.verdicts()
-            assert {one.verdict.outcome for one in verdicts} <= {Outcome.MATCH, Outcome.INCONCLUSIVE}
-            assert {one.verdict.outcome for one in verdicts if one.table == STAYING.table} <= {Outcome.MATCH}
+            assert {verdict.verdict.outcome for verdict in verdicts} <= {Outcome.MATCH, Outcome.INCONCLUSIVE}
+            assert {verdict.verdict.outcome for verdict in verdicts if verdict.table == STAYING.table} <= {
+                Outcome.MATCH
+            }
         finally:
             store.close()
 
@@ -109,7 +111,7 @@ class Troubled(Changing):
     def verdicts(self) -> dict[str, StoredVerdict]:
         store = SqlStateStore(self.url)
         try:
-            return {one.table: one for one in store.verdicts()}
+            return {verdict.table: verdict for verdict in store.verdicts()}
         finally:
             store.close()
 

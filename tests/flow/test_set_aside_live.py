@@ -113,13 +113,15 @@ def reasons(flow: Flow) -> Mapping[str, str]:
 
 def set_aside(flow: Flow) -> Mapping[str, str]:
     with flow.state() as store, store.reading() as view:
-        found = status(view, MessageLag({}), 0.0, 60.0).set_aside
-        return {name.partition(".")[2]: reason for name, reason in found.items()}
+        result = status(view, MessageLag({}), 0.0, 60.0).set_aside
+        return {name.partition(".")[2]: reason for name, reason in result.items()}
 
 
 def matching(flow: Flow) -> set[str]:
     with flow.state() as store, store.reading() as view:
-        return {one.table.partition(".")[2] for one in fingerprints(view).items if one.verdict == Outcome.MATCH.value}
+        return {
+            item.table.partition(".")[2] for item in fingerprints(view).items if item.verdict == Outcome.MATCH.value
+        }
 
 
 def unlax(flow: Flow, *statements: str) -> None:
@@ -215,8 +217,8 @@ def test_twenty_kinds_of_unfit_tables_hold_nobody_up_and_come_back(quick_flow: F
     tables = [name for name in matching(flow) if flow.sql(f"SELECT 1 FROM {flow.schema}.{name} LIMIT 1")]
     flow.await_that("all is judged", lambda: flow.judged_gtid() == flow.source_gtid)
     for table in tables:
-        found = audit(flow.settings, f"{flow.schema}.{table}", None, threading.Event())
-        assert {one.outcome for one in found} <= {Outcome.MATCH}, table
+        findings = audit(flow.settings, f"{flow.schema}.{table}", None, threading.Event())
+        assert {item.outcome for item in findings} <= {Outcome.MATCH}, table
         assert flow.lake_rows(table) == flow.source_rows(table), table
     assert flow.service("cdc").text.count("event=started") == 2
     assert not [line for line in flow.service("cdc").text.splitlines() if "event=unavailable" in line]
@@ -289,7 +291,7 @@ def all_reasons(flow: Flow) -> dict[str, str | None]:
     """Every table in the REST answer, with the reason if it does not match."""
     with flow.state() as store, store.reading() as view:
         items = fingerprints(view).items
-        return {one.table: None if one.verdict == Outcome.MATCH.value else one.reason or "" for one in items}
+        return {item.table: None if item.verdict == Outcome.MATCH.value else item.reason or "" for item in items}
 
 
 def test_an_empty_warehouse_is_waited_for_and_odd_names_and_grants_are_each_tables_own_affair(

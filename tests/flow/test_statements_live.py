@@ -58,7 +58,7 @@ def require_match(flow: Flow) -> None:
         "every table matches", lambda: {table for table, _ in flow.verdicts()} == filled and not flow.mismatches()
     )
     flow.settle()
-    assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
+    assert {finding.outcome for finding in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
 
 
 @contextlib.contextmanager
@@ -209,7 +209,7 @@ def test_a_binlog_that_is_reset_stops_capture_and_the_command_that_it_names_goes
     )
     assert cdc.wait(60) == STOPPED
     assert "Traceback" not in cdc.text
-    line = next(one for one in reversed(cdc.text.splitlines()) if "event=stopped" in one)
+    line = next(item for item in reversed(cdc.text.splitlines()) if "event=stopped" in item)
     command = re.search(r"datafingerprint capture (.*)$", line)
     assert command is not None, line
     cdc.arguments = tuple(shlex.split(command[1].rstrip('"')))

@@ -64,7 +64,7 @@ def test_a_full_disk_is_waited_for_and_nothing_is_lost(small_flow: Flow, small_d
         small_flow.sql(f"INSERT INTO {small_flow.schema}.notes VALUES (1, 'while the disk is full')")
         writer = small_flow.service("lake_writer")
         writer.await_saying("event=unavailable", within_s=90.0)
-        line = next(one for one in writer.text.splitlines() if "event=unavailable" in one)
+        line = next(item for item in writer.text.splitlines() if "event=unavailable" in item)
         assert "the store is away" in line
         assert "Traceback" not in writer.text
         (small_disk / "filler").unlink()
@@ -135,7 +135,7 @@ def test_a_bucket_that_may_not_be_written_stops_the_writer_and_costs_nothing(sma
     writer = small_flow.service("lake_writer", label="denied")
     writer.start(DFP_S3_ENDPOINT=denying)
     assert writer.wait(90.0) == REFUSED
-    (line,) = [one for one in writer.text.splitlines() if "level=error" in one]
+    (line,) = [item for item in writer.text.splitlines() if "level=error" in item]
     assert "the store refused" in line
     assert "remedy=check [s3] access_key and secret_key, and their permissions for the bucket" in line
     assert "Traceback" not in writer.text

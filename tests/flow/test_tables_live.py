@@ -61,7 +61,7 @@ def require_agreement(flow: Flow) -> None:
     """Source, stream and lake, row for row and sum for sum."""
     flow.match()
     flow.assert_equal()
-    assert {one.outcome for one in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
+    assert {finding.outcome for finding in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
 
 
 def test_a_table_that_is_made_while_capture_runs_is_read_and_followed(flow: Flow) -> None:
@@ -119,8 +119,8 @@ def test_one_partition_is_read_again_and_the_others_are_left_alone(flow: Flow) -
     flow.service("cdc").start()
     flow.match()
     assert elsewhere <= set(flow.live_files("players"))
-    found = {one.partition: one.reason for one in audit(flow.settings, name, None, threading.Event())}
-    assert found == {"league_id=1": "", "league_id=2": "", "league_id=3": "the stream has 1 row too few"}
+    result = {finding.partition: finding.reason for finding in audit(flow.settings, name, None, threading.Event())}
+    assert result == {"league_id=1": "", "league_id=2": "", "league_id=3": "the stream has 1 row too few"}
 
 
 def test_what_happened_to_other_partitions_before_one_is_read_again_is_not_passed_over(flow: Flow) -> None:
@@ -141,5 +141,5 @@ def test_what_happened_to_other_partitions_before_one_is_read_again_is_not_passe
     flow.service("cdc").start()
     flow.match()
     flow.assert_equal()
-    found = {one.partition: one.reason for one in audit(flow.settings, name, None, threading.Event())}
-    assert found == {"league_id=1": "", "league_id=2": "", "league_id=3": ""}
+    result = {finding.partition: finding.reason for finding in audit(flow.settings, name, None, threading.Event())}
+    assert result == {"league_id=1": "", "league_id=2": "", "league_id=3": ""}

@@ -41,9 +41,9 @@ def test_it_begins_with_any_epoch_shows_one_partition_and_ends_after_so_many(sta
     assert status == 0
     start, *read = [json.loads(line) for line in out.splitlines()]
     assert (start["op"], start["before"], start["after"]) == ("t", None, None)
-    assert {one["op"] for one in read} == {"r"}
-    assert {one["after"]["player_id"] for one in read} == set(range(200, 220))
-    assert {one["partition"] for one in read} == {"league_id=2"}
+    assert {row["op"] for row in read} == {"r"}
+    assert {row["after"]["player_id"] for row in read} == set(range(200, 220))
+    assert {row["partition"] for row in read} == {"league_id=2"}
 
 
 def test_it_shows_what_happens_from_now_on_and_ctrl_c_ends_it_without_a_trace(standing_flow: Flow) -> None:
@@ -62,8 +62,8 @@ def test_it_shows_what_happens_from_now_on_and_ctrl_c_ends_it_without_a_trace(st
         finally:
             writer.kill()
             writer.wait()
-        assert {one["op"] for one in lines} <= {"c", "u", "d"}
-        assert all(one["position"]["gtid"] for one in lines)
+        assert {line["op"] for line in lines} <= {"c", "u", "d"}
+        assert all(line["position"]["gtid"] for line in lines)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=WITHIN_S)
         assert (process.returncode, err) == (0, "")

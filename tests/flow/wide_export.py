@@ -148,9 +148,9 @@ def write_export(folder: Path) -> list[str]:
     folder.mkdir()
     names = [table.name for table in TABLES if table.name not in LACKING]
     for name in names:
-        found = list(parts_of(seed_file(name)))
-        (create,) = (part.sql for part in found if part.kind is Kind.CREATE)
-        first = next(part for part in found if part.kind is Kind.INSERT)
+        result = list(parts_of(seed_file(name)))
+        (create,) = (part.sql for part in result if part.kind is Kind.CREATE)
+        first = next(part for part in result if part.kind is Kind.INSERT)
         _write(folder, name, create, (row_texts(first) or [])[:ROWS_OF_SEED])
     for table in made_up():
         _write(folder, table.name, table.create, table.rows())

@@ -216,11 +216,11 @@ def cases(draw: st.DrawFn, server: str) -> dict[str, Any]:
     columns = [[name, words] for name, (words, _) in zip(names, drawn, strict=True)]
     values = [of if number < keyed else st.none() | of for number, (_, of) in enumerate(drawn)]
     row = st.tuples(*values).map(list)
-    splits = [one for name, words in columns for one in _splits(name, words)]
+    splits = [split for name, words in columns for split in _splits(name, words)]
     partition = draw(st.lists(st.sampled_from(splits), max_size=2, unique=True)) if splits else []
     step = st.one_of(
         st.lists(row, min_size=1, max_size=4).map(lambda rows: ["insert", rows]),
-        st.tuples(row, st.integers(1, 3)).map(lambda found: ["update", *found]),
+        st.tuples(row, st.integers(1, 3)).map(lambda result: ["update", *result]),
         st.integers(1, 2).map(lambda count: ["delete", count]),
         st.integers(1, 3).map(lambda count: ["double", count]),
         st.sampled_from([["BEGIN"], ["COMMIT"], ["ROLLBACK"]]),

@@ -113,8 +113,8 @@ def _mark(value: Any) -> str:  # noqa: ANN401 - a value of any column
 
 def compare(connection: pymysql.Connection, reader: BinlogSource, table: TableSchema, start: Any) -> None:  # noqa: ANN401
     """Demands that every way adds up to the same."""
-    found, _ = changes_between(reader, start, position_of(connection), [table])
-    logged = net_sums(found[table.table]) if table.table in found else {}
+    result, _ = changes_between(reader, start, position_of(connection), [table])
+    logged = net_sums(result[table.table]) if table.table in result else {}
     _, snapshot = snapshot_of(reader, [table])
     rows = snapshot[table.table]
     parts = partitioning(table)
@@ -124,7 +124,7 @@ def compare(connection: pymysql.Connection, reader: BinlogSource, table: TableSc
         "binlog": {name: part for name, part in logged.items() if part != ZERO},
         "parquet": sums_by_partition(through_parquet(rows), table.columns, parts),
         "source": pushed_down(connection, table),
-        "lake": sums_by_partition(folded(table, found.get(table.table)), table.columns, parts),
+        "lake": sums_by_partition(folded(table, result.get(table.table)), table.columns, parts),
     }
     for way, sums in ways.items():
         assert sums == expected, way

@@ -15,10 +15,10 @@ MIB = 1 << 20
 def said_by(program: str, **variables: str) -> str:
     """What a Python of its own prints."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ARROW_", "MALLOC_"))}
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], env={**inherited, **variables}, capture_output=True, text=True, check=True
     )
-    return found.stdout.strip()
+    return result.stdout.strip()
 
 
 @pytest.mark.parametrize("service", SERVICES)

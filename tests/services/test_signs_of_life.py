@@ -81,8 +81,8 @@ def test_a_commit_in_pieces_gives_one_with_every_few_pieces(health: Path) -> Non
     for op, old, new in (("c", 0, 1), ("u", 1, 2)):
         before, after = ([{"id": n, "Part": "a", "n": n * times} for n in range(ROWS)] for times in (old, new))
         events = [
-            {"op": op, "tx": 0, "before": one if old else None, "after": other}
-            for one, other in zip(before, after, strict=True)
+            {"op": op, "tx": 0, "before": first if old else None, "after": other}
+            for first, other in zip(before, after, strict=True)
         ]
         with closing(ChangeBuffer(ROWS // 20, scratch)) as held:
             held.expect(ROWS)

@@ -22,6 +22,9 @@ _COM_BINLOG_DUMP_GTID = 0x1E
 _THROUGH_GTID = 4
 _FILE_START = 4
 _TRIES = 20
+_READINGS = 1000
+"""A reading takes about a millisecond. Under many writers most find a transaction that is not finished."""
+
 _GRANTS = (
     "GRANT BACKUP_ADMIN ON *.* TO {account}; GRANT SELECT ON performance_schema.log_status TO {account}; "
     "or grant it LOCK TABLES on the captured schemas"
@@ -52,11 +55,13 @@ class MySqlServer:
     ) -> SourcePosition:
         """See `Server`.
 
-        `performance_schema.log_status` is read before and after. If both readings agree, they are the view's position.
-        Without the privilege to read it, the tables are locked against writes while the view is opened.
+        `performance_schema.log_status` is read before and after. If both readings agree, and no transaction between
+        them was flushed but not yet in `gtid_executed`, they are the view's position. Without the privilege to read
+        it, or if the server is too busy for such a moment, the tables are locked against writes while the view is
+        opened.
         """
         for _ in range(_TRIES):
-            before = log_status(connection)
+            before = _finished_position(connection)
             if before is None:
                 break
             _begin(connection, tables, where)
@@ -106,6 +111,28 @@ def log_status(connection: pymysql.Connection) -> SourcePosition | None:
     status = json.loads(row[0]) if row else {}
     gtid = str(status["gtid_executed"]).replace("\n", "")
     return SourcePosition(gtid, status["binary_log_file"], int(status["binary_log_position"]))
+
+
+def _finished_position(connection: pymysql.Connection) -> SourcePosition | None:
+    """A position whose transactions are all finished; None if none was found or may not be read."""
+    for _ in range(_READINGS):
+        position = log_status(connection)
+        if position is None or not has_unfinished(connection):
+            return position
+    return None
+
+
+def has_unfinished(connection: pymysql.Connection) -> bool:
+    """Whether a flushed transaction may be missing from `gtid_executed`.
+
+    A group commit finishes all its transactions in the engines before it adds their GTIDs to `gtid_executed`. Until
+    then a view shows rows of transactions that both readings of the log's status lack. From before its flush until
+    after that addition, a transaction owns its GTID.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.gtid_owned")
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def _begin(connection: pymysql.Connection, tables: Sequence[TableSchema], where: str) -> None:

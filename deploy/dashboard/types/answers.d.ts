@@ -172,6 +172,20 @@ declare namespace Api {
   interface Health {
     status: "ok";
   }
+  interface HistoryAnswer {
+    table: string;
+    partition: string;
+    items: Array<HistoryItem>;
+    next_before: number | null;
+  }
+  interface HistoryItem {
+    at: string;
+    epoch: number;
+    verdict: "match" | "mismatch" | "inconclusive";
+    reason: string | null;
+    source: Side | null;
+    lake: Side | null;
+  }
   interface IncidentAnswer {
     id: number;
     state: "open" | "closed";

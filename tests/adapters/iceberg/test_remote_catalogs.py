@@ -206,9 +206,9 @@ def test_a_look_lists_names_and_asks_for_each_table_once(url: str, answers: Answ
         answers.add("GET", f"/v1/namespaces/ootp/tables/{name}", 200, {"metadata-location": f"s3://b/{name}"})
     with opened(remote_settings(url)) as catalog:
         answers.asked.clear()
-        found = RestEntries(catalog, lambda: 0.0).locations([("ootp", name) for name in names[:10]])
+        locations = RestEntries(catalog, lambda: 0.0).locations([("ootp", name) for name in names[:10]])
     # One of them was dropped between the list and its own request.
-    assert found == {("ootp", name): f"s3://b/{name}" for name in names[1:10]}
+    assert locations == {("ootp", name): f"s3://b/{name}" for name in names[1:10]}
     assert len(answers.asked) == 1 + 10
 
 

@@ -64,9 +64,9 @@ def connection(tmp_path: Path) -> Iterator[LakeConnection]:
 
 
 def write(connection: LakeConnection, table: TableSchema, rows: list[Row]) -> int:
-    found = pa.Table.from_pylist(rows, schema=table.arrow)
-    names = partition_names(found, partitioning(table)).to_pylist()
-    parted = {name: found.take([at for at, other in enumerate(names) if other == name]) for name in sorted(set(names))}
+    result = pa.Table.from_pylist(rows, schema=table.arrow)
+    names = partition_names(result, partitioning(table)).to_pylist()
+    parted = {name: result.take([at for at, other in enumerate(names) if other == name]) for name in sorted(set(names))}
     stamp = Stamp("stream", 1, SourcePosition("0-1-1", "binlog", 1))
     lake_table = IcebergLake(Settings(), connection).table(table)
     lake_table.commit(lake_table.write(parted, stamp), [], stamp)
@@ -84,30 +84,32 @@ def wanted(table: TableSchema, row: Row) -> Wanted:
     return Wanted(table, partitioning(table).name(row), form, frozenset({key}))
 
 
-KEYS = [(one.name,) for one in COLUMNS] + [("i", "d"), ("d", "m"), ("i", "t"), ()]
+KEYS = [(column.name,) for column in COLUMNS] + [("i", "d"), ("d", "m"), ("i", "t"), ()]
 PARTITIONS = ["", "i", "u", "d", "t", "year(d)", "month(m)", "day(z)", "year(z)"]
 
 
-@pytest.mark.parametrize(("key", "partition"), [(key, "") for key in KEYS] + [(("i",), one) for one in PARTITIONS[1:]])
+@pytest.mark.parametrize(
+    ("key", "partition"), [(key, "") for key in KEYS] + [(("i",), partition) for partition in PARTITIONS[1:]]
+)
 def test_a_row_is_found_by_its_key_and_no_other(
     connection: LakeConnection, key: tuple[str, ...], partition: str
 ) -> None:
     table = TableSchema("s", "t", COLUMNS, key, (partition,) if partition else ())
     snapshot = write(connection, table, ROWS)
     reader = LakeRowReader(connection)
-    for one in (ROWS[2], ROWS[7]):
-        (found,) = reader.find(wanted(table, one), snapshot).rows
-        assert dict(found.values) == one
-        assert found.path.startswith("file://")
+    for item in (ROWS[2], ROWS[7]):
+        (result,) = reader.find(wanted(table, item), snapshot).rows
+        assert dict(result.values) == item
+        assert result.path.startswith("file://")
     assert reader.find(wanted(table, row(9)), snapshot).rows == []
 
 
 def test_a_row_of_a_partition_of_null_is_found(connection: LakeConnection) -> None:
     table = TableSchema("s", "t", COLUMNS, ("i",), ("year(d)",))
-    one = ROWS[1] | {"d": None}
-    snapshot = write(connection, table, [*ROWS[2:], one])
-    (found,) = LakeRowReader(connection).find(wanted(table, one), snapshot).rows
-    assert dict(found.values) == one
+    item = ROWS[1] | {"d": None}
+    snapshot = write(connection, table, [*ROWS[2:], item])
+    (result,) = LakeRowReader(connection).find(wanted(table, item), snapshot).rows
+    assert dict(result.values) == item
 
 
 def test_only_files_that_may_hold_the_key_are_read(connection: LakeConnection) -> None:
@@ -125,6 +127,6 @@ def test_a_row_that_is_there_twice_is_found_twice_in_the_snapshot_that_is_asked(
     second = write(connection, table, ROWS[:1])
     reader = LakeRowReader(connection)
     assert len(reader.find(wanted(table, ROWS[0]), first).rows) == 1
-    assert len({one.path for one in reader.find(wanted(table, ROWS[0]), second).rows}) == 2
+    assert len({item.path for item in reader.find(wanted(table, ROWS[0]), second).rows}) == 2
     with pytest.raises(LakeError, match="the lake's snapshot has expired"):
         reader.find(wanted(table, ROWS[0]), 12345)

@@ -158,7 +158,7 @@ def test_a_server_that_is_too_old_is_refused_by_its_version_and_a_later_one_is_n
 
 def test_a_server_whose_binlog_cannot_name_columns_is_refused() -> None:
     server, source = MariaDbServer(), BinlogSource(Settings())
-    (found,) = source.deviating_variables(Old(), server)  # type: ignore[arg-type]
-    assert found.what == "the source has no binlog_row_metadata"
+    (result,) = source.deviating_variables(Old(), server)  # type: ignore[arg-type]
+    assert result.what == "the source has no binlog_row_metadata"
     known = Old({"binlog_row_metadata": "FULL"})
     assert source.deviating_variables(known, server) == []  # type: ignore[arg-type]

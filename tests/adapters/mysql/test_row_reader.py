@@ -93,9 +93,9 @@ def test_values_of_every_type_are_those_of_the_library(
     table, rows = drawn
     stream = stream_of(table, [*map(row_of, rows), END])
     expected = by_library(stream, table, rows_max)
-    found = by_native_code(stream, table, rows_max, size_bytes)
-    assert found.schema == expected.schema == table.arrow
-    assert bits(found) == bits(expected)
+    result = by_native_code(stream, table, rows_max, size_bytes)
+    assert result.schema == expected.schema == table.arrow
+    assert bits(result) == bits(expected)
 
 
 def _in_utf8(column: Column) -> Column:
@@ -161,9 +161,9 @@ def outcome(read: Any, stream: bytes, table: TableSchema) -> list[list[Any]] | N
 def test_a_row_of_several_packets_is_read_among_others() -> None:
     rows: list[Cells] = [(b"1", b"a"), (b"2", b"y" * 20_000_000), (b"3", None), (b"4", b"z" * 5_000_000), (b"5", b"")]
     stream = stream_of(PAIR, [*map(row_of, rows), END])
-    found = by_native_code(stream, PAIR, 100)
-    assert found.column("id").to_pylist() == [1, 2, 3, 4, 5]
-    assert [None if text is None else len(text) for text in found.column("t").to_pylist()] == [
+    result = by_native_code(stream, PAIR, 100)
+    assert result.column("id").to_pylist() == [1, 2, 3, 4, 5]
+    assert [None if text is None else len(text) for text in result.column("t").to_pylist()] == [
         1,
         20_000_000,
         None,

@@ -53,19 +53,27 @@ def taken(store: AuditStore, scope: Scope = GAMES, owner: str = "a", now: float 
 
 
 def partitions(store: AuditStore, table: str | None = None) -> list[tuple[str, str | None, int]]:
-    return [(one.finding.table, one.finding.partition, one.audit) for one in store.last_findings(table)]
+    return [
+        (last_finding.finding.table, last_finding.finding.partition, last_finding.audit)
+        for last_finding in store.last_findings(table)
+    ]
 
 
 def test_what_is_asked_for_is_handed_to_one_who_runs_it_in_the_order_of_asking(store: SqlStateStore) -> None:
     port: AuditStore = store
     first = port.queue_audit(Scope(), Origin.REQUEST, 1.0)
     second = port.queue_audit(Scope("ootp.games", "date_year=2031"), Origin.SCHEDULE, 2.0)
-    one, two = port.take_audit("a", 3.0), port.take_audit("b", 4.0)
-    assert one is not None
-    assert two is not None
-    assert (one.number, one.scope, one.origin, one.owner) == (first, Scope(), Origin.REQUEST, "a")
-    assert (one.state, one.asked_at, one.started_at, one.ended_at) == (AuditState.RUNNING, 1.0, 3.0, None)
-    assert (two.number, two.scope) == (second, Scope("ootp.games", "date_year=2031"))
+    earlier, later = port.take_audit("a", 3.0), port.take_audit("b", 4.0)
+    assert earlier is not None
+    assert later is not None
+    assert (earlier.number, earlier.scope, earlier.origin, earlier.owner) == (first, Scope(), Origin.REQUEST, "a")
+    assert (earlier.state, earlier.asked_at, earlier.started_at, earlier.ended_at) == (
+        AuditState.RUNNING,
+        1.0,
+        3.0,
+        None,
+    )
+    assert (later.number, later.scope) == (second, Scope("ootp.games", "date_year=2031"))
     assert port.take_audit("c", 5.0) is None
     assert [audit.number for audit in port.audits(limit=9)] == [second, first]
     assert [audit.number for audit in port.audits(limit=9, before=second)] == [first]
@@ -73,20 +81,20 @@ def test_what_is_asked_for_is_handed_to_one_who_runs_it_in_the_order_of_asking(s
 
 def test_of_two_who_take_at_once_one_gets_it(url: str, store: SqlStateStore) -> None:
     store.queue_audit(GAMES, Origin.REQUEST, 1.0)
-    gate, found = threading.Barrier(2), list[object]()
+    gate, result = threading.Barrier(2), list[object]()
 
     def run(owner: str) -> None:
         with closing(SqlStateStore(url)) as own:
             own.progress()
             gate.wait()
-            found.append(own.take_audit(owner, 2.0))
+            result.append(own.take_audit(owner, 2.0))
 
     threads = [threading.Thread(target=run, args=(owner,)) for owner in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(one is None for one in found) == [False, True]
+    assert sorted(item is None for item in result) == [False, True]
 
 
 def test_asking_again_while_it_waits_asks_for_nothing_more(store: SqlStateStore) -> None:
@@ -161,8 +169,8 @@ def test_the_outcome_is_the_worst_of_the_findings(store: SqlStateStore) -> None:
     worst = []
     for at, outcome in enumerate((Outcome.MATCH, Outcome.INCONCLUSIVE, Outcome.MISMATCH, Outcome.MATCH)):
         store.advance_audit(number, "a", 11.0, AuditProgress(), [finding(f"n={at}", outcome)])
-        found = store.audit(number)
-        worst.append(found.outcome if found else None)
+        stored = store.audit(number)
+        worst.append(stored.outcome if stored else None)
     assert worst == [Outcome.MATCH, Outcome.INCONCLUSIVE, Outcome.MISMATCH, Outcome.MISMATCH]
     assert store.findings(number)[2] == finding("n=2", Outcome.MISMATCH)
 
@@ -188,15 +196,15 @@ def test_the_last_finding_of_a_partition_is_kept_until_a_whole_audit_no_longer_f
     store.advance_audit(first, "a", 11.0, AuditProgress(), [finding("-", table="ootp.teams")])
     store.end_audit(first, "a", 12.0, AuditState.DONE)
     assert partitions(store) == [("ootp.games", "n=1", first), ("ootp.games", "n=2", first), ("ootp.teams", "-", first)]
-    one = taken(store, Scope("ootp.games", "n=2"))
-    store.advance_audit(one, "a", 13.0, AuditProgress(), [finding("n=2")])
-    store.end_audit(one, "a", 14.0, AuditState.DONE)
-    assert partitions(store, "ootp.games") == [("ootp.games", "n=1", first), ("ootp.games", "n=2", one)]
+    item = taken(store, Scope("ootp.games", "n=2"))
+    store.advance_audit(item, "a", 13.0, AuditProgress(), [finding("n=2")])
+    store.end_audit(item, "a", 14.0, AuditState.DONE)
+    assert partitions(store, "ootp.games") == [("ootp.games", "n=1", first), ("ootp.games", "n=2", item)]
     undecided = taken(store)
     store.advance_audit(undecided, "a", 15.0, AuditProgress(), [finding(None, Outcome.INCONCLUSIVE)])
     store.end_audit(undecided, "a", 16.0, AuditState.DONE)
     assert partitions(store, "ootp.games") == [
-        ("ootp.games", None, undecided), ("ootp.games", "n=1", first), ("ootp.games", "n=2", one),
+        ("ootp.games", None, undecided), ("ootp.games", "n=1", first), ("ootp.games", "n=2", item),
     ]  # fmt: skip
     whole = taken(store)
     store.advance_audit(whole, "a", 17.0, AuditProgress(), [finding("n=1")])

@@ -145,20 +145,20 @@ def test_an_inconclusive_table_is_an_incident_after_its_time_and_a_failed_audit_
 def test_only_the_holder_of_the_lease_writes_until_it_is_silent(state: SqlStateStore, url: str) -> None:
     judge(state, 0, 1)
     with (
-        contextlib.closing(SqlIncidentStore(url)) as one,
+        contextlib.closing(SqlIncidentStore(url)) as first,
         contextlib.closing(SqlIncidentStore(url)) as other,
     ):
-        assert one.hold(ONE, 0)
+        assert first.hold(ONE, 0)
         assert not other.hold(OTHER, LEASE_S)
         with pytest.raises(ConflictError):
             step(other, 1, OTHER)
         assert other.hold(OTHER, LEASE_S + 1)
         with pytest.raises(ConflictError):
-            step(one, 12, ONE)
+            step(first, 12, ONE)
         assert step(other, 12, OTHER) != []
         other.release(OTHER)
-        assert one.hold(ONE, 13)
-        assert step(one, 13, ONE) == []
+        assert first.hold(ONE, 13)
+        assert step(first, 13, ONE) == []
 
 
 def test_the_outbox_gives_a_receiver_everything_once_in_its_order(

@@ -146,12 +146,12 @@ def test_summaries_are_what_the_verdicts_add_up_to(store: SqlStateStore) -> None
     assert store.totals() == StateTotals(4, 12, OutcomeCounts(match=4, mismatch=4))
     assert store.audit_totals() == AuditTotals(OutcomeCounts(match=4), None)
     assert store.audit_totals_by_table()["s.t0003"] == AuditTotals(OutcomeCounts(match=1), None)
-    one = store.judged_tables("s.t0001")["s.t0001"]
-    assert (one.counts, one.source_rows, one.lake_rows) == (OutcomeCounts(match=1, mismatch=1), 3, 2)
+    table = store.judged_tables("s.t0001")["s.t0001"]
+    assert (table.counts, table.source_rows, table.lake_rows) == (OutcomeCounts(match=1, mismatch=1), 3, 2)
     unknown = Verdict(Outcome.INCONCLUSIVE, "why", ONE, None)
     store.save_verdicts(Progress("s", 1, 1, 1, 2), [TableVerdicts("s.t0001", 1, {"a=1": unknown})], 9.0)
-    one = store.judged_tables("s.t0001")["s.t0001"]
-    assert (one.counts, one.source_rows, one.lake_rows) == (OutcomeCounts(inconclusive=1), 1, None)
+    table = store.judged_tables("s.t0001")["s.t0001"]
+    assert (table.counts, table.source_rows, table.lake_rows) == (OutcomeCounts(inconclusive=1), 1, None)
     store.save_verdicts(Progress("s", 1, 1, 1, 3), [TableVerdicts("s.t0002", 1, {})], 9.0)
     assert store.unproven_tables().keys() == {"s.t0002"}
     assert store.totals().counts == OutcomeCounts(match=2, mismatch=2, inconclusive=1)
@@ -160,14 +160,14 @@ def test_summaries_are_what_the_verdicts_add_up_to(store: SqlStateStore) -> None
 def test_the_verdicts_of_unchanged_tables_hold_at_the_new_epoch_with_what_is_counted(store: SqlStateStore) -> None:
     fill(store, 3)
     store.save_verdicts(Progress("s", 1, 1, 8, 2), [], 10.0, ["s.t0000", "s.t0002"])
-    assert {one.table: one.epoch for one in store.verdicts()} == {"s.t0000": 8, "s.t0001": 1, "s.t0002": 8}
+    assert {verdict.table: verdict.epoch for verdict in store.verdicts()} == {"s.t0000": 8, "s.t0001": 1, "s.t0002": 8}
     assert {name: state.epoch for name, state in store.lake_tables().items()} == {
         "s.t0000": 8,
         "s.t0001": 1,
         "s.t0002": 8,
     }
-    assert [one.partition for one in store.verdicts("s.t0000", outcome=Outcome.MISMATCH)] == ["a=2"]
-    assert [one.partition for one in store.verdicts("s.t0000", "a=1")] == ["a=1"]
+    assert [verdict.partition for verdict in store.verdicts("s.t0000", outcome=Outcome.MISMATCH)] == ["a=2"]
+    assert [verdict.partition for verdict in store.verdicts("s.t0000", "a=1")] == ["a=1"]
 
 
 def test_epochs_share_the_text_of_their_tables_until_it_is_another_one(store: SqlStateStore, url: str) -> None:

@@ -97,9 +97,9 @@ def test_the_same_files_saved_by_several_at_once_count_once(url: str, store: Sql
 
 def test_a_writer_waits_for_the_other_one_and_not_for_ever(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datafingerprint.adapters.state.engine.BUSY_TIMEOUT_MS", 50)
-    with closing(SqlStateStore(url)) as one, closing(SqlStateStore(url)) as other:
+    with closing(SqlStateStore(url)) as first, closing(SqlStateStore(url)) as other:
         other.progress()
-        with one._transaction(), pytest.raises(Unavailable, match="lock timeout"):
+        with first._transaction(), pytest.raises(Unavailable, match="lock timeout"):
             other.queue_audit(Scope(), Origin.REQUEST, 1.0)
         other.queue_audit(Scope(), Origin.REQUEST, 1.0)
 
@@ -126,7 +126,7 @@ def test_what_is_read_of_scans_waits_for_no_writer(url: str, store: SqlStateStor
     with closing(SqlScanStore(url)) as scans:
         begun = scans.begin(Scan(0, "trino", "s.t", None, 7, 5, 100.0), running_max=1)
     with store._transaction(), closing(SqlScanStore(url)) as fresh:
-        assert [one.number for one in fresh.scans(limit=9)] == [begun.number]
+        assert [scan.number for scan in fresh.scans(limit=9)] == [begun.number]
 
 
 def test_what_is_stored_is_durable_where_the_server_commits_without_waiting(url: str, store: SqlStateStore) -> None:
@@ -150,15 +150,15 @@ def test_no_statement_is_prepared_that_a_pooler_would_not_find_again(store: SqlS
     for _ in range(12):
         store.progress()
     with store.reading() as view:
-        found = view._connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar_one()
-    assert found == 0
+        count = view._connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar_one()
+    assert count == 0
 
 
 def test_it_goes_on_where_it_was_when_the_server_has_crashed_and_is_back() -> None:
-    found = programs()
-    if found is None:
+    result = programs()
+    if result is None:
         pytest.skip("NOT RUN: the state store in a PostgreSQL, for none is installed")
-    with started(found) as server, closing(SqlStateStore(server.new_database())) as store:
+    with started(result) as server, closing(SqlStateStore(server.new_database())) as store:
         store.advance(Progress(), Advance(Progress("s", 1, 2), [], [], {}))
         server.stop("immediate")
         with pytest.raises(Unavailable):

@@ -67,4 +67,4 @@ def test_the_last_scan_that_counted_all_of_a_table_is_shown_beside_later_ones(ur
         ):
             begun = store.begin(replace(scan(engine), partition=partition), running_max=9)
             store.end(replace(begun, state=state, ended_at=101.0))
-        assert [one.number for one in store.last_of("s.t")] == [5, 4, 2]
+        assert [item.number for item in store.last_of("s.t")] == [5, 4, 2]

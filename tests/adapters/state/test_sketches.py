@@ -55,16 +55,16 @@ def sketch(*rows: int) -> Sketch:
     return of_entries(Entries(*words), 8)
 
 
-def stored(one: Sketch, form: str = FORM) -> StoredSketch:
-    return StoredSketch(form, one.to_bytes())
+def stored(item: Sketch, form: str = FORM) -> StoredSketch:
+    return StoredSketch(form, item.to_bytes())
 
 
 def advance(store: SqlStateStore, *steps: SketchStep, value: Fingerprint = ONE) -> None:
     before = store.progress()
     number = before.epoch + 1
-    sums = [(number, one.key, ZERO if one.change == NO_SKETCH else value) for one in steps]
+    sums = [(number, step.key, ZERO if step.change == NO_SKETCH else value) for step in steps]
     after = Progress("s", number, number)
-    changed = [replace(one, epoch=number) for one in steps]
+    changed = [replace(step, epoch=number) for step in steps]
     store.advance(before, Advance(after, [epoch(number)], sums, {TABLE: (1, GAMES)}, sketches=changed))
 
 
@@ -92,9 +92,9 @@ def file(path: str, *rows: int, partition: str = "a=1", form: str = FORM, has_sk
 
 def look(store: SqlStateStore, partition: str = "a=1") -> SketchedPartition:
     with store.reading() as view:
-        found = view.sketched_partition(TABLE, partition)
-    assert found is not None
-    return found
+        result = view.sketched_partition(TABLE, partition)
+    assert result is not None
+    return result
 
 
 def test_it_is_a_sketch_store(store: SqlStateStore) -> None:
@@ -107,10 +107,10 @@ def test_the_difference_is_that_of_both_sides_at_the_lakes_epoch(store: SqlState
     advance(store, begin(KEYS[0], 1, 2), begin(KEYS[1], 3))
     advance(store, change(KEYS[0], 4))
     count(store, 1, file("x", 1), file("y", 3, 9), file("z", 5, partition="a=2"))
-    found = look(store)
-    assert (found.epoch, found.snapshot_id, found.form, found.unavailable) == (1, 7, FORM, "")
-    assert (found.source, found.lake) == (ONE * 2, ONE * 2)
-    assert found.difference == sketch(2) - sketch(9)
+    states = look(store)
+    assert (states.epoch, states.snapshot_id, states.form, states.unavailable) == (1, 7, FORM, "")
+    assert (states.source, states.lake) == (ONE * 2, ONE * 2)
+    assert states.difference == sketch(2) - sketch(9)
     count(store, 2, file("w", 4), removed=("x",))
     assert look(store).difference == sketch(1, 2) - sketch(9)
     assert look(store, "a=2").difference == -sketch(5)
@@ -125,15 +125,15 @@ class Model:
         self.steps: list[list[SketchStep]] = [[]]
 
     def at(self, number: int) -> dict[SumKey, Sketch]:
-        found: dict[SumKey, Sketch] = {}
-        for step in (one for steps in self.steps[: number + 1] for one in steps):
+        result: dict[SumKey, Sketch] = {}
+        for step in (item for steps in self.steps[: number + 1] for item in steps):
             if step.change == NO_SKETCH:
-                found.pop(step.key, None)
+                result.pop(step.key, None)
             elif step.starts:
-                found[step.key] = Sketch.from_bytes(step.change.cells)
+                result[step.key] = Sketch.from_bytes(step.change.cells)
             else:
-                found[step.key] += Sketch.from_bytes(step.change.cells)
-        return found
+                result[step.key] += Sketch.from_bytes(step.change.cells)
+        return result
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -174,15 +174,15 @@ def test_at_every_epoch_that_the_lake_comes_to_sketches_are_those_of_the_naive_m
                 pass
             expected = model.at(lake_epoch)
             for name in ("a=1", "a=2") if lake_epoch else ():
-                parts = [one for key, one in expected.items() if key.partition == name]
-                found = look(store, name)
-                assert found.unavailable == ""
-                assert found.difference is not None
-                assert found.difference == parts[0] if len(parts) == 1 else True
+                parts = [item for key, item in expected.items() if key.partition == name]
+                states = look(store, name)
+                assert states.unavailable == ""
+                assert states.difference is not None
+                assert states.difference == parts[0] if len(parts) == 1 else True
                 if not parts:
-                    assert found.difference.is_zero
+                    assert states.difference.is_zero
                 if len(parts) > 1:
-                    assert found.difference == parts[0] + parts[1]
+                    assert states.difference == parts[0] + parts[1]
 
 
 def test_steps_that_are_folded_leave_one_row_and_those_of_sums_of_nothing_none(
@@ -213,9 +213,9 @@ def test_a_side_without_sketches_is_named_and_an_empty_one_needs_none(store: Sql
     after = Progress("s", 3, 3)
     store.advance(before, Advance(after, [epoch(3)], [(3, KEYS[0], ONE)], {TABLE: (1, GAMES)}))
     count(store, 3)
-    found = look(store)
-    assert found.difference is None
-    assert found.unavailable.startswith("no sketch yet of the source")
+    states = look(store)
+    assert states.difference is None
+    assert states.unavailable.startswith("no sketch yet of the source")
 
 
 def test_sketches_of_two_forms_are_not_compared(store: SqlStateStore) -> None:

@@ -106,11 +106,11 @@ class Model:
         self.values: dict[tuple[int, SumKey], Fingerprint] = {}
 
     def at(self, epoch: int) -> dict[SumKey, Fingerprint]:
-        found: dict[SumKey, Fingerprint] = {}
-        for (number, key), value in sorted(self.values.items(), key=lambda one: one[0][0]):
+        result: dict[SumKey, Fingerprint] = {}
+        for (number, key), value in sorted(self.values.items(), key=lambda item: item[0][0]):
             if number <= epoch:
-                found[key] = value
-        return found
+                result[key] = value
+        return result
 
     def source_sums(self, table: str, epoch: int) -> dict[str, Fingerprint]:
         current = {key: value for key, value in self.at(epoch).items() if key.table == table}
@@ -226,18 +226,18 @@ def everything(store: SqlStateStore) -> list[object]:
 
 def test_an_epoch_is_kept_without_its_transactions(store: SqlStateStore) -> None:
     advance(store, 2, {})
-    found = store.epoch(2)
-    assert found is not None
-    assert found.epoch == replace(epoch(2), transactions=())
-    assert found.recorded_at == 1000.0
+    stored = store.epoch(2)
+    assert stored is not None
+    assert stored.epoch == replace(epoch(2), transactions=())
+    assert stored.recorded_at == 1000.0
     with store.reading() as view:
         assert view.transaction_counts([1, 2, 3]) == {1: 1, 2: 1}
 
 
 def test_epochs_come_newest_first_and_in_pages(store: SqlStateStore) -> None:
     advance(store, 5, {})
-    assert [one.epoch.number for one in store.epochs(limit=2)] == [5, 4]
-    assert [one.epoch.number for one in store.epochs(limit=2, before=4)] == [3, 2]
+    assert [item.epoch.number for item in store.epochs(limit=2)] == [5, 4]
+    assert [item.epoch.number for item in store.epochs(limit=2, before=4)] == [3, 2]
 
 
 def test_the_backlog_counts_rows_and_names_the_oldest_epoch_that_has_some(store: SqlStateStore) -> None:
@@ -281,10 +281,12 @@ def judge(store: SqlStateStore, now: float, verdicts: Mapping[str, Verdict], num
 def test_since_stays_while_the_outcome_does(store: SqlStateStore) -> None:
     judge(store, 10.0, {"a": Verdict(Outcome.MATCH, "", ONE, ONE)})
     judge(store, 11.0, {"a": Verdict(Outcome.MATCH, "", TWO, TWO)}, number=2)
-    assert [(one.epoch, one.verdict.source, one.since) for one in store.verdicts()] == [(2, TWO, 10.0)]
+    assert [(verdict.epoch, verdict.verdict.source, verdict.since) for verdict in store.verdicts()] == [(2, TWO, 10.0)]
     judge(store, 12.0, {"a": Verdict(Outcome.MISMATCH, "r", TWO, None)}, number=3)
     judge(store, 13.0, {"a": Verdict(Outcome.MISMATCH, "other", TWO, ZERO)}, number=4)
-    assert [(one.epoch, one.verdict.reason, one.since) for one in store.verdicts()] == [(4, "other", 12.0)]
+    assert [(verdict.epoch, verdict.verdict.reason, verdict.since) for verdict in store.verdicts()] == [
+        (4, "other", 12.0)
+    ]
 
 
 def test_partitions_without_a_verdict_are_forgotten_of_judged_tables_only(store: SqlStateStore) -> None:
@@ -295,7 +297,7 @@ def test_partitions_without_a_verdict_are_forgotten_of_judged_tables_only(store:
         1.0,
     )
     judge(store, 2.0, {"b": verdict}, number=2)
-    assert [(one.table, one.partition) for one in store.verdicts()] == [("a.z", "-"), (TABLE, "b")]
+    assert [(item.table, item.partition) for item in store.verdicts()] == [("a.z", "-"), (TABLE, "b")]
     judge(store, 3.0, {}, number=3)
     assert store.verdicts(TABLE) == []
     with store.reading() as view:
@@ -322,7 +324,7 @@ def test_of_a_table_that_left_nothing_is_known_and_the_others_stay(store: SqlSta
     assert store.lake_tables() == {"a.z": other}
     assert store.files(TABLE) == {}
     assert set(store.lake_sums("a.z")) == {"a=1", "a=2"}
-    assert [one.table for one in store.verdicts()] == ["a.z"]
+    assert [item.table for item in store.verdicts()] == ["a.z"]
     with store.reading() as view:
         assert set(view.judged_tables()) == {"a.z"}
     store.forget([], definitions=[TABLE])
@@ -353,9 +355,9 @@ def test_fold_forgets_epochs_that_are_old_and_not_needed(store: SqlStateStore, m
     monkeypatch.setattr(state_module, "EPOCHS_KEPT", 3)
     advance(store, 10, {})
     store.fold(5)
-    assert [one.epoch.number for one in store.epochs(limit=99)] == [10, 9, 8, 7, 6, 5]
+    assert [item.epoch.number for item in store.epochs(limit=99)] == [10, 9, 8, 7, 6, 5]
     store.fold(10)
-    assert [one.epoch.number for one in store.epochs(limit=99)] == [10, 9, 8]
+    assert [item.epoch.number for item in store.epochs(limit=99)] == [10, 9, 8]
 
 
 def test_over_many_epochs_and_commits_the_store_stays_as_large_as_it_was(
@@ -366,7 +368,7 @@ def test_over_many_epochs_and_commits_the_store_stays_as_large_as_it_was(
     rows = {}
     for number in range(1, 61):
         value = Fingerprint(number, number, 0)
-        advance(store, number, {(number, SumKey(TABLE, one, 0)): value for one in partitions})
+        advance(store, number, {(number, SumKey(TABLE, partition, 0)): value for partition in partitions})
         old = [f"file {number - 1}"] if number > 1 else []
         store.save_lake(replace(LAKE, epoch=number), files(f"file {number}", value=value), old)
         verdicts = dict.fromkeys(partitions, Verdict(Outcome.MATCH, "", value, value))
@@ -418,7 +420,7 @@ def test_what_an_older_version_counted_of_the_lake_is_counted_afresh_and_all_els
     with closing(SqlStateStore(url)) as store:
         assert (store.lake_tables(), store.files(TABLE), store.lake_sums(TABLE)) == ({}, {}, {})
         assert store.running_sums() == {SumKey(TABLE, "-", 0): ONE}
-        assert [one.partition for one in store.verdicts()] == ["a"]
+        assert [verdict.partition for verdict in store.verdicts()] == ["a"]
         store.save_lake(LAKE, files("x"), [])
         assert list(store.files(TABLE)) == ["x"]
 
@@ -435,10 +437,10 @@ def test_a_store_of_the_version_before_suspicions_gets_their_table(url: str) -> 
 
 
 def suspected(store: SqlStateStore, number: int, reasons: Mapping[str, str], restarted: Sequence[str] = ()) -> None:
-    found = Suspicions()
-    found.add(number, reasons, restarted)
+    suspicions = Suspicions()
+    suspicions.add(number, reasons, restarted)
     before = store.progress()
-    store.advance(before, replace(step(range(before.epoch + 1, number + 1), {}), suspicions=found))
+    store.advance(before, replace(step(range(before.epoch + 1, number + 1), {}), suspicions=suspicions))
 
 
 def test_a_table_is_suspect_until_an_audit_looked_behind_the_last_cause(store: SqlStateStore) -> None:
@@ -568,19 +570,19 @@ def test_reading_a_store_waits_for_no_writer_from_the_first_call_on(url: str, mo
 
 
 def test_two_processes_may_make_the_store_at_once(url: str) -> None:
-    gate, found = threading.Barrier(4), list[Progress]()
+    gate, result = threading.Barrier(4), list[Progress]()
 
     def run() -> None:
         with closing(SqlStateStore(url)) as own:
             gate.wait()
-            found.append(own.progress())
+            result.append(own.progress())
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [Progress()] * 4
+    assert result == [Progress()] * 4
 
 
 @pytest.mark.parametrize(
@@ -621,11 +623,11 @@ def test_passwords_are_not_in_errors() -> None:
 def test_it_writes_durably_and_lets_readers_in(store: SqlStateStore) -> None:
     store.progress()
     with store._engine.connect() as connection:
-        found = [
+        result = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
-    assert found == ["wal", 2, 1]
+    assert result == ["wal", 2, 1]
 
 
 def test_a_reader_sees_one_moment_while_another_writes(url: str, store: SqlStateStore) -> None:
@@ -641,7 +643,7 @@ def test_a_reader_sees_one_moment_while_another_writes(url: str, store: SqlState
                 with own.reading() as view:
                     at = view.progress().epoch
                     rows = view.source_rows().get(TABLE, 0)
-                    last = [one.epoch.number for one in view.epochs(limit=1)]
+                    last = [item.epoch.number for item in view.epochs(limit=1)]
                 seen.add(at)
                 if rows != at or last != ([at] if at else []):
                     torn.append((at, rows, last))

@@ -23,8 +23,8 @@ BLANK = PartitionDiff("s.t", "league=1", DiffState.DIFFERS, 41)
 
 
 def test_rows_are_named_with_their_keys_and_both_values_and_no_terminal_obeys_them() -> None:
-    found = replace(BLANK, rows=(CHANGED, EXTRA), count=5, position=SourcePosition("0-1-9", "b", 1))
-    assert list(lines(found)) == [
+    answer = replace(BLANK, rows=(CHANGED, EXTRA), count=5, position=SourcePosition("0-1-9", "b", 1))
+    assert list(lines(answer)) == [
         "s.t league=1 at epoch 41: 5 rows differ (source read at 0-1-9)",
         "  changed          id=17  age: 27 -> NULL  name: '\\x1b[31mPeña' -> 'Peña'",
         f"  extra_in_lake    key {'ab' * 16}  id=1  name='x'  3 times too many  (read late)",

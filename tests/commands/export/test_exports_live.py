@@ -88,7 +88,7 @@ def test_a_printed_statement_of_duckdb_says_how_it_is_run(games: CountedTable, s
     said = games.run("sql", "duckdb", TABLE.table).stdout
     host = stack_settings.s3.endpoint.removeprefix("http://")
     assert f"live files of snapshot {snapshot}." in said
-    (line,) = (one.removeprefix("--   ") for one in said.splitlines() if "CREATE SECRET" in one)
+    (line,) = (item.removeprefix("--   ") for item in said.splitlines() if "CREATE SECRET" in item)
     assert f"ENDPOINT '{host}', URL_STYLE 'path', USE_SSL false);" in line
     assert stack_settings.s3.secret_key.get_secret_value() not in said
     keys = {

@@ -47,7 +47,7 @@ def test_a_table_that_was_complete_before_the_request_was_taken_up_says_nothing(
         epoch(4, RequestStatus(OFFSET + 1), SnapshotCursor(5, 4, complete=True)),
         epoch(5, RequestStatus(OFFSET + 1), SnapshotCursor(5, 4, complete=True)),
     )
-    assert [(one.epoch, one.rows, one.percent, one.complete) for one in steps] == [
+    assert [(step.epoch, step.rows, step.percent, step.complete) for step in steps] == [
         (2, 0, 0, False), (3, 2, 50, False), (4, 5, 100, True),
     ]  # fmt: skip
 

@@ -146,4 +146,4 @@ def test_one_that_is_cancelled_leaves_its_engine_free(games: CountedTable, runne
     # What runs when the service ends is ended too.
     runner.close()
     with contextlib.closing(SqlScanStore(games.settings.state.url.get_secret_value())) as store:
-        assert [one.state for one in store.scans(limit=9)] == [ScanState.CANCELLED, ScanState.CANCELLED]
+        assert [scan.state for scan in store.scans(limit=9)] == [ScanState.CANCELLED, ScanState.CANCELLED]

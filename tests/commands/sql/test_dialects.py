@@ -30,21 +30,21 @@ def parsed(engine: str, text: str) -> list[exp.Expr]:
 
     MariaDB is parsed as MySQL, which has all that is said to it.
     """
-    found = sqlglot.parse(text, dialect="mysql" if engine == "mariadb" else engine)
-    assert found
-    assert not [one for one in found if one is None or isinstance(one, exp.Command)], f"{engine}: {text[:200]}"
-    return [one for one in found if one is not None]
+    result = sqlglot.parse(text, dialect="mysql" if engine == "mariadb" else engine)
+    assert result
+    assert not [item for item in result if item is None or isinstance(item, exp.Command)], f"{engine}: {text[:200]}"
+    return [item for item in result if item is not None]
 
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_printed_statement_is_its_engines_sql(name: str) -> None:
-    (one,) = parsed(name.split("-", maxsplit=1)[0], (GOLDEN / f"{name}.sql").read_text(encoding="utf-8"))
+    (item,) = parsed(name.split("-", maxsplit=1)[0], (GOLDEN / f"{name}.sql").read_text(encoding="utf-8"))
     if "external" in name:
-        assert isinstance(one, exp.Create)
-        assert one.find(exp.LocationProperty)
-        assert len(list(one.find_all(exp.ColumnDef))) >= 5
+        assert isinstance(item, exp.Create)
+        assert item.find(exp.LocationProperty)
+        assert len(list(item.find_all(exp.ColumnDef))) >= 5
     else:
-        assert isinstance(one, exp.Select)
+        assert isinstance(item, exp.Select)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

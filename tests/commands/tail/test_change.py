@@ -54,8 +54,8 @@ def parts() -> list[Changes]:
 
 
 def test_every_change_is_shown_in_order_with_its_transaction() -> None:
-    found = list(changes_of(EPOCH, parts(), None))
-    assert [(one.op.value, one.position.gtid, one.partition) for one in found] == [
+    result = list(changes_of(EPOCH, parts(), None))
+    assert [(item.op.value, item.position.gtid, item.partition) for item in result] == [
         ("c", "0-1-8", "league=100"),
         ("c", "0-1-8", "league=101"),
         ("u", "0-1-9", "league=100"),
@@ -64,35 +64,35 @@ def test_every_change_is_shown_in_order_with_its_transaction() -> None:
 
 
 def test_a_partition_shows_also_the_row_that_leaves_it() -> None:
-    assert [one.op.value for one in changes_of(EPOCH, parts(), "league=101")] == ["c", "u"]
-    assert [one.op.value for one in changes_of(EPOCH, parts(), "league=100")] == ["c", "u", "d"]
+    assert [item.op.value for item in changes_of(EPOCH, parts(), "league=101")] == ["c", "u"]
+    assert [item.op.value for item in changes_of(EPOCH, parts(), "league=100")] == ["c", "u", "d"]
 
 
 def test_a_start_from_nothing_is_shown_once_whatever_the_number_of_kafka_partitions() -> None:
-    whole, one = reset(TABLE, 1), reset(TABLE, 1, partition="league=100")
+    whole, item = reset(TABLE, 1), reset(TABLE, 1, partition="league=100")
 
     def shown(given: Changes, wanted: str | None) -> list[Any]:
-        return [(found.op.value, found.partition) for found in changes_of(EPOCH, [given, given], wanted)]
+        return [(item.op.value, item.partition) for item in changes_of(EPOCH, [given, given], wanted)]
 
     assert shown(whole, None) == shown(whole, "league=100") == [("t", None)]
-    assert shown(one, "league=100") == [("t", "league=100")]
-    assert shown(one, "league=101") == []
+    assert shown(item, "league=100") == [("t", "league=100")]
+    assert shown(item, "league=101") == []
 
 
 def test_an_update_is_one_line_with_its_key_and_what_differs() -> None:
-    lines = [text(one) for one in changes_of(EPOCH, parts(), None)]
+    lines = [text(item) for item in changes_of(EPOCH, parts(), None)]
     assert lines[2] == "7  0-1-9  u  ootp.players  league=100  id=2  league: 101 -> 100"
     assert lines[0].startswith("7  0-1-8  c  ootp.players  league=100  id=1  league=100  pay='1.50'  born='2031-04-02'")
 
 
 def test_a_text_with_control_characters_does_nothing_to_a_terminal() -> None:
     wild = changes(TABLE, 1, Op.CREATED, 0, after=rows((1, 100, "\x1b[2J\n")))
-    (line,) = [text(one) for one in changes_of(EPOCH, [wild], None)]
+    (line,) = [text(item) for item in changes_of(EPOCH, [wild], None)]
     assert line.isprintable()
 
 
 def test_json_holds_every_type() -> None:
-    (first, *_) = (json.loads(json.dumps(document(one))) for one in changes_of(EPOCH, parts(), None))
+    (first, *_) = (json.loads(json.dumps(document(item))) for item in changes_of(EPOCH, parts(), None))
     assert first == {
         "op": "c",
         "epoch": 7,

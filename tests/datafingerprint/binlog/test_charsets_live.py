@@ -144,7 +144,7 @@ def columns_of(charset: str, chooser: random.Random) -> dict[str, tuple[str, Cal
             ("v", "VARCHAR(70)", lambda: text(drawn(chooser, letters, 60))),
             ("x", "TEXT", lambda: f"REPEAT({text(drawn(chooser, letters, 40))}, {chooser.choice([1, 100])})"),
             ("e", f"ENUM({quoted})", lambda: text(chooser.choice(labels))),
-            ("s", f"SET({quoted})", lambda: text(",".join(one for one in labels if chooser.random() < 0.3))),
+            ("s", f"SET({quoted})", lambda: text(",".join(label for label in labels if chooser.random() < 0.3))),
         )
     }
 
@@ -165,8 +165,8 @@ def test_the_log_names_the_character_set_of_every_column(
     charsets = ["cp1251", usual, "utf8mb4", "gbk", usual, "utf16", usual]
     words = ("VARCHAR(9)", "CHAR(9)", "TEXT", "ENUM(%s)", "SET(%s)")
     texts_between = [
-        f"{one}, c{number} {words[number % 5]} CHARACTER SET {charset}"
-        for number, (one, charset) in enumerate(zip(others, charsets * 9, strict=False))
+        f"{item}, c{number} {words[number % 5]} CHARACTER SET {charset}"
+        for number, (item, charset) in enumerate(zip(others, charsets * 9, strict=False))
     ]
     described = ", ".join(texts_between).replace("%s", "'x', 'y'")
     execute(source, f"CREATE TABLE kinds (id INT PRIMARY KEY, {described}) CHARACTER SET {usual}")
@@ -175,18 +175,18 @@ def test_the_log_names_the_character_set_of_every_column(
     execute(source, "INSERT INTO kinds (id, c0) VALUES (1, 'x')")
     (committed,) = committed_between(reader, start, position_of(source), [table.table])
     logged = next(iter(committed.rows)).table_map.columns
-    found = {one.name: charset_of(one.collation) for one in logged}
+    result = {item.name: charset_of(item.collation) for item in logged}
     expected = {column.name: column.charset for column in table.columns if column.charset}
     assert len(set(expected.values())) > 3
     # Where only exceptions from the most frequent collation are logged, a GEOMETRY makes their places unsure.
-    assert {name: found[name] or (charset if more else "") for name, charset in expected.items()} == expected
+    assert {name: result[name] or (charset if more else "") for name, charset in expected.items()} == expected
 
 
 def test_every_collation_of_the_server_is_known(source: pymysql.Connection) -> None:
     with source.cursor() as cursor:
-        found = read_collations(cursor)
-    assert len(found) > 250
-    assert {number: charset_of(number) for number in found} == found
+        collations = read_collations(cursor)
+    assert len(collations) > 250
+    assert {number: charset_of(number) for number in collations} == collations
 
 
 def test_rows_in_another_character_set_than_the_definitions_stop_capture(

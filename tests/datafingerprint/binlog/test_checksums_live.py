@@ -68,5 +68,5 @@ def test_a_reader_that_begins_in_any_file_reads_to_the_end(
     for kind in ("CRC32", "NONE"):
         execute(switching, f"SET GLOBAL binlog_checksum = {kind}")
         for passed, start in enumerate(starts):
-            found, _ = changes_between(reader, start, end, tables)
-            assert found[tables[0].table].rows.num_rows == 2 * (len(KINDS) - passed)
+            result, _ = changes_between(reader, start, end, tables)
+            assert result[tables[0].table].rows.num_rows == 2 * (len(KINDS) - passed)

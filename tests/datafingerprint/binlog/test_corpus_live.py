@@ -67,7 +67,7 @@ class Seen:
 
 def seen(connection: pymysql.Connection, schema: str) -> dict[str, Seen]:
     columns: dict[str, list[str]] = {}
-    found = {}
+    result = {}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.table_name, c.column_name FROM information_schema.columns c JOIN information_schema.tables t "
@@ -80,8 +80,8 @@ def seen(connection: pymysql.Connection, schema: str) -> dict[str, Seen]:
         for table, names in columns.items():
             listed = ", ".join(quoted(column) for column in names)
             cursor.execute(f"SELECT {listed} FROM {quoted(schema)}.{quoted(table)}")
-            found[table] = Seen(tuple(names), Counter(tuple(row) for row in cursor.fetchall()))
-    return found
+            result[table] = Seen(tuple(names), Counter(tuple(row) for row in cursor.fetchall()))
+    return result
 
 
 def names_after(verb: str, names: set[str], tables: Sequence[str], made: Sequence[str]) -> set[str]:
@@ -122,17 +122,17 @@ def require_true(statement: Statement, schema: str, before: dict[str, Seen], aft
 
 def statements(read: Iterator[bytes], until: str, *, is_mariadb: bool) -> list[Statement]:
     """The statements that are logged up to a GTID."""
-    found, last = [], ""
+    result, last = [], ""
     for data in read:
         event = parse_event(data, "the test")
         if event.type in GTIDS:
             last = parse_gtid(event).text
         elif event.type in QUERIES:
-            found.append(classify(parse_query(event, is_mariadb=is_mariadb)))
-        is_end = event.type is EventType.XID or (event.type in QUERIES and found[-1].meaning is not Meaning.BEGIN)
+            result.append(classify(parse_query(event, is_mariadb=is_mariadb)))
+        is_end = event.type is EventType.XID or (event.type in QUERIES and result[-1].meaning is not Meaning.BEGIN)
         if is_end and is_at(until, last):
             break
-    return found
+    return result
 
 
 def is_at(until: str, gtid: str) -> bool:
@@ -186,8 +186,8 @@ def tried(
     execute(source, f"SET SESSION sql_mode = '{case.mode}'", case.within(schema), "SET SESSION sql_mode = ''")
     end = position_of(source).gtid
     if end != before:
-        (found,) = statements(read, end, is_mariadb=is_mariadb)[-1:]
-        require_true(found, schema, fresh, seen(source, schema))
+        (result,) = statements(read, end, is_mariadb=is_mariadb)[-1:]
+        require_true(result, schema, fresh, seen(source, schema))
     if case.meaning == "TABLES" and {*case.tables, *case.made} == {"x"}:
         execute(source, "DROP TABLE IF EXISTS x", *X)
         return fresh

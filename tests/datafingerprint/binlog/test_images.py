@@ -210,12 +210,12 @@ def logged_values(column: Column) -> st.SearchStrategy[Any]:
         Kind.TIME: st.integers(-most, most).map(lambda value: value * unit),
         Kind.ENUM: st.sampled_from(LABELS),
         Kind.SET: st.sets(st.sampled_from([label for label in LABELS if label])).map(
-            lambda found: ",".join(label for label in LABELS if label in found)
+            lambda result: ",".join(label for label in LABELS if label in result)
         ),
         Kind.BINARY: st.binary(max_size=12).map(lambda data: data.ljust(12, b"\0")),
         Kind.UUID: st.uuids().map(str),
         Kind.INET4: st.ip_addresses(v=4).map(str),
-        Kind.INET6: st.ip_addresses(v=6).map(lambda found: inet6_text(found.packed)),
+        Kind.INET6: st.ip_addresses(v=6).map(lambda ip_address: inet6_text(ip_address.packed)),
     }
     return st.none() | texts[column.kind] if column.kind in texts else values(column)
 

@@ -50,7 +50,7 @@ def test_any_document_has_the_servers_text_on_all_ways(source: pymysql.Connectio
     @DRAWN
     @given(*drawn, st.sampled_from(CHANGES))
     def done(small: list[str], large: list[str], change: str) -> None:
-        execute(source, f"INSERT INTO docs (j) VALUES {', '.join(f'({one})' for one in [*small, *large])}")
+        execute(source, f"INSERT INTO docs (j) VALUES {', '.join(f'({item})' for item in [*small, *large])}")
         execute(source, f"UPDATE docs SET j = {change} ORDER BY id DESC LIMIT 5")
 
     done()
@@ -83,7 +83,7 @@ def test_what_is_awkward_has_the_servers_text_too(source: pymysql.Connection, re
         "CREATE TABLE others (id INT PRIMARY KEY, b BIT(9), y BLOB, m TIMESTAMP(3) NULL, s SET('a','b'), e ENUM('x'))",
         "INSERT INTO others VALUES (1, b'101', x'00FF', '2031-04-02 10:00:00.123', 'a,b', 'x')",
     )
-    table = next(one for one in reader.tables() if one.name == "docs")
+    table = next(item for item in reader.tables() if item.name == "docs")
     start = position_of(source)
     execute(source, AWKWARD[name], "UPDATE docs SET j = JSON_ARRAY(k)")
     compare(source, reader, table, start)
@@ -99,7 +99,7 @@ def test_an_update_that_is_logged_in_part_names_its_table(source: pymysql.Connec
         "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'",
         "UPDATE docs SET j = JSON_SET(j, '$.a', 2)",
     )
-    found = list(committed_between(reader, start, position_of(source), [table.table]))
-    (unknown,) = [one.unknown_changes for one in found if one.unknown_changes]
+    committed = list(committed_between(reader, start, position_of(source), [table.table]))
+    (unknown,) = [item.unknown_changes for item in committed if item.unknown_changes]
     assert list(unknown) == [table.table]
     assert "binlog_row_value_options" in unknown[table.table]

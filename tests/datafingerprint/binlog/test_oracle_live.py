@@ -115,7 +115,7 @@ def insert_row(cursor: Cursor, row: dict[str, Any]) -> None:
 
 def captured(settings: Settings, start: str, end: str, tables: Sequence[TableSchema]) -> list[Changes]:
     """What capture makes of the binlog between two positions."""
-    watched = {one.table: CapturedTable(one, 1) for one in tables}
+    watched = {item.table: CapturedTable(item, 1) for item in tables}
     assembler = Assembler(SourcePosition(start, "", 0), lambda name: name in watched)
     builder = EpochBuilder(EpochLimits(1e9, 10**9, 1e9), watched)
     events = BinlogSource(settings).events(SourcePosition(start, "", 0))
@@ -143,20 +143,20 @@ def of_library(settings: Settings, start: str, schema: str, count: int) -> list[
         login, server_id=777, is_mariadb=":" not in start, auto_position=start, blocking=True, resume_stream=True,
         only_schemas=[schema], only_events=[WriteRowsEvent, UpdateRowsEvent, DeleteRowsEvent], enable_logging=False,
     )  # fmt: skip
-    found: list[tuple[dict[str, Any] | None, ...]] = []
+    result: list[tuple[dict[str, Any] | None, ...]] = []
     for event in reader:
         for row in event.rows:
             if isinstance(event, UpdateRowsEvent):
-                found.append((row["before_values"], row["after_values"]))
+                result.append((row["before_values"], row["after_values"]))
             elif isinstance(event, WriteRowsEvent):
-                found.append((None, row["values"]))
+                result.append((None, row["values"]))
             else:
-                found.append((row["values"], None))
-        if len(found) >= count:
+                result.append((row["values"], None))
+        if len(result) >= count:
             break
     reader.close()
-    assert len(found) == count
-    return found
+    assert len(result) == count
+    return result
 
 
 def same(ours: Any, theirs: Any, kind: Kind) -> bool:  # noqa: ANN401 - values of any column
@@ -205,12 +205,12 @@ def test_the_binlog_adds_up_to_what_a_snapshot_reads(table: pymysql.Connection, 
     source = BinlogSource(stack_settings)
     definition = source.tables()[0]
     changes = captured(stack_settings, start, position_of(table).gtid, [definition])
-    _, found = snapshot_of(source, [definition])
-    read = found[definition.table]
+    _, result = snapshot_of(source, [definition])
+    read = result[definition.table]
     assert read.num_rows == ROWS - len(range(0, ROWS, 3))
     logged: dict[str, Fingerprint] = {}
-    for one in changes:
-        for name, part in net_sums(one).items():
+    for change in changes:
+        for name, part in net_sums(change).items():
             logged[name] = logged.get(name, ZERO) + part
     assert logged == net_sums(make_changes(definition, 1, Op.READ, 0, after=read))
 

@@ -56,8 +56,8 @@ CAPTURED = {"db.t", "db.u", "db.child"}
     ],
 )
 def test_tables_are_reached_through_views_triggers_routines_and_cascades(text: str, expected: str) -> None:
-    found, hidden = Reach(PROGRAMS).of(classify(Query("other", text)))
-    assert sorted(found & CAPTURED) == expected.split()
+    result, hidden = Reach(PROGRAMS).of(classify(Query("other", text)))
+    assert sorted(result & CAPTURED) == expected.split()
     assert not hidden
 
 

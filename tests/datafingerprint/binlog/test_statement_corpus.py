@@ -19,10 +19,10 @@ def test_the_corpus_is_large() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.text[:60])
 def test_a_statement_is_read_as_its_line_says(case: Case) -> None:
     is_mariadb = {"mariadb": True, "mysql": False}.get(case.on)
-    found = classify(Query("db", case.within("db"), MODES[case.mode], is_mariadb=is_mariadb))
-    assert found.meaning is Meaning[case.meaning]
-    assert found.tables == tuple(table_name("db", name) for name in case.tables)
-    assert found.made == tuple(table_name("db", name) for name in case.made)
-    assert effect_of(found) == case.effect
+    statement = classify(Query("db", case.within("db"), MODES[case.mode], is_mariadb=is_mariadb))
+    assert statement.meaning is Meaning[case.meaning]
+    assert statement.tables == tuple(table_name("db", name) for name in case.tables)
+    assert statement.made == tuple(table_name("db", name) for name in case.made)
+    assert effect_of(statement) == case.effect
     if case.name:
-        assert found.name == case.name.replace("{s}", "db")
+        assert statement.name == case.name.replace("{s}", "db")

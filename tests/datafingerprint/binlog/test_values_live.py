@@ -271,8 +271,8 @@ def test_generated_and_invisible_columns_are_carried(source: pymysql.Connection,
         "UPDATE made SET a = a * 10, h = h + 1",
         "DELETE FROM made WHERE id = 2",
     )
-    found, _ = changes_between(reader, start, position_of(source), [table])
-    require_same_as_snapshot(source, reader, table, found[table.table])
+    result, _ = changes_between(reader, start, position_of(source), [table])
+    require_same_as_snapshot(source, reader, table, result[table.table])
 
 
 MARIADB_COLUMNS: Columns = {
@@ -315,9 +315,9 @@ def test_the_binlog_and_the_snapshot_agree_on_every_type(
     start = position_of(source)
     tampered(source, columns, random.Random(2031))
     end = position_of(source)
-    found, impossible = changes_between(reader, start, end, [table])
+    result, impossible = changes_between(reader, start, end, [table])
     assert impossible == {}
-    changed = found[table.table]
+    changed = result[table.table]
     assert changed.rows.num_rows > 120
     require_same_as_snapshot(source, reader, table, changed)
 
@@ -357,9 +357,9 @@ def test_dates_that_are_no_days_are_null_on_both_ways(source: pymysql.Connection
         "INSERT INTO dates VALUES (4, '0000-01-01', '0000-12-31 23:59:59', NULL), (5, NULL, NULL, NULL)",
         "UPDATE dates SET d = '2031-04-30' WHERE id = 2",
     )
-    found, impossible = changes_between(reader, start, position_of(source), [table])
+    result, impossible = changes_between(reader, start, position_of(source), [table])
     assert impossible == {f"{table.table}.d": 5, f"{table.table}.m": 6, f"{table.table}.s": 1}
-    require_same_as_snapshot(source, reader, table, found[table.table])
+    require_same_as_snapshot(source, reader, table, result[table.table])
 
 
 FIELDS: dict[str, tuple[str, str, list[str]]] = {
@@ -419,5 +419,5 @@ def test_a_tables_and_a_columns_name_may_be_anything(
         f"UPDATE {quoted} SET `x.y` = 7",
         f"DELETE FROM {quoted} WHERE {quoted} = 2",
     )
-    found, _ = changes_between(reader, start, position_of(source), [table])
-    require_same_as_snapshot(source, reader, table, found[table.table])
+    result, _ = changes_between(reader, start, position_of(source), [table])
+    require_same_as_snapshot(source, reader, table, result[table.table])

@@ -19,92 +19,21 @@ from datafingerprint.column_types import column
 from datafingerprint.config import Audit
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.errors import ConfigError, SourceError, Unavailable, UnmeasuredError
-from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import Advance, Progress, SumKey
 from datafingerprint.ports.stream import EpochRows
 from datafingerprint.resync import ResyncRequest
 from datafingerprint.schema import TableSchema
-from datafingerprint.sql.mysql_ranges import KeyRange
 from datafingerprint.verdict import Outcome
 from services.auditor.alignment import StreamSide
 from services.auditor.cascade_checks import CascadeChecks
 from services.auditor.command import run_command
 from services.auditor.journal import AuditStep
 from services.auditor.service import AuditService
+from tests.services.auditor.memory import POSITION, MemorySource, MemoryView, of
 
 GAMES = "s.games"
-POSITION = SourcePosition("0-1-5", "f", 5)
 LOG = structlog.get_logger()
 Rows = Mapping[str, int]
-
-
-def of(rows: int) -> Fingerprint:
-    return Fingerprint(rows, 7 * rows, 11 * rows)
-
-
-@dataclass
-class MemoryView:
-    """Sums by partition; a range is counted off from what its key says."""
-
-    source: MemorySource
-    position: SourcePosition = POSITION
-    age_s: float = 0.0
-
-    def abort(self) -> None:
-        self.source.aborted.set()
-
-    def rows(self, table: TableSchema) -> dict[str, int]:
-        self.source.asked.append(("rows", table.name, None))
-        return dict(self.source.tables[table.table])
-
-    def bound(self, table: TableSchema, partitions: Sequence[str] | None, after: str | None, rows: int) -> str | None:
-        held = sum(
-            rows for name, rows in self.source.tables[table.table].items() if partitions is None or name in partitions
-        )
-        upto = int(after or 0) + rows
-        return str(upto) if upto <= held else None
-
-    def sums(
-        self, table: TableSchema, partitions: Sequence[str] | None = None, bounds: KeyRange | None = None
-    ) -> dict[str, Fingerprint]:
-        self.source.asked.append(("sums", table.name, tuple(partitions) if partitions else None))
-        self.source.before_sums(self, partitions)
-        held = self.source.tables[table.table]
-        if bounds is None:
-            return {name: of(rows) for name, rows in held.items() if partitions is None or name in partitions}
-        (name,) = partitions or held
-        after, upto = int(bounds.after or 0), int(bounds.upto or held[name])
-        return {name: of(upto) - of(after)}
-
-
-@dataclass
-class MemorySource:
-    """A server with tables as numbers of rows by partition."""
-
-    tables: dict[str, dict[str, int]]
-    position: SourcePosition = POSITION
-    load: Callable[[], Load] = lambda: Load(1)
-    before_sums: Callable[[MemoryView, Sequence[str] | None], None] = lambda _, __: None
-    refusal: Exception | None = None
-    asked: list[tuple[str, str, tuple[str, ...] | None]] = field(default_factory=list)
-    views: int = 0
-    aborted: threading.Event = field(default_factory=threading.Event)
-
-    def preflight(self, _tables: Sequence[TableSchema], _stream: Sequence[SourcePosition]) -> None:
-        if self.refusal is not None:
-            raise self.refusal
-
-    @contextmanager
-    def gauge(self) -> Iterator[Callable[[], Load]]:
-        def read() -> Load:
-            return self.load()
-
-        yield read
-
-    @contextmanager
-    def view(self, _tables: Sequence[TableSchema]) -> Iterator[MemoryView]:
-        self.views += 1
-        yield MemoryView(self, self.position)
 
 
 class NoHistory:
@@ -134,8 +63,8 @@ class World:
         return AuditService(self.source, stream, self.store, self.settings, owner, LOG, watch, checks=checks)
 
     def audit(self, scope: Scope = Scope(), *, from_start: bool = False) -> dict[str | None, Finding]:  # noqa: B008 - frozen
-        found = run_command(self.store, self.service(), scope, "me", self.stop, from_start=from_start)
-        return {one.partition: one for one in found}
+        result = run_command(self.store, self.service(), scope, "me", self.stop, from_start=from_start)
+        return {item.partition: item for item in result}
 
     @property
     def last(self) -> StoredAudit:
@@ -170,8 +99,8 @@ def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
 def test_small_tables_share_a_view_and_take_one_statement_each(make: Callable[..., World]) -> None:
     world = make({GAMES: {"n=1": 3, "n=2": 4}, "s.teams": {"n=1": 5}})
-    found = run_command(world.store, world.service(), Scope(), "me", world.stop)
-    assert {(one.table, one.partition, one.outcome) for one in found} == {
+    result = run_command(world.store, world.service(), Scope(), "me", world.stop)
+    assert {(item.table, item.partition, item.outcome) for item in result} == {
         (GAMES, "n=1", Outcome.MATCH), (GAMES, "n=2", Outcome.MATCH), ("s.teams", "n=1", Outcome.MATCH),
     }  # fmt: skip
     assert world.source.asked == [("sums", "games", None), ("sums", "teams", None)]
@@ -182,8 +111,8 @@ def test_small_tables_share_a_view_and_take_one_statement_each(make: Callable[..
 
 def test_big_partitions_are_summed_up_in_ranges_and_small_ones_together(make: Callable[..., World]) -> None:
     world = make({GAMES: {"n=1": 25, "n=2": 4, "n=3": 5}}, range_rows=10)
-    found = world.audit(Scope(GAMES))
-    assert {name: (one.outcome, one.source) for name, one in found.items()} == {
+    stored = world.audit(Scope(GAMES))
+    assert {name: (item.outcome, item.source) for name, item in stored.items()} == {
         f"n={at}": (Outcome.MATCH, of(rows)) for at, rows in ((1, 25), (2, 4), (3, 5))
     }
     assert world.source.asked == [
@@ -200,8 +129,8 @@ def test_a_big_table_that_is_not_split_is_not_counted_first(make: Callable[..., 
 
 def test_partitions_that_only_one_side_has_are_found(make: Callable[..., World]) -> None:
     world = make({GAMES: {"n=1": 25, "n=9": 4}}, {GAMES: {"n=1": 25, "n=2": 7}}, range_rows=10)
-    found = world.audit(Scope(GAMES))
-    assert {name: (one.hops, one.reason) for name, one in found.items()} == {
+    stored = world.audit(Scope(GAMES))
+    assert {name: (item.hops, item.reason) for name, item in stored.items()} == {
         "n=1": ((), ""),
         "n=2": ((Hop.CAPTURE,), "the stream has 7 rows too many"),
         "n=9": ((Hop.CAPTURE,), "the stream has 4 rows too few"),
@@ -221,9 +150,9 @@ def test_it_goes_on_in_a_new_view_when_one_has_become_too_old(make: Callable[...
         view.age_s += 6
 
     world.source.before_sums = age
-    found = world.audit(Scope(GAMES))
-    assert {one.outcome for one in found.values()} == {Outcome.MATCH}
-    assert len(found) == 2
+    stored = world.audit(Scope(GAMES))
+    assert {item.outcome for item in stored.values()} == {Outcome.MATCH}
+    assert len(stored) == 2
     assert world.source.views == 2
 
 
@@ -236,9 +165,9 @@ def test_a_partition_for_which_no_view_is_long_enough_is_inconclusive_and_the_ot
         view.age_s += 6 if partitions == ("n=1",) else 0
 
     world.source.before_sums = age
-    found = world.audit(Scope(GAMES))
-    assert (found["n=1"].outcome, found["n=2"].outcome) == (Outcome.INCONCLUSIVE, Outcome.MATCH)
-    assert found["n=1"].reason == "it took longer than audit.view_s_max, 5 s: raise it"
+    stored = world.audit(Scope(GAMES))
+    assert (stored["n=1"].outcome, stored["n=2"].outcome) == (Outcome.INCONCLUSIVE, Outcome.MATCH)
+    assert stored["n=1"].reason == "it took longer than audit.view_s_max, 5 s: raise it"
 
 
 def test_a_warning_makes_that_partition_inconclusive_and_no_other(make: Callable[..., World]) -> None:
@@ -249,10 +178,10 @@ def test_a_warning_makes_that_partition_inconclusive_and_no_other(make: Callable
             raise UnmeasuredError("the source gave 1 warnings, first warning 1301: too long", where="db")
 
     world.source.before_sums = warn
-    found = world.audit(Scope(GAMES))
-    assert (found["n=1"].outcome, found["n=1"].source) == (Outcome.INCONCLUSIVE, None)
-    assert "warning 1301" in found["n=1"].reason
-    assert found["n=2"].outcome is Outcome.MATCH
+    stored = world.audit(Scope(GAMES))
+    assert (stored["n=1"].outcome, stored["n=1"].source) == (Outcome.INCONCLUSIVE, None)
+    assert "warning 1301" in stored["n=1"].reason
+    assert stored["n=2"].outcome is Outcome.MATCH
     assert world.last.outcome is Outcome.INCONCLUSIVE
 
 
@@ -305,8 +234,8 @@ def test_what_was_killed_is_gone_on_with_and_no_partition_is_measured_twice(make
     assert lost is not None
     assert lost.state is AuditState.RUNNING
     world.store.release_audit(left.number, "killed")  # as after the lease
-    found = world.audit(Scope(GAMES))
-    assert set(found) == {"n=1", "n=2", "n=3"}
+    stored = world.audit(Scope(GAMES))
+    assert set(stored) == {"n=1", "n=2", "n=3"}
     assert world.last.number == left.number
     assert [what for what in world.source.asked if what[0] == "sums"] == [
         ("sums", "games", ("n=2",)), ("sums", "games", ("n=3",)),
@@ -379,9 +308,9 @@ def test_a_stream_that_does_not_come_to_the_view_leaves_it_inconclusive(
         yield MemoryView(world.source, ahead)
 
     monkeypatch.setattr(world.source, "view", view)
-    (found,) = world.audit(Scope(GAMES)).values()
-    assert (found.partition, found.outcome) == (None, Outcome.INCONCLUSIVE)
-    assert "the stream has not reached 0-1-9 in 0.1 s" in found.reason
+    (result,) = world.audit(Scope(GAMES)).values()
+    assert (result.partition, result.outcome) == (None, Outcome.INCONCLUSIVE)
+    assert "the stream has not reached 0-1-9 in 0.1 s" in result.reason
 
 
 def test_the_service_does_what_is_asked_for_and_then_its_round(make: Callable[..., World]) -> None:
@@ -397,7 +326,7 @@ def test_the_service_does_what_is_asked_for_and_then_its_round(make: Callable[..
     world.watch = note
     world.service().serve(world.stop)
     assert done == [(asked, "s.teams"), (asked + 1, GAMES)]
-    assert [(one.origin, one.state) for one in world.store.audits(limit=2)] == [
+    assert [(audit.origin, audit.state) for audit in world.store.audits(limit=2)] == [
         (Origin.SCHEDULE, AuditState.DONE), (Origin.REQUEST, AuditState.DONE),
     ]  # fmt: skip
 
@@ -437,7 +366,7 @@ def test_what_differs_of_a_suspect_table_is_read_again_and_it_stays_suspect(make
     suspect(world, GAMES)
     asked: list[ResyncRequest] = []
     checked(world, asked)
-    assert [(one.table, one.partition) for one in asked] == [(GAMES, "n=1")]
+    assert [(request.table, request.partition) for request in asked] == [(GAMES, "n=1")]
     assert world.store.suspicions().keys() == {GAMES}
 
 

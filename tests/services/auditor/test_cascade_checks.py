@@ -49,71 +49,71 @@ def found(partition: str | None, *hops: Hop, epoch: int = 8, inconclusive: bool 
 
 def test_a_table_is_checked_at_once_and_not_again_before_its_time() -> None:
     capture = Capture()
-    one = checks(capture)
-    assert one.due({}, capture.epoch, 1000.0) is None
-    assert one.due(suspects("s.a"), None, 1000.0) is None
-    assert one.due(suspects("s.a", "s.b", "s.unknown"), capture.epoch, 1000.0) == "s.a"
-    assert one.due(suspects("s.a", "s.b"), capture.epoch, 1000.0) == "s.b"
-    one.settle("s.a", [found("-")], 1000.5)
-    one.settle("s.b", [found("-")], 1001.0)
-    assert one.due(suspects("s.a", "s.b"), capture.epoch, 1060.0) is None
-    assert one.due(suspects("s.a", "s.b"), capture.epoch, 1060.5) == "s.a"
+    check = checks(capture)
+    assert check.due({}, capture.epoch, 1000.0) is None
+    assert check.due(suspects("s.a"), None, 1000.0) is None
+    assert check.due(suspects("s.a", "s.b", "s.unknown"), capture.epoch, 1000.0) == "s.a"
+    assert check.due(suspects("s.a", "s.b"), capture.epoch, 1000.0) == "s.b"
+    check.settle("s.a", [found("-")], 1000.5)
+    check.settle("s.b", [found("-")], 1001.0)
+    assert check.due(suspects("s.a", "s.b"), capture.epoch, 1060.0) is None
+    assert check.due(suspects("s.a", "s.b"), capture.epoch, 1060.5) == "s.a"
     assert capture.asked == []
 
 
 def test_a_table_that_was_found_well_is_not_checked_again_at_once_when_its_parent_changes_again() -> None:
-    one = checks(capture := Capture())
-    assert one.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
-    one.settle("s.a", [found("-")], 1001.0)
-    assert one.due({}, capture.epoch, 1002.0) is None
-    assert one.due(suspects("s.a"), capture.epoch, 1005.0) is None
-    assert one.due(suspects("s.a"), capture.epoch, 1061.0) == "s.a"
-    one.settle("s.a", [found("-")], 1062.0)
-    assert one.due({}, capture.epoch, 5000.0) is None
-    assert one.due(suspects("s.a"), capture.epoch, 5001.0) == "s.a"
+    check = checks(capture := Capture())
+    assert check.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
+    check.settle("s.a", [found("-")], 1001.0)
+    assert check.due({}, capture.epoch, 1002.0) is None
+    assert check.due(suspects("s.a"), capture.epoch, 1005.0) is None
+    assert check.due(suspects("s.a"), capture.epoch, 1061.0) == "s.a"
+    check.settle("s.a", [found("-")], 1062.0)
+    assert check.due({}, capture.epoch, 5000.0) is None
+    assert check.due(suspects("s.a"), capture.epoch, 5001.0) == "s.a"
 
 
 def test_what_takes_long_rests_the_longer() -> None:
-    one = checks(capture := Capture())
-    assert one.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
-    one.settle("s.a", [found("-")], 1100.0)
-    assert one.due(suspects("s.a"), capture.epoch, 1499.0) is None
-    assert one.due(suspects("s.a"), capture.epoch, 1500.0) == "s.a"
+    check = checks(capture := Capture())
+    assert check.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
+    check.settle("s.a", [found("-")], 1100.0)
+    assert check.due(suspects("s.a"), capture.epoch, 1499.0) is None
+    assert check.due(suspects("s.a"), capture.epoch, 1500.0) == "s.a"
 
 
 def test_partitions_that_differ_are_read_one_after_another_and_then_the_table_is_checked_once_more() -> None:
-    one = checks(capture := Capture())
-    assert one.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
-    one.settle("s.a", [found("n=1", Hop.CAPTURE), found("n=2"), found("n=3", Hop.CAPTURE, Hop.LAKE)], 1001.0)
+    check = checks(capture := Capture())
+    assert check.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
+    check.settle("s.a", [found("n=1", Hop.CAPTURE), found("n=2"), found("n=3", Hop.CAPTURE, Hop.LAKE)], 1001.0)
     assert [request.partition for request in capture.asked] == ["n=1"]
-    assert one.due(suspects("s.a"), capture.epoch, 2000.0) is None
+    assert check.due(suspects("s.a"), capture.epoch, 2000.0) is None
     capture.done, capture.reading = 1, "s.a"
-    assert one.due(suspects("s.a"), capture.epoch, 2000.0) is None
+    assert check.due(suspects("s.a"), capture.epoch, 2000.0) is None
     capture.reading = None
-    assert one.due(suspects("s.a"), capture.epoch, 2000.0) is None
+    assert check.due(suspects("s.a"), capture.epoch, 2000.0) is None
     assert [request.partition for request in capture.asked] == ["n=1", "n=3"]
     capture.done = 2
-    assert one.due(suspects("s.a"), capture.epoch, 2001.0) == "s.a"
+    assert check.due(suspects("s.a"), capture.epoch, 2001.0) == "s.a"
     # More was changed meanwhile: not read again before the table has rested.
-    one.settle("s.a", [found("n=1", Hop.CAPTURE)], 2002.0)
+    check.settle("s.a", [found("n=1", Hop.CAPTURE)], 2002.0)
     assert len(capture.asked) == 2
-    assert one.due(suspects("s.a"), capture.epoch, 2002.0 + 8 * 1002.0 - 1) is None
-    assert one.due(suspects("s.a"), capture.epoch, 2002.0 + 8 * 1002.0) == "s.a"
-    one.settle("s.a", [found("n=1", Hop.CAPTURE)], 10_020.0)
+    assert check.due(suspects("s.a"), capture.epoch, 2002.0 + 8 * 1002.0 - 1) is None
+    assert check.due(suspects("s.a"), capture.epoch, 2002.0 + 8 * 1002.0) == "s.a"
+    check.settle("s.a", [found("n=1", Hop.CAPTURE)], 10_020.0)
     assert len(capture.asked) == 3
 
 
 def test_a_table_of_which_much_differs_is_read_as_a_whole() -> None:
-    one = checks(capture := Capture())
-    assert one.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
-    one.settle("s.a", [found(f"n={n}", Hop.CAPTURE) for n in range(9)], 1001.0)
+    check = checks(capture := Capture())
+    assert check.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
+    check.settle("s.a", [found(f"n={n}", Hop.CAPTURE) for n in range(9)], 1001.0)
     assert [request.partition for request in capture.asked] == [None]
 
 
 def test_what_only_the_lake_has_wrong_is_not_read_again_and_warn_does_nothing_by_itself() -> None:
-    one = checks(capture := Capture())
-    assert one.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
-    one.settle("s.a", [found("-", Hop.LAKE)], 1001.0)
+    check = checks(capture := Capture())
+    assert check.due(suspects("s.a"), capture.epoch, 1000.0) == "s.a"
+    check.settle("s.a", [found("-", Hop.LAKE)], 1001.0)
     assert capture.asked == []
     assert checks(capture, heals=False).due(suspects("s.a"), capture.epoch, 1000.0) is None
 

@@ -32,11 +32,11 @@ def test_options_that_exclude_each_other_are_refused(arguments: list[str], messa
 
 def test_without_a_terminal_progress_is_lines() -> None:
     console = Console(file=io.StringIO(), force_terminal=False, width=20)
-    found = (Finding("ootp.games", "date_year=2031", Outcome.MATCH),)
+    result = (Finding("ootp.games", "date_year=2031", Outcome.MATCH),)
     with ProgressDisplay(console) as progress:
         progress.show(AuditStep(7, AuditProgress(0, 28, 0), pause="60 threads run on the server, above 50"))
         progress.show(AuditStep(7, AuditProgress(0, 28, 5000)))
-        progress.show(AuditStep(7, AuditProgress(1, 28, 9000), "ootp.games", found))
+        progress.show(AuditStep(7, AuditProgress(1, 28, 9000), "ootp.games", result))
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "paused: 60 threads run on the server, above 50",
         "ootp.games: match (1 of 28 partitions, 9000 rows)",

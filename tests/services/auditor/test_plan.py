@@ -23,11 +23,11 @@ def table(name: str) -> TableSchema:
 def test_every_partition_that_is_left_is_in_one_unit_and_unknown_ones_come_first(
     rows: dict[str, int], known: set[str], done: set[str], rows_max: int
 ) -> None:
-    found = units(rows, known, done, rows_max)
-    order = [name for unit in found for name in unit.partitions or ()]
+    result = units(rows, known, done, rows_max)
+    order = [name for unit in result for name in unit.partitions or ()]
     assert sorted(order) == sorted(set(rows) - done)
     assert [name in known for name in order] == sorted(name in known for name in order)
-    for unit in found:
+    for unit in result:
         assert unit.partitions is not None
         assert unit.rows == sum(rows[name] for name in unit.partitions)
         assert unit.rows <= rows_max or len(unit.partitions) == 1
@@ -37,10 +37,10 @@ def test_every_partition_that_is_left_is_in_one_unit_and_unknown_ones_come_first
 def test_every_table_is_in_one_batch_in_its_order_and_big_ones_are_alone(rows: dict[str, int], rows_max: int) -> None:
     tables = [table(name) for name in rows]
     by_name = {f"s.{name}": many for name, many in rows.items()}
-    found = batches(tables, by_name, rows_max)
-    assert [one for batch in found for one in batch] == tables
-    for batch in found:
-        assert sum(by_name[one.table] for one in batch) <= rows_max or len(batch) == 1
+    result = batches(tables, by_name, rows_max)
+    assert [item for batch in result for item in batch] == tables
+    for batch in result:
+        assert sum(by_name[item.table] for item in batch) <= rows_max or len(batch) == 1
 
 
 def test_it_pauses_for_a_busy_server_and_for_a_replica_that_is_behind_or_stands_still() -> None:

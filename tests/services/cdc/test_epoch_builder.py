@@ -16,6 +16,6 @@ def test_events_of_one_definition_stay_in_order_whichever_table_map_announced_th
     """A server that opens a table again gives it another number. The columns are equal, in other objects."""
     old, new, other = announced(1), announced(2), announced(3, "key")
     maps = (old, new, old, other, new, other)
-    events = [(index, 0, LoggedRows(one, Op.CREATED, b"")) for index, one in enumerate(maps)]
+    events = [(index, 0, LoggedRows(item, Op.CREATED, b"")) for index, item in enumerate(maps)]
     groups = epoch_builder._by_definition(events)
     assert [[index for index, _, _ in group] for group in groups] == [[0, 1, 2, 4], [3, 5]]

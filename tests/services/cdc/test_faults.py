@@ -36,15 +36,15 @@ def builder(left_out: set[str] | None = None) -> EpochBuilder:
 
 def committed(*found: LoggedRows, limit: SpillLimit | None = None) -> CommittedTransaction:
     held = TransactionRows(limit)
-    for one in found:
-        held.append(one)
+    for item in found:
+        held.append(item)
     return CommittedTransaction("0-1-1", AT, 1.0, held)
 
 
 def taken(made: EpochBuilder) -> tuple[list[str], dict[str, str]]:
     """The tables that the epoch has rows of, and those that have none any more, with the reason."""
     _, parts, _ = made.take(AT)
-    return [one.table.table for one in parts], {name: error.what for name, error in made.take_faults().items()}
+    return [part.table.table for part in parts], {name: error.what for name, error in made.take_faults().items()}
 
 
 BAD = {
@@ -73,7 +73,7 @@ def test_the_epoch_has_the_rows_of_the_others_and_says_whose_are_left_out(what: 
 def test_so_it_is_with_a_transaction_in_a_file_that_is_published_in_steps(what: str) -> None:
     made, limit = builder(), SpillLimit(0, TemporaryScratch(""))
     made.add(committed(rows("good"), rows("good"), BAD[what][0], rows("good"), rows("bad"), limit=limit), 0.0)
-    ahead = [one.table.table for parts in made.ahead("f:4") for one in parts]
+    ahead = [part.table.table for parts in made.ahead("f:4") for part in parts]
     tables, faults = taken(made)
     assert {*ahead, *tables} == {"s.good"}
     assert list(faults) == ["s.bad"]

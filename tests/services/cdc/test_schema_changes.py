@@ -9,11 +9,17 @@ import pytest
 from datafingerprint.binlog.queries import Query
 from datafingerprint.binlog.statements import classify
 from datafingerprint.column_types import column
-from datafingerprint.errors import SourceError, Stop
+from datafingerprint.errors import DecodeError, SourceError, Stop
 from datafingerprint.ports.source import Survey
 from datafingerprint.schema import Column, TableSchema
 from services.cdc.epoch_builder import CapturedTable
-from services.cdc.schema_changes import SchemaChange, followed_redefinition, passed_over, schema_change
+from services.cdc.schema_changes import (
+    SchemaChange,
+    followed_redefinition,
+    passed_over,
+    refuse_alteration,
+    schema_change,
+)
 
 
 def of(name: str, type_text: str = "int(11)", *, nullable: bool = True) -> Column:
@@ -89,7 +95,7 @@ def test_a_new_column_is_put_where_the_statement_says_whatever_came_later(
 ) -> None:
     change = effect_of(text, present)
     names = columns.split() if isinstance(columns, str) else columns
-    assert [one.name for one in change.altered["db.a"].columns] == names
+    assert [item.name for item in change.altered["db.a"].columns] == names
     assert change.altered["db.a"].key == ("id",)
 
 
@@ -97,7 +103,7 @@ def test_a_new_column_behind_one_that_is_left_out_is_put_where_the_source_has_it
     table = TableSchema("db", "a", (of("id"), of("y")), ("id",), left_out=("x",))
     survey = TableSchema("db", "a", (of("id"), of("z"), of("y")), ("id",), left_out=("x",))
     change = effect_of("ALTER TABLE a ADD z INT AFTER x", survey, followed={"db.a": CapturedTable(table, 1)})
-    assert [one.name for one in change.altered["db.a"].columns] == ["id", "z", "y"]
+    assert [item.name for item in change.altered["db.a"].columns] == ["id", "z", "y"]
 
 
 def test_a_new_column_that_the_settings_leave_out_is_known_as_such() -> None:
@@ -128,6 +134,49 @@ def test_what_cannot_be_followed_is_to_be_read_again_and_why_is_known(text: str,
     assert refusal is not None
     assert "(db.a)" in refusal.what
     assert refusal.where == "binlog:4"
+
+
+def refusal_of(text: str, *present: TableSchema) -> DecodeError | None:
+    survey, statement = Survey({table.table: table for table in present}), classify(Query("db", text))
+    change, _ = followed_redefinition(statement, FOLLOWED, lambda _: survey, "binlog:4")
+    try:
+        refuse_alteration(statement, change, "binlog:4")
+    except DecodeError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("ALTER TABLE a ADD INDEX (x), COMMENT 'c'", "ALTER TABLE a ALTER x SET DEFAULT 3, ENGINE=InnoDB"),
+        *("ALTER TABLE c DROP x", "DROP INDEX x ON a", "TRUNCATE a", "DROP TABLE a", "RENAME TABLE a TO old, new TO a"),
+    ],
+)
+def test_what_is_neutral_or_no_alter_is_not_refused(text: str) -> None:
+    assert refusal_of(text, A) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("ALTER TABLE a DROP x", "ALTER TABLE a ADD z INT", "ALTER TABLE a DROP PARTITION p"),
+        *("ALTER TABLE a MODIFY x BIGINT", "DROP INDEX `PRIMARY` ON a"),
+    ],
+)
+def test_an_alter_that_changes_rows_or_columns_is_refused_with_the_command_that_goes_on(text: str) -> None:
+    refusal = refusal_of(text, with_columns("id", "x", "y", "z"))
+    assert refusal is not None
+    assert "(db.a)" in refusal.what
+    assert refusal.remedy.endswith("datafingerprint capture --resnapshot db.a --once")
+
+
+def test_an_alter_that_takes_a_captured_name_away_is_refused_and_there_is_nothing_to_re_snapshot() -> None:
+    refusal = refusal_of("ALTER TABLE a RENAME TO c")
+    assert refusal is not None
+    assert "(db.a)" in refusal.what
+    assert "--resnapshot" not in refusal.remedy
+    assert 'on_alter = "follow"' in refusal.remedy
 
 
 def test_one_statement_that_changes_two_tables_has_both_read_again() -> None:

@@ -199,8 +199,8 @@ def test_a_table_that_was_altered_since_it_was_looked_at_is_not_read(
     execute(source, "ALTER TABLE words MODIFY w VARCHAR(9) CHARACTER SET utf8mb4")
     with pytest.raises(Unavailable, match=r"\.words was altered before it could be read"):
         snapshot_of(reader, before)
-    _, found = snapshot_of(reader, reader.tables())
-    ((rows),) = found.values()
+    _, result = snapshot_of(reader, reader.tables())
+    ((rows),) = result.values()
     assert rows.to_pylist() == [{"id": 1, "w": "é"}]
 
 
@@ -239,12 +239,12 @@ def test_a_column_may_be_left_out_or_watched_as_bytes(source: pymysql.Connection
     )
     execute(source, "UPDATE a SET skip = REPEAT('y', 300)", "UPDATE a SET old = 'я' WHERE id = 2")
     end = position_of(source)
-    found, _ = changes_between(reader, start, end, [table])
+    result, _ = changes_between(reader, start, end, [table])
     _, snapshot = snapshot_of(reader, [table])
     rows = snapshot[table.table]
     assert rows.column("old").to_pylist() == ["привет".encode("cp1251"), "я".encode("cp1251")]
     assert rows.column("wide").to_pylist() == ["🏈".encode("utf-16-be"), b""]
-    net = {name: part for name, part in net_sums(found[table.table]).items() if part != ZERO}
+    net = {name: part for name, part in net_sums(result[table.table]).items() if part != ZERO}
     assert net == sums_by_partition(rows, table.columns, partitioning(table))
 
 
@@ -281,8 +281,8 @@ def test_a_server_whose_own_log_says_otherwise_is_not_gone_on_from(
     told = list(committed_between(reader, begin, end, [f"{stack_settings.generator.schema_name}.a"]))
     assert begin.server_id == told[-1].position.server_id > 0
     # From what the events say, too: each is the place of its own GTIDs.
-    for one in told[:-1]:
-        assert list(committed_between(reader, one.position, end, []))
+    for first in told[:-1]:
+        assert list(committed_between(reader, first.position, end, []))
     name, _, number = begin.gtid.rpartition("-")
     file, _, count = begin.file.rpartition(".")
     for other, how in (
@@ -299,7 +299,7 @@ def test_a_server_whose_own_log_says_otherwise_is_not_gone_on_from(
     ):
         with structlog.testing.capture_logs() as said:
             assert list(committed_between(reader, other, end, []))
-        assert [(one["log_level"], one["reason"]) for one in said] == [("warning", why)]
+        assert [(line["log_level"], line["reason"]) for line in said] == [("warning", why)]
     with structlog.testing.capture_logs() as said:
         assert list(committed_between(reader, begin, end, []))
     assert said == []
@@ -323,7 +323,7 @@ def test_what_may_not_survive_a_crash_is_said_at_the_start(
             BinlogSource(stack_settings, structlog.get_logger()).preflight()
     finally:
         execute(source, "SET GLOBAL sync_binlog = 1")
-    assert [one["log_level"] for one in said] == ["warning"]
+    assert [line["log_level"] for line in said] == ["warning"]
     assert said[0]["remedy"].startswith("SET GLOBAL sync_binlog = 1 -- lost at a restart without [mysqld] sync_binlog")
     assert "sync_binlog is not 1: a crash of the server may lose transactions" in said[0]["event"]
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
-
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -14,8 +10,7 @@ from datafingerprint.cascades import Cascades, ForeignKey
 from datafingerprint.changes import Op
 from datafingerprint.column_types import column
 from datafingerprint.epochs import READ_AGAIN, Epoch, SnapshotCursor, SourcePosition
-from datafingerprint.errors import DecodeError, SourceError, Stop, TableDeniedError, TableError
-from datafingerprint.ports.source import Survey, Visibility
+from datafingerprint.errors import DecodeError, SourceError
 from datafingerprint.resync import PendingRequest, ResyncRequest
 from datafingerprint.schema import TableSchema
 from services.cdc.captured_tables import (
@@ -29,48 +24,19 @@ from services.cdc.requests import take_up
 from services.cdc.set_aside import reason_of, rest_s
 from services.cdc.stream import Stream
 from services.cdc.stream_start import new_stream, resume_stream
+from tests.services.cdc.memory import FakeSource
 
 COLUMNS = (
     column("id", "int(11)", nullable=False, charset=None),
     column("league_id", "int(11)", nullable=False, charset=None),
 )
 GOOD, BAD = "s.good", "s.bad"
-T = TypeVar("T")
 ZERO_DATE = DecodeError("a zero date stands in a key", remedy="fix it")
 MYISAM = SourceError("it is a base table in MyISAM", remedy="ALTER it")
 
 
 def table(name: str, *partition: str) -> TableSchema:
     return TableSchema("s", name, COLUMNS, ("id",), partition=partition)
-
-
-@dataclass
-class FakeSource:
-    """Tables that are supported, that are not, and that may not be read. All of schema `s` is chosen."""
-
-    tables: dict[str, TableSchema] = field(default_factory=dict)
-    errors: dict[str, Stop] = field(default_factory=dict)
-    denied_tables: set[str] = field(default_factory=set)
-    surveys: list[Collection[str] | None] = field(default_factory=list)
-
-    def is_captured(self, name: str) -> bool:
-        return name.startswith("s.")
-
-    def survey(self, names: Collection[str] | None = None) -> Survey:
-        self.surveys.append(names)
-        return Survey(_of(self.tables, names), _of(self.errors, names))
-
-    def visibility(self, name: str) -> Visibility:
-        if name in self.denied_tables:
-            return Visibility.DENIED
-        return Visibility.THERE if name in self.tables or name in self.errors else Visibility.GONE
-
-    def denied(self, name: str) -> TableError:
-        return TableDeniedError(name, "may not be read", remedy="GRANT SELECT")
-
-
-def _of(tables: Mapping[str, T], names: Collection[str] | None) -> dict[str, T]:
-    return {name: table for name, table in tables.items() if names is None or name in names}
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def manifest(lake: WatchedLake) -> Path:
     table = lake.iceberg()
     snapshot = table.current_snapshot()
     assert snapshot is not None
-    return local(min(snapshot.manifests(table.io), key=lambda one: one.sequence_number).manifest_path)
+    return local(min(snapshot.manifests(table.io), key=lambda item: item.sequence_number).manifest_path)
 
 
 OBJECTS = {"metadata file": metadata_file, "manifest list": manifest_list, "manifest": manifest}
@@ -60,11 +60,11 @@ def lake(tmp_path: Path) -> Iterator[WatchedLake]:
 
 def assert_broken(lake: WatchedLake, said: str) -> None:
     """Of the first table it is said in all partitions, and nothing of the other one."""
-    found = lake.verdicts()
-    assert {name: one.outcome for name, one in found.items()} == {
+    verdicts = lake.verdicts()
+    assert {name: item.outcome for name, item in verdicts.items()} == {
         name: Outcome.MISMATCH if name.startswith("ootp.games") else Outcome.MATCH for name in BOTH
     }
-    assert {one.reason for name, one in found.items() if name.startswith("ootp.games")} == {said}
+    assert {item.reason for name, item in verdicts.items() if name.startswith("ootp.games")} == {said}
 
 
 def test_an_object_that_is_deleted_is_a_mismatch_that_names_it_until_it_is_back(lake: WatchedLake, find: Find) -> None:
@@ -75,7 +75,7 @@ def test_an_object_that_is_deleted_is_a_mismatch_that_names_it_until_it_is_back(
         lake.read()
     lake.look()
     said = f"object file://{path} of the lake's metadata is gone: "
-    (why,) = {one.reason for name, one in lake.verdicts().items() if name.startswith("ootp.games")}
+    (why,) = {item.reason for name, item in lake.verdicts().items() if name.startswith("ootp.games")}
     assert why.startswith(said)
     assert_broken(lake, why)
     lake.look()
@@ -96,7 +96,7 @@ def test_an_object_that_is_made_garbage_is_a_mismatch_that_names_it_until_it_is_
     whole = path.read_bytes()
     path.write_bytes(b"garbage" + whole[7 : len(whole) // 2])
     lake.look()
-    (why,) = {one.reason for name, one in lake.verdicts().items() if name.startswith("ootp.games")}
+    (why,) = {item.reason for name, item in lake.verdicts().items() if name.startswith("ootp.games")}
     assert why.startswith(f"object file://{path} of the lake's metadata cannot be decoded (")
     assert_broken(lake, why)
     path.write_bytes(whole)
@@ -110,13 +110,14 @@ def test_a_manifest_in_the_place_of_another_names_other_files(lake: WatchedLake)
     snapshot = table.current_snapshot()
     assert snapshot is not None
     older, newer = (
-        local(one.manifest_path) for one in sorted(snapshot.manifests(table.io), key=lambda one: one.sequence_number)
+        local(item.manifest_path)
+        for item in sorted(snapshot.manifests(table.io), key=lambda item: item.sequence_number)
     )
     whole = older.read_bytes()
     older.write_bytes(newer.read_bytes())
     assert len(lake.read()) != len(ROWS)
     lake.look()
-    outcomes = {name: one.outcome for name, one in lake.verdicts().items()}
+    outcomes = {name: item.outcome for name, item in lake.verdicts().items()}
     assert Outcome.MISMATCH in outcomes.values()
     assert {outcomes[name] for name in BOTH if name.startswith("ootp.players")} == {Outcome.MATCH}
     older.write_bytes(whole)
@@ -162,9 +163,9 @@ def test_a_snapshot_whose_stamp_is_damaged_leaves_only_its_own_table_undecided(l
     lake.iceberg().append(nothing, snapshot_properties={STREAM_ID: "stream"})
     for _ in range(2):
         lake.look()
-        found = lake.verdicts()
-        assert {one.reason for name, one in found.items() if name.startswith("ootp.players")} == {""}
-        (said,) = {(one.outcome, one.reason) for name, one in found.items() if name.startswith("ootp.games")}
+        verdicts = lake.verdicts()
+        assert {item.reason for name, item in verdicts.items() if name.startswith("ootp.players")} == {""}
+        (said,) = {(item.outcome, item.reason) for name, item in verdicts.items() if name.startswith("ootp.games")}
         assert said[0] is Outcome.INCONCLUSIVE
         assert said[1].startswith("a stamp is damaged at snapshot ")
         lake.restart()

@@ -35,9 +35,9 @@ def test_a_file_that_is_added_a_second_time_doubles_its_rows_until_it_is_not_liv
     first, second = lake.paths()
     lake.iceberg().add_files([first], check_duplicate_files=False)
     assert len(lake.read()) == 9
-    found = lake.look()["league=1"]
-    assert (found.outcome, found.reason) == (Outcome.MISMATCH, "the lake has 3 rows too many")
-    assert found.lake == found.source * 2 if found.source else None
+    states = lake.look()["league=1"]
+    assert (states.outcome, states.reason) == (Outcome.MISMATCH, "the lake has 3 rows too many")
+    assert states.lake == states.source * 2 if states.source else None
     lake.restart()
     lake.write(TABLE, {"id": 7, "league": 2, "runs": 1})
     lake.judge()
@@ -68,7 +68,7 @@ def test_a_row_in_the_file_of_another_partition_is_a_mismatch_of_both(lake: Watc
         lake.look()
         said = f"rows of league=2 are filed under league=1: {first}"
         assert lake.said() == {"league=1": said, "league=2": said}
-        assert [one.source == one.lake for one in lake.verdicts().values()] == [True, True]
+        assert [verdict.source == verdict.lake for verdict in lake.verdicts().values()] == [True, True]
     for path, octets in zip((first, second), whole, strict=True):
         local(path).write_bytes(octets)
     lake.look()
@@ -94,8 +94,8 @@ def test_of_files_that_are_filed_by_other_fields_nothing_can_be_told(lake: Watch
     assert lake.look() == lake.verdicts()
     assert lake.said() == MATCH
     lake.iceberg().append(pa.Table.from_pylist([{"id": 9, "league": 2, "runs": 4}], schema=TABLE.arrow))
-    found = lake.look()
-    assert {one.outcome for one in found.values()} == {Outcome.INCONCLUSIVE}
+    states = lake.look()
+    assert {item.outcome for item in states.values()} == {Outcome.INCONCLUSIVE}
     assert set(lake.said().values()) == {"1 files have partition fields that this project did not write"}
 
 
@@ -106,9 +106,9 @@ def test_a_column_that_somebody_drops_from_the_lake_is_missing_until_it_is_back(
         update.delete_column("runs")
     assert "runs" not in lake.read()[0]
     for _ in range(2):
-        found = lake.look()
+        states = lake.look()
         assert set(lake.said().values()) == {"the lake table has no column runs"}
-        assert not any(one.source == one.lake for one in found.values())
+        assert not any(item.source == item.lake for item in states.values())
         lake.restart()
     with lake.iceberg().transaction() as transaction:
         back = AddSchemaUpdate(schema_=schema.model_copy(update={"schema_id": 2}))
@@ -167,12 +167,12 @@ def test_a_flipped_bit_in_the_state_store_is_its_damage_and_not_the_lakes(
         connection.exec_driver_sql(f"UPDATE {table} SET {change} WHERE rowid = 1")
     lake.restart()
     lake.write(TABLE, {"id": 7, "league": 2, "runs": 1})
-    found = lake.judge()
-    told = {one.reason for one in found.values() if one.outcome is not Outcome.MATCH}
+    states = lake.judge()
+    told = {item.reason for item in states.values() if item.outcome is not Outcome.MATCH}
     if table == "files":  # no sum is another one for that
         assert not told
         return
-    assert {one.outcome for one in found.values()} == {Outcome.INCONCLUSIVE}
+    assert {item.outcome for item in states.values()} == {Outcome.INCONCLUSIVE}
     (reason,) = told
     assert f"the state store is damaged: a row of {table}" in reason
     assert "delete the state store" in reason
@@ -195,8 +195,8 @@ def test_a_table_that_a_lake_commit_sets_aside_is_inconclusive_until_a_later_one
 def test_a_table_that_capture_has_set_aside_is_inconclusive_with_the_reason_until_it_is_back(lake: WatchedLake) -> None:
     lake.set_aside = {TABLE.table: "a zero date stands in a key"}
     lake.write(TABLE, {"id": 8, "league": 2, "runs": 1})
-    found = lake.judge()
-    assert {(one.outcome, one.reason) for one in found.values()} == {
+    states = lake.judge()
+    assert {(item.outcome, item.reason) for item in states.values()} == {
         (Outcome.INCONCLUSIVE, "a zero date stands in a key")
     }
     lake.set_aside = {}

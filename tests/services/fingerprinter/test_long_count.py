@@ -50,7 +50,7 @@ def test_files_that_expire_while_they_are_read_are_no_damage(lake: WatchedLake, 
     assert lake.said() == dict.fromkeys(MATCH, EXPIRED)
     assert lake.store.files(TABLE.table).keys() == set(lake.paths())
     lake.look()
-    assert {one.outcome for one in lake.verdicts().values()} == {Outcome.INCONCLUSIVE}
+    assert {verdict.outcome for verdict in lake.verdicts().values()} == {Outcome.INCONCLUSIVE}
     lake.judge()
     assert lake.said() == MATCH
 

@@ -48,7 +48,7 @@ class Catalog:
 
     def changed(self, tables: Iterable[TableSchema]) -> set[str]:
         self.calls["changed"] += 1
-        return {one.table for one in tables if self.present.get(one.table) != self.seen.get(one.table)}
+        return {table.table for table in tables if self.present.get(table.table) != self.seen.get(table.table)}
 
     def current(self, table: TableSchema) -> SnapshotView | None:
         with self._lock:
@@ -75,7 +75,7 @@ class CountingStore(SqlStateStore):
     def save_verdicts(
         self, progress: Progress, judged: Sequence[TableVerdicts], now: float, unchanged: Sequence[str] = ()
     ) -> None:
-        self.judged.append([one.table for one in judged])
+        self.judged.append([item.table for item in judged])
         super().save_verdicts(progress, judged, now, unchanged)
 
 
@@ -96,18 +96,20 @@ class Lake:
         """One epoch with a row of these tables, committed to the lake and judged."""
         self.epoch += 1
         before = self.store.progress()
-        versions = {one.table: number for number, one in enumerate(TABLES)}
+        versions = {item.table: number for number, item in enumerate(TABLES)}
         cursors = {name: SnapshotCursor(1, 1, complete=True) for name in versions}
         position = SourcePosition(f"0-1-{self.epoch}", "log", 4)
         epoch = Epoch("stream", self.epoch, position, self.now, snapshots=cursors, versions=versions)
-        names = [one.table for one in changed]
+        names = [item.table for item in changed]
         sums = [(self.epoch, SumKey(name, "-", 0), Fingerprint(self.epoch, 2, 3)) for name in names]
         after = replace(before, stream_id="stream", epoch=self.epoch, epochs_offset=self.epoch)
-        definitions = {one.table: (versions[one.table], one) for one in TABLES} if self.epoch == 1 else {}
+        definitions = {table.table: (versions[table.table], table) for table in TABLES} if self.epoch == 1 else {}
         self.store.advance(before, Advance(after, [replace(epoch, **altered)], sums, definitions))
-        for one in changed:
-            self.catalog.commit(one, self.epoch)
-        snapshots = {one.table: view.snapshot_id for one in TABLES if (view := self.catalog.present.get(one.table))}
+        for item in changed:
+            self.catalog.commit(item, self.epoch)
+        snapshots = {
+            table.table: view.snapshot_id for table in TABLES if (view := self.catalog.present.get(table.table))
+        }
         commit = LakeCommit(
             "stream", self.epoch, position, self.now, self.epoch, {**dict.fromkeys(versions), **snapshots}, self.now
         )
@@ -136,7 +138,7 @@ def test_the_first_commit_counts_many_tables_in_a_few_transactions(lake: Lake) -
     assert sum(lake.store.counts) == MANY
     assert len(lake.store.counts) <= MANY / 50
     assert [len(names) for names in lake.store.judged] == [MANY]
-    assert {one.verdict.outcome for one in lake.store.verdicts()} == {Outcome.MISMATCH}
+    assert {verdict.verdict.outcome for verdict in lake.store.verdicts()} == {Outcome.MISMATCH}
 
 
 def test_a_table_that_the_lake_does_not_have_is_counted_once_as_empty(tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_a_table_that_the_lake_does_not_have_is_counted_once_as_empty(tmp_path: 
         made.publish([])
         assert sum(made.store.counts) == MANY
         assert {state.snapshot_id for state in made.store.lake_tables().values()} == {None}
-        assert made.store.unproven_tables().keys() == {one.table for one in TABLES}
+        assert made.store.unproven_tables().keys() == {table.table for table in TABLES}
         made.publish([])
         assert (made.store.counts, made.store.judged) == ([], [[]])
 
@@ -154,7 +156,7 @@ def test_a_commit_without_a_change_asks_the_catalog_once_and_judges_no_table(lak
     lake.publish([])
     assert dict(lake.catalog.calls) == {"changed": 1}
     assert (lake.store.counts, lake.store.judged) == ([], [[]])
-    assert {one.epoch for one in lake.store.verdicts()} == {2}
+    assert {verdict.epoch for verdict in lake.store.verdicts()} == {2}
     assert {state.epoch for state in lake.store.lake_tables().values()} == {2}
 
 

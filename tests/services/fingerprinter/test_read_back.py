@@ -70,11 +70,11 @@ def raising(error: Exception) -> Callable[[IO[bytes]], object]:
 @pytest.mark.parametrize("rows", [3, 20_000])
 def test_the_rows_of_a_file_are_summed_short_and_long(rows: int, tmp_path: Path) -> None:
     octets = parquet(rows)
-    found = read(lambda into: into.write(octets), TemporaryScratch(str(tmp_path)))
+    result = read(lambda into: into.write(octets), TemporaryScratch(str(tmp_path)))
     values = pq.read_table(io.BytesIO(octets)).to_pylist()
-    slow = of_digests(digest(one, TABLE.columns) for one in values)
-    assert found.sums == {"id=7": slow}
-    assert (found.unreadable, found.size_bytes) == ("", len(octets))
+    slow = of_digests(digest(value, TABLE.columns) for value in values)
+    assert result.sums == {"id=7": slow}
+    assert (result.unreadable, result.size_bytes) == ("", len(octets))
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_the_rows_of_a_file_are_summed_short_and_long(rows: int, tmp_path: Path)
 def test_a_file_that_is_gone_or_damaged_counts_for_nothing_and_says_why(
     copy: Callable[[IO[bytes]], object], why: str, tmp_path: Path
 ) -> None:
-    found = read(copy, TemporaryScratch(str(tmp_path)))
-    assert why in found.unreadable
-    assert found.sums == {"id=7": ZERO}
+    rows = read(copy, TemporaryScratch(str(tmp_path)))
+    assert why in rows.unreadable
+    assert rows.sums == {"id=7": ZERO}
 
 
 FOREIGN = {
@@ -113,9 +113,9 @@ def test_whatever_somebody_elses_file_holds_is_a_finding_about_the_file(how: str
     def copy(into: IO[bytes]) -> object:
         return pq.write_table(FOREIGN[how], into)
 
-    found = read_back(Objects(copy), TemporaryScratch(str(tmp_path)), table, live, 1.0)  # type: ignore[arg-type]  # as above
-    assert "cannot be read as rows of the table" in found.unreadable
-    assert found.sums == {"born_year=2031": ZERO}
+    rows = read_back(Objects(copy), TemporaryScratch(str(tmp_path)), table, live, 1.0)  # type: ignore[arg-type]  # as above
+    assert "cannot be read as rows of the table" in rows.unreadable
+    assert rows.sums == {"born_year=2031": ZERO}
 
 
 @pytest.mark.parametrize("error", [LakeError("the store refused"), Unavailable("the store is away")])

@@ -34,7 +34,7 @@ class Kept:
 
     def restart(self) -> None:
         """The service starts again, and knows what was stored."""
-        known = {key: one.form for key, one in self.sketches.items()}
+        known = {key: item.form for key, item in self.sketches.items()}
         self.side = SourceSketches(known, lambda _: self.cells)
 
     def take(self, history: History, start: int, stop: int | None) -> None:
@@ -44,7 +44,7 @@ class Kept:
     def store(self) -> list[SketchStep]:
         self.epoch += 1
         steps = self.side.steps(self.epoch)
-        assert len({one.key for one in steps}) == len(steps), "two steps of one sketch in one epoch"
+        assert len({item.key for item in steps}) == len(steps), "two steps of one sketch in one epoch"
         for step in steps:
             before = self.sketches.pop(step.key, NO_SKETCH)
             if step.starts:
@@ -58,12 +58,12 @@ class Kept:
         return steps
 
     def by_partition(self) -> dict[str, Sketch]:
-        return {key.partition: Sketch.from_bytes(one.cells) for key, one in self.sketches.items()}
+        return {key.partition: Sketch.from_bytes(item.cells) for key, item in self.sketches.items()}
 
 
 def sketches_of(table: TableSchema, rows: list[Row], cells: int = CELLS) -> dict[str, Sketch]:
-    found = arrow(table, rows)
-    return dict(count_rows(found, table.columns, partitioning(table), SketchForm.of(table, cells)).sketches())
+    result = arrow(table, rows)
+    return dict(count_rows(result, table.columns, partitioning(table), SketchForm.of(table, cells)).sketches())
 
 
 @given(histories(), st.lists(st.tuples(st.integers(0, 14), st.booleans()), max_size=4))

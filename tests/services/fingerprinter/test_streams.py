@@ -55,4 +55,6 @@ def test_another_stream_is_refused_and_an_empty_database_or_the_old_topics_are_a
         assert SourceSide(reader, store, store.progress()).advance(store.progress(), 0.0, threading.Event())[1] == 0
     with closing(SqlStateStore(f"sqlite:///{tmp_path}/empty.db")) as empty:
         assert advanced(new, empty) == 5
-        assert empty.progress() == Progress("new", 1, 1)
+        progress = empty.progress()
+        assert progress == Progress("new", 1, 1, epoch_digest=progress.epoch_digest)
+        assert progress.epoch_digest

@@ -40,7 +40,7 @@ CELLS = 40
 
 def table_of(*columns: tuple[str, str], partition: str = "league", name: str = "games") -> TableSchema:
     """A table with the key `id`, partitioned by a column unless that is empty."""
-    described = tuple(column(one, kind, nullable=True, charset="utf8mb4") for one, kind in columns)
+    described = tuple(column(item, kind, nullable=True, charset="utf8mb4") for item, kind in columns)
     return TableSchema("ootp", name, described, ("id",), (partition,) if partition else ())
 
 
@@ -69,8 +69,8 @@ class FolderObjects:
         return hashlib.sha256(octets).hexdigest()
 
     def etags(self, paths: Sequence[str]) -> dict[str, tuple[str, int]]:
-        found = {path: local(path).read_bytes() for path in paths if local(path).exists()}
-        return {path: (hashlib.sha256(octets).hexdigest(), len(octets)) for path, octets in found.items()}
+        result = {path: local(path).read_bytes() for path in paths if local(path).exists()}
+        return {path: (hashlib.sha256(octets).hexdigest(), len(octets)) for path, octets in result.items()}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -118,9 +118,9 @@ class WatchedLake:
 
     def write(self, table: TableSchema, *rows: Row) -> int:
         """One epoch in which these rows enter the source and the lake; gives its number."""
-        found = pa.Table.from_pylist(list(rows), schema=table.arrow)
-        self._commit(table, found, [])
-        return self._record(table, found)
+        result = pa.Table.from_pylist(list(rows), schema=table.arrow)
+        self._commit(table, result, [])
+        return self._record(table, result)
 
     def merge(self, table: TableSchema) -> int:
         """One epoch without a change, whose commit writes all rows to new files; the old ones are gone as if swept."""
@@ -141,28 +141,28 @@ class WatchedLake:
     def _record(self, table: TableSchema, found: pa.Table) -> int:
         """Says on both control topics what the last commit was, and which rows had entered the source."""
         before, position = self.store.progress(), self._stamp().position
-        opened = {one.table: self.lake.table(one) for one in self.tables}
+        opened = {item.table: self.lake.table(item) for item in self.tables}
         sums = {name: self.store.running_sums().get(SumKey(table.table, name, 0)) for name in _parted(table, found)}
         form = SketchForm.of(table, CELLS)
         counted = count_rows(found, table.columns, partitioning(table), form)
         steps = [
-            SketchStep(self.epoch, key, StoredSketch(form.text, one.to_bytes()), starts=sums[name] is None)
-            for name, one in counted.sketches()
+            SketchStep(self.epoch, key, StoredSketch(form.text, item.to_bytes()), starts=sums[name] is None)
+            for name, item in counted.sketches()
             for key in [SumKey(table.table, name, 0)]
         ]
-        versions = {one.table: number for number, one in enumerate(self.tables)}
+        versions = {item.table: number for number, item in enumerate(self.tables)}
         complete = {name: SnapshotCursor(0, 0, complete=True) for name in versions}
         epoch = Epoch(
             "stream", self.epoch, position, self.now, snapshots=complete, versions=versions, set_aside=self.set_aside
         )
-        definitions = {one.table: (versions[one.table], one) for one in self.tables}
+        definitions = {item.table: (versions[item.table], item) for item in self.tables}
         running = [
             (self.epoch, SumKey(table.table, name, 0), part if (old := sums[name]) is None else old + part)
             for name, part in counted.sums.items()
         ]
         after = Progress("stream", self.epoch, self.epoch, before.lake_epoch, before.lake_commits_offset)
         self.store.advance(before, Advance(after, [epoch], running, definitions, sketches=steps))
-        snapshots = {name: one.snapshot_id for name, one in opened.items()}
+        snapshots = {name: item.snapshot_id for name, item in opened.items()}
         self.commits.append(LakeCommit("stream", self.epoch, position, self.now, self.epoch, snapshots, self.now))
         return self.epoch
 
@@ -185,22 +185,23 @@ class WatchedLake:
         """By partition where there is one table, else by table and partition."""
         is_one = len(self.tables) == 1
         return {
-            one.partition if is_one else f"{one.table} {one.partition}": one.verdict for one in self.store.verdicts()
+            verdict.partition if is_one else f"{verdict.table} {verdict.partition}": verdict.verdict
+            for verdict in self.store.verdicts()
         }
 
     def differing(self, table: TableSchema, partition: str) -> dict[RowVersion, int] | str:
         """Row versions by how many more the source has of them, or why they cannot be named."""
         with self.store.reading() as view:
-            found = view.sketched_partition(table.table, partition)
-        assert found is not None
-        if found.difference is None:
-            return found.unavailable
-        peeled = peel(found.difference, found.source - found.lake)
+            sketch = view.sketched_partition(table.table, partition)
+        assert sketch is not None
+        if sketch.difference is None:
+            return sketch.unavailable
+        peeled = peel(sketch.difference, sketch.source - sketch.lake)
         return "overflow" if isinstance(peeled, Overflow) else dict(peeled)
 
     def said(self) -> dict[str, str]:
         """The verdicts in words: the reason, or the outcome where there is none."""
-        return {name: one.reason or one.outcome.value for name, one in self.verdicts().items()}
+        return {name: item.reason or item.outcome.value for name, item in self.verdicts().items()}
 
     def iceberg(self, table: TableSchema = TABLE) -> Table:
         """The table as another engine has it."""

@@ -110,16 +110,16 @@ commit;
 
 
 def test_what_mysqldump_writes_is_an_export_and_what_servers_execute_stays_in_its_statements() -> None:
-    found = cut(DUMP)
-    assert [(part.line, part.kind, part.table) for part in found if part.kind is not Kind.SET] == [
+    statements = cut(DUMP)
+    assert [(part.line, part.kind, part.table) for part in statements if part.kind is not Kind.SET] == [
         (19, Kind.DROP, "a"),
         (22, Kind.CREATE, "a"),
         (31, Kind.INSERT, "a"),
     ]
-    (create,) = (part.sql for part in found if part.kind is Kind.CREATE)
+    (create,) = (part.sql for part in statements if part.kind is Kind.CREATE)
     assert "COMMENT 'it''s; -- */'" in create
     assert create.endswith("/*!50100 PARTITION BY HASH (`x`)\nPARTITIONS 2 */")
-    assert [part.sql for part in found if part.kind is Kind.SET] == [
+    assert [part.sql for part in statements if part.kind is Kind.SET] == [
         "/*!40103 SET @OLD_TIME_ZONE=@@TIME_ZONE */",
         "/*!40103 SET TIME_ZONE='+00:00' */",
         "/*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */",
@@ -129,10 +129,10 @@ def test_what_mysqldump_writes_is_an_export_and_what_servers_execute_stays_in_it
 
 
 def test_a_table_may_be_made_unless_it_is_there_and_several_be_dropped_by_one_statement() -> None:
-    found = cut(
+    statements = cut(
         "DROP TABLE IF EXISTS `a`, b;\nCREATE TABLE /*!32312 IF NOT EXISTS*/ `a` (x INT);\nCREATE TABLE b (x INT);"
     )
-    assert [(part.kind, part.table, part.unless_there) for part in found] == [
+    assert [(part.kind, part.table, part.unless_there) for part in statements] == [
         (Kind.DROP, "a", False),
         (Kind.DROP, "b", False),
         (Kind.CREATE, "a", True),
@@ -163,6 +163,6 @@ class Counted(str):
 
 def test_the_project_s_own_seed_is_an_export() -> None:
     for path in SEED_FOLDER.glob("*.sql"):
-        found = list(parts(path.read_text(encoding="utf-8").splitlines(keepends=True), path.name))
-        assert {part.table for part in found} == {path.name.partition(".")[0]}
-        assert found[0].kind is Kind.CREATE
+        result = list(parts(path.read_text(encoding="utf-8").splitlines(keepends=True), path.name))
+        assert {part.table for part in result} == {path.name.partition(".")[0]}
+        assert result[0].kind is Kind.CREATE

@@ -93,7 +93,7 @@ def test_records_and_line_scores_add_up_to_the_games(seed: int, games: int) -> N
     won: dict[float, int] = {}
     for game in lines(store, "games"):
         scores = [line for line in lines(store, "games_score") if line["game_id"] == game["game_id"]]
-        assert [sum(one["score"] for one in scores if one["team"] == side) for side in (0, 1)] == [
+        assert [sum(score["score"] for score in scores if score["team"] == side) for side in (0, 1)] == [
             game["runs0"],
             game["runs1"],
         ]

@@ -91,8 +91,8 @@ def test_the_server_holds_what_the_same_games_leave_in_memory(
             )
             for row in store.rows(table.name)
         ]
-        found = ask(warehouse_settings, schemas[0], f"SELECT * FROM `{table.name}`")
-        assert sorted(map(repr, found)) == sorted(map(repr, in_memory)), table.name
+        rows = ask(warehouse_settings, schemas[0], f"SELECT * FROM `{table.name}`")
+        assert sorted(map(repr, rows)) == sorted(map(repr, in_memory)), table.name
 
 
 def test_a_game_asks_the_server_for_little(warehouse_settings: Settings, schemas: tuple[str, str]) -> None:
@@ -157,8 +157,8 @@ def test_tables_without_a_key_are_looked_into_by_an_index_that_is_not_unique(
     for _ in range(2):
         assert run(warehouse_settings, schemas[0], "--seed-only")[0] == 0
     for table, column in INDEXES.items():
-        found = ask(warehouse_settings, schemas[0], f"SHOW INDEX FROM {table}")
-        assert [(row[1], row[4]) for row in found] == [(1, column)]
+        rows = ask(warehouse_settings, schemas[0], f"SHOW INDEX FROM {table}")
+        assert [(row[1], row[4]) for row in rows] == [(1, column)]
 
 
 def test_lost_connections_and_lost_replies_neither_double_nor_lose_a_game(

@@ -94,8 +94,8 @@ def test_doubles_and_numbers_are_those_of_the_file(
         "INSERT INTO numbers VALUES " + ", ".join(f"({n}, {number})" for n, number in enumerate(numbers)) + ";",
     )
     assert load(warehouse_settings, schemas[0], tmp_path)[0] == 0
-    found = ask(warehouse_settings, schemas[0], "SELECT d FROM numbers ORDER BY id")
-    assert [repr(d) for (d,) in found] == [repr(float(number)) for number in numbers]
+    rows = ask(warehouse_settings, schemas[0], "SELECT d FROM numbers ORDER BY id")
+    assert [repr(d) for (d,) in rows] == [repr(float(number)) for number in numbers]
 
 
 DUMP = """/*M!999999\\- enable the sandbox mode */
@@ -237,9 +237,9 @@ def test_an_insert_that_is_longer_than_the_server_takes_is_loaded_in_pieces(
     write(tmp_path, "t", "CREATE TABLE t (x INT, y TEXT CHARACTER SET utf8mb4);", f"INSERT INTO t VALUES {values};")
     assert len(values.encode()) > 3 * MIB
     assert load(warehouse_settings, schemas[0], tmp_path)[0] == 0
-    found = ask(warehouse_settings, schemas[0], "SELECT x, HEX(y) FROM t ORDER BY x")
+    result = ask(warehouse_settings, schemas[0], "SELECT x, HEX(y) FROM t ORDER BY x")
     stored = [(number, text.replace("''", "'").replace("\\\\", "\\")) for number, text in rows]
-    assert found == [(number, text.encode().hex().upper()) for number, text in stored]
+    assert result == [(number, text.encode().hex().upper()) for number, text in stored]
 
 
 @pytest.mark.usefixtures("small_packets")
@@ -319,19 +319,19 @@ def test_bytes_that_are_not_text_are_refused_with_their_line(
 def test_two_exports_are_never_mixed_in_a_schema(
     warehouse_settings: Settings, schemas: tuple[str, str], tmp_path: Path
 ) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.mkdir()
+    first, other = tmp_path / "one", tmp_path / "other"
+    first.mkdir()
     other.mkdir()
-    write(one, "a", "CREATE TABLE a (x INT);")
-    broken = write(one, "b", "CREATE TABLE b (x INT)")
+    write(first, "a", "CREATE TABLE a (x INT);")
+    broken = write(first, "b", "CREATE TABLE b (x INT)")
     write(other, "c", "CREATE TABLE c (x INT);")
-    assert "line 1" in refusal(warehouse_settings, schemas[0], one)
+    assert "line 1" in refusal(warehouse_settings, schemas[0], first)
     for folder in (["--seed-dir", str(other)], []):
         status, said = run(warehouse_settings, schemas[0], *folder, "--seed-only")
         assert (status, said.count("\n")) == (2, 1)
         assert "holds a part of another export: it came from a.mysql.sql" in said
     broken.write_text("CREATE TABLE b (x INT);", encoding="utf-8")
-    assert load(warehouse_settings, schemas[0], one)[0] == 0
+    assert load(warehouse_settings, schemas[0], first)[0] == 0
     assert "holds another export: it has no c.mysql.sql" in refusal(warehouse_settings, schemas[0], other)
     assert run(warehouse_settings, schemas[0], "--seed-only")[0] == 0
     assert sorted(ask(warehouse_settings, schemas[0], "SHOW TABLES")) == [("a",), ("b",), (PROGRESS,)]

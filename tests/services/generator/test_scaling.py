@@ -64,8 +64,8 @@ def test_every_table_of_the_league_is_copied_and_shared_ones_are_not() -> None:
         for column in table.columns
     ]
     shared = [("cities", "city_id", "int", 1), ("cities", "team_id", "int", 0), ("notes", "text", "varchar", 0)]
-    found = numbered_tables([*columns, *shared, ("generator_progress", "team_id", "int", 1)], Numbers())
-    assert {table.name for table in found} == {table.name for table in TABLES}
+    numbers = numbered_tables([*columns, *shared, ("generator_progress", "team_id", "int", 1)], Numbers())
+    assert {table.name for table in numbers} == {table.name for table in TABLES}
 
 
 def test_copies_are_made_by_one_statement_from_the_original_alone() -> None:

@@ -64,11 +64,11 @@ def test_games_of_any_season_and_copy_are_told_apart_and_fit_an_int(copies: int)
 def test_after_the_last_season_that_there_are_numbers_for_the_league_is_over() -> None:
     for spacing in SPACINGS:
         numbers = Numbers(spacing)
-        last, found = new_season(League(numbers.last_season - 1, first_players(), first_teams(), (), numbers=numbers))
+        last, result = new_season(League(numbers.last_season - 1, first_players(), first_teams(), (), numbers=numbers))
         assert last
-        assert {numbers.season_of(game.game_id) for game in found.schedule} == {numbers.last_season}
+        assert {numbers.season_of(game.game_id) for game in result.schedule} == {numbers.last_season}
         with pytest.raises(SourceError, match=f"no numbers for the games of season {numbers.last_season + 1} "):
-            new_season(found)
+            new_season(result)
 
 
 def test_a_finished_season_is_followed_by_the_next_year_with_new_numbers_and_empty_records() -> None:

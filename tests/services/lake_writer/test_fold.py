@@ -82,15 +82,15 @@ def test_a_partition_that_starts_from_nothing_is_what_is_read_after_it(
         *routed(again, partitions),
     ]
     if partitions == 1:
-        assert sum(one.partition is not None for _, one in parts) == 1
+        assert sum(item.partition is not None for _, item in parts) == 1
     net = fold(table, parts)
     assert lake_after(table, [history.initial], net) == multiset(elsewhere + read)
     sums = {SumKey(table.table, name, 0): part for name, part in slow_sums(table, history.initial).items()}
-    for kafka_partition, one in parts:
-        sums |= apply_changes(sums, 0 if partitions == 1 else kafka_partition, one)
+    for kafka_partition, first in parts:
+        sums |= apply_changes(sums, 0 if partitions == 1 else kafka_partition, first)
     if partitions == 1:
-        found = {key.partition: part for key, part in sums.items() if part != ZERO}
-        assert found == slow_sums(table, elsewhere + read)
+        result = {key.partition: part for key, part in sums.items() if part != ZERO}
+        assert result == slow_sums(table, elsewhere + read)
 
 
 @given(histories(resets=False), st.integers(0, 14))
@@ -129,7 +129,7 @@ def test_a_column_that_came_in_between_is_null_in_what_was_before_it(
 
 def test_a_column_that_became_another_is_refused_unless_the_table_started_from_nothing_since() -> None:
     text = Column("n", "text", Kind.TEXT, charset="utf8mb4")
-    table = replace(KEYED, columns=tuple(text if one.name == "n" else one for one in KEYED.columns))
+    table = replace(KEYED, columns=tuple(text if column.name == "n" else column for column in KEYED.columns))
     old = (0, change_rows(KEYED, [CREATED]))
     with pytest.raises(WireError, match=r"column n of s\.keyed has changed"):
         fold(table, [old])
@@ -214,12 +214,12 @@ def files_of(table: TableSchema, rows: list[Row], size: int) -> list[tuple[DataF
     by_partition: dict[str, list[Row]] = {}
     for row in rows:
         by_partition.setdefault(partitioning(table).name(row), []).append(row)
-    found = []
+    result = []
     for partition, members in by_partition.items():
         for number, part in enumerate(cut(members, size)):
             bounds = {name: bound for name in ("d", "i") if (bound := bounds_of([row[name] for row in part]))}
-            found.append((DataFile(f"{partition}/{number}", partition, len(part), 1, bounds), part))
-    return found
+            result.append((DataFile(f"{partition}/{number}", partition, len(part), 1, bounds), part))
+    return result
 
 
 def bounds_of(values: list[Any]) -> tuple[int, int] | None:

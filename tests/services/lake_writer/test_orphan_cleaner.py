@@ -69,35 +69,35 @@ def sweeper(bucket: Bucket, clock: Clock, sweep_s: float = 0.001) -> OrphanClean
 
 def test_a_file_goes_only_when_it_has_been_unreferenced_for_the_grace_time() -> None:
     bucket, clock = Bucket({"old": ObjectInfo(0.0, 7), "live": ObjectInfo(0.0, 5)}, {"live"}), Clock()
-    one = sweeper(bucket, clock)
-    assert one.sweep(TABLE) == CleanupResult(0, 0, waiting=1)
+    item = sweeper(bucket, clock)
+    assert item.sweep(TABLE) == CleanupResult(0, 0, waiting=1)
     clock.now = GRACE_S - 1
-    assert one.sweep(TABLE) == CleanupResult(0, 0, waiting=1)
+    assert item.sweep(TABLE) == CleanupResult(0, 0, waiting=1)
     clock.now = GRACE_S
-    assert one.sweep(TABLE) == CleanupResult(1, 7, waiting=0)
+    assert item.sweep(TABLE) == CleanupResult(1, 7, waiting=0)
     assert set(bucket.objects) == {"live"}
 
 
 def test_a_file_that_a_commit_may_still_name_stays_until_another_commit_has_made_that_impossible() -> None:
     bucket, clock = Bucket({"new": ObjectInfo(950.0, 7)}), Clock()
-    one = sweeper(bucket, clock)
-    one.sweep(TABLE)
+    item = sweeper(bucket, clock)
+    item.sweep(TABLE)
     clock.now = 10 * GRACE_S
-    assert one.sweep(TABLE).files == 0
+    assert item.sweep(TABLE).files == 0
     bucket.committed_at = 950.0 + GRACE_S + 1
-    assert one.sweep(TABLE).files == 1
+    assert item.sweep(TABLE).files == 1
 
 
 def test_the_grace_time_begins_anew_for_a_file_that_was_referenced_in_between() -> None:
     bucket, clock = Bucket({"back": ObjectInfo(0.0, 7)}), Clock()
-    one = sweeper(bucket, clock)
-    one.sweep(TABLE)
+    item = sweeper(bucket, clock)
+    item.sweep(TABLE)
     bucket.referenced = {"back"}
     clock.now = GRACE_S / 2
-    one.sweep(TABLE)
+    item.sweep(TABLE)
     bucket.referenced = set()
     clock.now = GRACE_S
-    assert one.sweep(TABLE) == CleanupResult(0, 0, waiting=1)
+    assert item.sweep(TABLE) == CleanupResult(0, 0, waiting=1)
 
 
 def test_the_bucket_is_listed_before_the_metadata_is_read() -> None:
@@ -149,17 +149,17 @@ class Once(threading.Event):
 
 def test_a_table_without_a_commit_since_a_search_that_left_nothing_is_not_searched_again() -> None:
     bucket = Bucket({"live": ObjectInfo(0.0, 5)}, {"live"}, names=[("s", f"t{number}") for number in range(50)])
-    one = sweeper(bucket, Clock())
+    item = sweeper(bucket, Clock())
     stop = threading.Event()
-    one._clean_all(stop)
+    item._clean_all(stop)
     assert bucket.calls.count("stored") == 50
-    one._clean_all(stop)
+    item._clean_all(stop)
     assert bucket.calls.count("stored") == 50
     bucket.committed_at += 1
     bucket.objects["left"] = ObjectInfo(0.0, 7)
-    one._clean_all(stop)
+    item._clean_all(stop)
     assert bucket.calls.count("stored") == 100
-    one._clean_all(stop)  # the file waits for its grace time in each table
+    item._clean_all(stop)  # the file waits for its grace time in each table
     assert bucket.calls.count("stored") == 150
 
 

@@ -39,7 +39,7 @@ def lake_of(table: TableSchema, rows: Sequence[Row], file_rows: int) -> tuple[St
     """A lake table that holds rows, in files of a few."""
     store = Store()
     lake_table = MemoryLakeTable(store, table)
-    names = sorted({one for part in rows for one in [partition_of(table, part)]})
+    names = sorted({item for part in rows for item in [partition_of(table, part)]})
     added: list[object] = []
     for name in names:
         members = [row for row in rows if partition_of(table, row) == name]
@@ -63,11 +63,11 @@ def held_of(parts: Sequence[tuple[int, Changes]], rows_max: int, *, at_once: boo
     """
     held = ChangeBuffer(rows_max, SCRATCH)
     if at_once:
-        held.expect(sum(one.rows.num_rows for _, one in parts))
-    for partition, one in parts:
+        held.expect(sum(item.rows.num_rows for _, item in parts))
+    for partition, item in parts:
         if not at_once:
-            held.expect(one.rows.num_rows)
-        held.add(EPOCH, partition, one)
+            held.expect(item.rows.num_rows)
+        held.add(EPOCH, partition, item)
     return held
 
 
@@ -109,20 +109,22 @@ def test_pieces_come_to_the_same_as_the_whole(
 ) -> None:
     table = history.table
     size = 7 if at_once else 1
-    parts = [part for one in range(0, 7, size) for part in routed(history.changes(one, one + size), partitions)]
+    parts = [
+        part for number in range(0, 7, size) for part in routed(history.changes(number, number + size), partitions)
+    ]
     if partition is not None:
         parts += routed(reset(table, 1, partition=partition), partitions)
     parts += routed(history.changes(7), partitions)
     whole_store, whole = lake_of(table, history.initial, file_rows)
     expected = apply(table, whole, fold(table, parts), stamp(EPOCH), policy)
     store, lake_table = lake_of(table, history.initial, file_rows)
-    found = applied_in_pieces(table, lake_table, held_of(parts, rows_max, at_once=at_once), policy)
+    result = applied_in_pieces(table, lake_table, held_of(parts, rows_max, at_once=at_once), policy)
     assert multiset(store.rows(table).to_pylist()) == multiset(whole_store.rows(table).to_pylist())
     if partition is None:
         assert multiset(store.rows(table).to_pylist()) == multiset(history.final)
-    assert (found.rows_added, found.rows_removed) == (expected.rows_added, expected.rows_removed)
-    assert (found.rows_missing, found.is_unknown) == (expected.rows_missing, expected.is_unknown)
-    assert not found.is_unknown or partition is not None
+    assert (result.rows_added, result.rows_removed) == (expected.rows_added, expected.rows_removed)
+    assert (result.rows_missing, result.is_unknown) == (expected.rows_missing, expected.is_unknown)
+    assert not result.is_unknown or partition is not None
 
 
 @pytest.mark.parametrize(("table", "number"), [(KEYED, 50_000), (MULTISET, 6_000)])
@@ -131,7 +133,7 @@ def test_a_transaction_of_fifty_thousand_rows_passes_a_limit_of_a_thousand(
 ) -> None:
     monkeypatch.setattr(runs, "_RUN_BYTES", 50_000)
     monkeypatch.setattr(runs, "_SLICE_BYTES", 2_000)
-    rows: list[Row] = [{"id": one, "Part": "ab"[one % 2], "n": one} for one in range(number)]
+    rows: list[Row] = [{"id": item, "Part": "ab"[item % 2], "n": item} for item in range(number)]
     random.Random(1).shuffle(rows)
     store, lake_table = lake_of(table, [], 1)
     policy = MergePolicy(8, 20_000)
@@ -156,12 +158,12 @@ def test_a_large_transaction_behind_others_lies_in_parts_as_short_as_one_alone()
         for first, last in ((0, 1_010), (1_010, 2_000), (2_000, 50_000)):
             held.expect(last - first)
             created = [
-                {"op": "c", "tx": 0, "before": None, "after": {"id": one, "Part": "a", "n": one}}
-                for one in range(first, last)
+                {"op": "c", "tx": 0, "before": None, "after": {"id": number, "Part": "a", "n": number}}
+                for number in range(first, last)
             ]
             held.add(EPOCH, 0, change_rows(KEYED, created))
         folded = [net.added.column("id").to_pylist() for net in held.folded(KEYED, 0)]
-    assert sorted(one for part in folded for one in part) == list(range(50_000))
+    assert sorted(item for part in folded for item in part) == list(range(50_000))
     assert max(len(part) for part in folded) <= rows_max
 
 
@@ -171,16 +173,16 @@ def test_rows_that_are_parted_anew_stay_behind_the_truncation_that_they_followed
 
     with closing(ChangeBuffer(10, SCRATCH)) as held:
         held.expect(41)
-        events = [{"op": "c", "tx": 0, "before": None, "after": row(one)} for one in range(20)]
+        events = [{"op": "c", "tx": 0, "before": None, "after": row(number)} for number in range(20)]
         events.append({"op": "t", "tx": 1, "before": None, "after": None})
-        events += [{"op": "c", "tx": 2, "before": None, "after": row(one)} for one in range(20)]
+        events += [{"op": "c", "tx": 2, "before": None, "after": row(number)} for number in range(20)]
         held.add(EPOCH, 0, change_rows(KEYED, events))
         before = held.parts
         held.expect(1_000)
         assert held.parts > before
         nets = list(held.folded(KEYED, 0))
     assert all(net.reset for net in nets)
-    assert sorted(one for net in nets for one in net.added.column("id").to_pylist()) == list(range(20))
+    assert sorted(item for net in nets for item in net.added.column("id").to_pylist()) == list(range(20))
 
 
 @given(st.lists(st.lists(st.integers(-5, 5), max_size=6), max_size=6), st.integers(20, 400), st.integers(1, 100))
@@ -195,10 +197,10 @@ def test_runs_give_back_every_row_by_partition_and_key(
         patch.setattr(runs, "_RUN_BYTES", run_bytes)
         patch.setattr(runs, "_SLICE_BYTES", slice_bytes)
         for part in given_rows:
-            sorting.add(arrow(KEYED, [{"id": one, "Part": [None, "a", "b"][one % 3], "n": None} for one in part]))
-        found = [(name, pa.concat_tables(list(pieces)).to_pylist()) for name, pieces in sorting.by_partition()]
-    assert [name for name, _ in found] == sorted({partition_of(KEYED, row) for row in whole})
-    for name, rows in found:
+            sorting.add(arrow(KEYED, [{"id": item, "Part": [None, "a", "b"][item % 3], "n": None} for item in part]))
+        result = [(name, pa.concat_tables(list(pieces)).to_pylist()) for name, pieces in sorting.by_partition()]
+    assert [name for name, _ in result] == sorted({partition_of(KEYED, row) for row in whole})
+    for name, rows in result:
         expected = [row["id"] for row in whole if partition_of(KEYED, row) == name]
         assert [row["id"] for row in rows] == sorted(expected)
 
@@ -207,9 +209,11 @@ def test_copies_that_leave_are_taken_once_over_all_files() -> None:
     row: Row = {"id": 1, "Part": "a", "n": 1}
     store, lake_table = lake_of(MULTISET, [row] * 5, 2)
     gone = [{"op": "d", "tx": 0, "before": row, "after": None}] * 3
-    found = applied_in_pieces(MULTISET, lake_table, held_of([(0, change_rows(MULTISET, gone))], 1), MergePolicy(8, 100))
+    result = applied_in_pieces(
+        MULTISET, lake_table, held_of([(0, change_rows(MULTISET, gone))], 1), MergePolicy(8, 100)
+    )
     assert store.rows(MULTISET).num_rows == 2
-    assert (found.rows_removed, found.rows_missing) == (3, 0)
+    assert (result.rows_removed, result.rows_missing) == (3, 0)
 
 
 @pytest.mark.parametrize(
@@ -232,5 +236,5 @@ def test_rows_that_leave_and_were_not_there_so_are_told_either_way(
     _, whole = lake_of(table, rows, 2)
     assert apply(table, whole, fold(table, parts), stamp(EPOCH), MergePolicy(8, 100)).is_unknown == is_unknown
     _, lake_table = lake_of(table, rows, 2)
-    found = applied_in_pieces(table, lake_table, held_of(parts, 1), MergePolicy(8, 100))
-    assert found.is_unknown == is_unknown
+    result = applied_in_pieces(table, lake_table, held_of(parts, 1), MergePolicy(8, 100))
+    assert result.is_unknown == is_unknown

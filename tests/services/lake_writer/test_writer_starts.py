@@ -59,7 +59,7 @@ class World:
             clock=lambda: self.now,
         )
         writer.run(Turns())
-        return [decode_lake_commit(one, "memory").epoch for one in self.broker.lake_commits[before:]]
+        return [decode_lake_commit(lake_commit, "memory").epoch for lake_commit in self.broker.lake_commits[before:]]
 
 
 class Turns(threading.Event):

@@ -78,7 +78,7 @@ class World:
 
     def notifier(self, owner: str = "a notifier") -> Notifier:
         """A new process, so to say: it knows nothing but what is stored."""
-        self.couriers = {one.key: Courier(one, 5.0, lambda: self.now) for one in self.receivers}
+        self.couriers = {receiver.key: Courier(receiver, 5.0, lambda: self.now) for receiver in self.receivers}
         log = structlog.stdlib.get_logger()
         return Notifier(
             self.store, self.services, self.couriers, self.settings, "http://dfp", owner, log, lambda: self.now
@@ -187,7 +187,7 @@ def test_a_receiver_that_never_answers_delays_no_other_and_hangs_a_few_threads_a
     assert time.monotonic() - began < 30
     assert titles(world.receivers[0]) == ["opened: table s.a, rows_missing"]
     assert stuck.attempts == ABANDONED_MAX
-    state = next(one for one in world.store.receivers() if one.key == "stuck-1")
+    state = next(receiver for receiver in world.store.receivers() if receiver.key == "stuck-1")
     assert state.message is not None
     assert state.message.error == "no answer within 5 s"
     assert stuck.hangs is not None

@@ -29,6 +29,7 @@ FROM (
       CONCAT('vec=', LOWER(HEX(`vec`))),
       CONCAT('words=', CONCAT(LENGTH(CONVERT(`words` USING utf8mb4)), ':', CONVERT(`words` USING utf8mb4)))))) AS `digest`
     FROM `s`.`long`
+    LIMIT 18446744073709551615
 ) AS `digests`
 GROUP BY `partition` ORDER BY `partition`
 ) AS `sums`

@@ -19,6 +19,7 @@ FROM (
       CONCAT('o"d%7Cd%3D%25=', LOWER(HEX(`o"d|d=%`))))) AS `digest`
     FROM `s`.`t`
     WHERE '-' COLLATE utf8mb4_0900_bin = '-'
+    LIMIT 18446744073709551615
 ) AS `digests`
 GROUP BY `partition` ORDER BY `partition`
 ) AS `sums`

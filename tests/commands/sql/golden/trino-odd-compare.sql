@@ -36,6 +36,7 @@ FROM (
 `)) * 1000000 + MICROSECOND(`é
 `))))) AS `digest`
     FROM `o''d"d`.`t``b l`
+    LIMIT 18446744073709551615
 ) AS `digests`
 GROUP BY `partition` ORDER BY `partition`
 ) AS `sums`'))

@@ -24,12 +24,12 @@ def test_airflows_schema_accepts_it_and_every_name_in_it_exists() -> None:
 
 
 def test_the_entry_point_leads_to_it() -> None:
-    found = [
+    result = [
         point.load()()
         for point in entry_points(group="apache_airflow_provider")
         if point.dist is not None and point.dist.name == "airflow-provider-datafingerprint"
     ]
-    assert [info["connection-types"][0]["connection-type"] for info in found] == ["datafingerprint"]
+    assert [info["connection-types"][0]["connection-type"] for info in result] == ["datafingerprint"]
 
 
 def test_every_module_is_listed() -> None:

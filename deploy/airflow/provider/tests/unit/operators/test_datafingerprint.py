@@ -156,7 +156,9 @@ def test_a_scan_names_its_engine_and_its_partitions(service: FakeService, contex
     )
     outcome = task.execute(context)
     assert service.requests[0] == ("POST /v1/scans", {"table": "ootp.games", "partition": None, "engine": "trino"})
-    assert [(one["partition"], one["reason"]) for one in outcome["differing"]] == [("league_id=101", "1 row too few")]
+    assert [(item["partition"], item["reason"]) for item in outcome["differing"]] == [
+        ("league_id=101", "1 row too few")
+    ]
 
 
 SCAN = {"id": 7, "engine": "duckdb", "table": "ootp.games", "partition": None, "state": "done", "verdict": "match"}
