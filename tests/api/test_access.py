@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -392,3 +393,55 @@ def test_the_openapi_document_describes_the_refusals(service: Service) -> None:
         paths: Mapping[str, Mapping[str, Mapping[str, object]]] = client.get("/openapi.json").json()["paths"]
     assert {"401", "403", "429"} <= set(dict(paths["/v1/status"]["get"]["responses"]))  # type: ignore[call-overload]
     assert "/v1/actions" in paths
+
+
+ODD: list[list[tuple[str, str | bytes]]] = [
+    [],
+    [("Authorization", "")],
+    [("Authorization", "Bearer")],
+    [("Authorization", "Bearer ")],
+    [("Authorization", "Basic " + SETTING)],
+    [("Authorization", SETTING)],
+    [("Authorization", "Bearer wrong"), ("Authorization", f"Bearer {SETTING}")],
+    [("Authorization", "Bearer " + "x" * 1_000_000)],
+    [("Authorization", b"Bearer \xe9\xff")],
+    [("Authorization", f"Bearer {SETTING}\u00a0x".encode("latin-1"))],
+    [("Proxy-Authorization", f"Bearer {SETTING}"), ("X-Forwarded-For", "127.0.0.1")],
+    [("X-HTTP-Method-Override", "POST"), ("Cookie", f"token={SETTING}")],
+]  # fmt: skip
+"""Headers that must open nothing."""
+
+OPEN = {"/", "/docs", "/openapi.json", "/healthz", "/readyz", "/incidents", "/pipeline"}
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_no_path_answers_nobody(service: Service, number: int) -> None:
+    headers: Any = ODD[number]
+    with service.client() as client:
+        paths: Mapping[str, Mapping[str, object]] = client.get("/openapi.json").json()["paths"]
+        assert len(paths) > 20
+        closed = [path.replace("{id}", "1") for path in paths if path not in OPEN]
+        methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "get", "SUBSCRIBE")
+        for method in methods if number == 0 else ("GET",):
+            for path in closed:
+                request = client.build_request(method, path, headers=headers)
+                request.method = method
+                code = client.send(request).status_code
+                assert code in {401, 429}, (method, path, code)
+        for hidden in ("//v1/status", "/static/../v1/status", "/static/%2e%2e/v1/status", "/tables/../v1/status",
+                       "/v1/status/", "/%76%31/status", "/v1%2Fstatus", "/metrics/", "/incidents/..%2Fv1"):  # fmt: skip
+            assert '"stream' not in client.get(hidden, headers=headers).text, hidden
+    assert service.tokens.actions(limit=10) == []
+
+
+def test_no_path_lets_a_viewer_change_anything(service: Service) -> None:
+    viewer = service.add("viewer", Role.VIEWER)
+    before = len(service.tokens.actions(limit=10))
+    with service.client() as client:
+        paths: Mapping[str, Mapping[str, object]] = client.get("/openapi.json").json()["paths"]
+        for path in paths:
+            for method, scheme in (("POST", "Bearer"), ("post", "bearer"), ("DELETE", "BEARER"), ("TRACE", "Bearer")):
+                request = client.build_request(method, path.replace("{id}", "1"))
+                request.method, request.headers["Authorization"] = method, f"{scheme} {viewer}"
+                assert client.send(request).status_code == 403, (method, path)
+    assert len(service.tokens.actions(limit=10)) == before
