@@ -52,6 +52,7 @@ def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.
             store,
             lag_reader,
             token=token,
+            is_reachable=not is_loopback(settings.api.host),
             hosts=hosts,
             scans=scans,
             incident_reader=incidents,

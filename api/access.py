@@ -70,9 +70,17 @@ class Access:
         setting: The token of the settings, which has the role of an operator. Empty: none.
         reader: Stored tokens. None: there are none.
         clock: Unix time in seconds.
+        is_reachable: Whether other machines can reach the service. Then callers need a token, even if none is left.
     """
 
-    def __init__(self, setting: str, reader: TokenReader | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        setting: str,
+        reader: TokenReader | None,
+        clock: Callable[[], float],
+        *,
+        is_reachable: bool = False,
+    ) -> None:
         self._setting = digest(setting) if setting else ""
         self._reader = reader
         self._clock = clock
@@ -81,7 +89,8 @@ class Access:
         self._read_at = -math.inf
         self._trouble: DataFingerprintError | None = None
         self._limit = FailureLimit()
-        self._proven: set[str] = set()
+        self._is_setting_proven = False
+        self._is_closed = is_reachable
 
     @property
     def is_stale(self) -> bool:
@@ -91,8 +100,11 @@ class Access:
 
     @property
     def is_needed(self) -> bool:
-        """Whether callers must send a token. It stays so after the last one expired or was revoked."""
-        return bool(self._setting) or self._tokens is None or bool(self._tokens)
+        """Whether callers must send a token.
+
+        It stays so after the last one expired, was revoked, or was lost with the state store.
+        """
+        return self._is_closed or bool(self._setting) or self._tokens is None
 
     def refresh(self) -> None:
         """Reads the stored tokens if they are stale.
@@ -105,8 +117,10 @@ class Access:
             if self.is_stale:
                 self._read_at = self._clock()
                 self._tokens, self._trouble = self._reader.tokens(), None
+                self._is_closed |= bool(self._tokens)
         except DataFingerprintError as error:
-            self._trouble = error
+            # From its end: whoever waited for a slow attempt must not begin the next one.
+            self._trouble, self._read_at = error, self._clock()
         finally:
             self._reading.release()
 
@@ -118,7 +132,7 @@ class Access:
             address: Where the request comes from.
         """
         if self._tokens is None and not self._setting:
-            return Checked(None, code=code_of(self._trouble), problem=f"no token can be read: {self._trouble}")
+            return self._unreadable()
         if not self.is_needed:
             return Checked(ANONYMOUS)
         if not authorization:
@@ -143,26 +157,33 @@ class Access:
     def _compare(self, authorization: str, address: str, now: float) -> Checked:
         scheme, _, secret = authorization.partition(" ")
         given = digest(secret.strip())
-        # A token that was right before passes always: others behind the same proxy must not lock its holder out.
-        wait_s = 0.0 if given in self._proven else self._limit.wait_s(address, now)
+        is_bearer = scheme.lower() == "bearer"
+        # Nobody guesses 256 random bits. So others behind the same proxy cannot lock out the holder of a stored token.
+        # It comes first, also so that a viewer's secret in the settings makes no operator.
+        token = holder(given, self._tokens or ()) if is_bearer else None
+        if token is not None:
+            return self._known(token, address, now)
+        is_setting = is_bearer and bool(self._setting) and hmac.compare_digest(given, self._setting)
+        # The setting may be a short word. Once it was sent, its holder is not locked out either.
+        wait_s = 0.0 if is_setting and self._is_setting_proven else self._limit.wait_s(address, now)
         if wait_s:
             text = "too many wrong tokens came from this address: try again later"
             return Checked(None, code=HTTPStatus.TOO_MANY_REQUESTS, problem=text, retry_after_s=math.ceil(wait_s))
-        token = holder(given, self._tokens or ()) if scheme.lower() == "bearer" else None
-        if token is not None:
-            return self._known(token, given, address, now)
-        # A stored token comes first, so that a viewer's secret in the settings makes no operator.
-        if scheme.lower() == "bearer" and self._setting and hmac.compare_digest(given, self._setting):
-            self._proven.add(given)
+        if is_setting:
+            self._is_setting_proven = True
             return Checked(Caller(SETTING, Role.OPERATOR), has_token=True)
         self._limit.note(address, now)
+        if self._tokens is None:  # it may be right: a holder who hears 401 throws it away
+            return self._unreadable()
         _log("a wrong token was refused", address)
         return Checked(None)
 
-    def _known(self, token: Token, given: str, address: str, now: float) -> Checked:
+    def _unreadable(self) -> Checked:
+        return Checked(None, code=code_of(self._trouble), problem=f"no token can be read: {self._trouble}")
+
+    def _known(self, token: Token, address: str, now: float) -> Checked:
         state = token.state(now)
         if state is TokenState.VALID:
-            self._proven.add(given)
             return Checked(Caller(token.name, token.role, token.expires_at), has_token=True)
         _log(f"a token that is {state.value} was refused", address, token=token.name)
         what = "has expired" if state is TokenState.EXPIRED else "was revoked"

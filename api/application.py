@@ -42,6 +42,7 @@ def create_app(
     clock: Callable[[], float] = time.time,
     *,
     token: str = "",
+    is_reachable: bool = False,
     hosts: Hosts | None = None,
     scans: Scans | None = None,
     incident_reader: IncidentReader | None = None,
@@ -60,6 +61,7 @@ def create_app(
         lag_reader: Kafka's offsets.
         clock: Unix time in seconds.
         token: Bearer token of an operator. Empty: none, and without stored tokens callers need none.
+        is_reachable: Whether other machines can reach the service. Then callers need a token in any case.
         hosts: Host names that requests may use. None allows any.
         scans: Runs scans. None leaves their paths out.
         incident_reader: Incidents and alerts. None leaves their paths out.
@@ -71,7 +73,7 @@ def create_app(
         tokens: Stored tokens with their roles. None: there are none.
         actions: The record of what was done. None leaves its path out.
     """
-    access = Access(token, tokens, clock)
+    access = Access(token, tokens, clock, is_reachable=is_reachable)
     app = FastAPI(
         title="DataFingerprint",
         description=_DESCRIPTION,

@@ -28,7 +28,9 @@ class FailureLimit:
         times = self._failures.get(network(address))
         if times is None or len(times) < FAILURES_MAX:
             return 0.0
-        return max(0.0, times[0] + WINDOW_S - now)
+        wait_s = times[0] + WINDOW_S - now
+        # A clock that was set back locks nobody out.
+        return wait_s if 0 < wait_s <= WINDOW_S else 0.0
 
     def note(self, address: str, now: float) -> None:
         """Counts a failure. The addresses that failed longest ago are forgotten."""

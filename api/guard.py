@@ -20,6 +20,7 @@ from datafingerprint.tokens import Role
 
 BODY_BYTES_MAX = 65_536
 TARGET_BYTES_MAX = 32_768
+ADDRESS_CHARACTERS_MAX = 64
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -199,9 +200,12 @@ class Guard:
 
 
 def address_of(scope: Scope) -> str:
-    """Where a request comes from. Empty where the server does not say."""
+    """Where a request comes from. Empty where the server does not say.
+
+    On loopback it is what `X-Forwarded-For` says, which may be any text.
+    """
     client = scope.get("client")
-    return str(client[0]) if client else ""
+    return str(client[0])[:ADDRESS_CHARACTERS_MAX] if client else ""
 
 
 def _joined_headers(scope: Scope) -> MutableMapping[str, str]:

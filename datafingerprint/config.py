@@ -242,7 +242,7 @@ class Fingerprinter(Section):
         "quarter as many differing rows of a partition are named. 0: no sketches.",
     )
     history_days: float = Field(
-        90.0, ge=0, description="Days that the history of verdicts and sums is kept; 0: none is recorded."
+        90.0, ge=0, le=36_500, description="Days that the history of verdicts and sums is kept; 0: none is recorded."
     )
     history_every_s: Seconds = Field(
         3_600.0,
@@ -629,7 +629,7 @@ def _require_secrets(settings: Settings) -> None:
     _require_catalog(lake)
 
 
-_SECRET_OPTION = re.compile(r"secret|token|credential|password|authorization", re.IGNORECASE)
+_SECRET_OPTION = re.compile(r"secret|token|credential|password|authorization|(api|access)[-_.]?key", re.IGNORECASE)
 _PUBLIC_OPTIONS = ("oauth2-server-uri",)
 REST_FORM = "write [lake] catalog as https://host/path"
 
@@ -642,12 +642,15 @@ def _require_catalog(lake: Lake) -> None:
     """
     url, kind = lake.catalog.get_secret_value(), lake.catalog_kind
     for option in lake.catalog_options:
-        name, equals, _ = option.partition("=")
+        name, equals, value = option.partition("=")
         if not (name and equals):
             raise ConfigError("setting lake.catalog_options has an item without =", remedy="write name=value")
         if _SECRET_OPTION.search(name) and name not in _PUBLIC_OPTIONS:
             remedy = "set lake.catalog_user and lake.catalog_password, or [s3] access_key and secret_key"
             raise ConfigError(f"setting lake.catalog_options has the secret {name}", remedy=remedy)
+        if "@" in value.partition("://")[2].partition("/")[0]:  # errors name the URL
+            remedy = "set lake.catalog_user and lake.catalog_password apart from the URL"
+            raise ConfigError(f"setting lake.catalog_options has a login in the URL of {name}", remedy=remedy)
     if kind == "rest" and "@" in url:
         remedy = "set lake.catalog_user and lake.catalog_password apart from the URL"
         raise ConfigError("setting lake.catalog has a login in its URL", remedy=remedy)

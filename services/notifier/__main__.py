@@ -16,7 +16,7 @@ from datafingerprint.adapters.runtime.process_names import process_name
 from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.config import Settings
 from services.notifier.delivery import couriers
-from services.notifier.notifier import Notifier
+from services.notifier.notifier import Notifier, reachable_limits
 
 OWNER = process_name()
 """The name of this process among the notifiers."""
@@ -24,7 +24,7 @@ OWNER = process_name()
 
 def body(settings: Settings, log: structlog.stdlib.BoundLogger, stop: threading.Event) -> None:
     """One run, from what is stored."""
-    alerts = settings.alerts
+    alerts = reachable_limits(settings)
     receivers = open_receivers(alerts)
     log.info("receivers", addresses=[receiver.address for receiver in receivers])
     with (

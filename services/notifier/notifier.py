@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from datafingerprint.alerts import backoff_s, content
-from datafingerprint.config import Alerts
+from datafingerprint.config import Alerts, Settings
 from datafingerprint.flow import FlowTroubles
 from datafingerprint.incidents import Decision, EventKind, Incident, Rules, Subject
 from datafingerprint.liveness import Services
@@ -48,6 +48,17 @@ def rules_of(alerts: Alerts) -> Rules:
         alerts.stale_s,
         alerts.stalled_s,
     )
+
+
+def reachable_limits(settings: Settings) -> Alerts:
+    """The settings of alerts, with limits that a flow in order keeps.
+
+    The lake writer may wait `lake.flush_s` between two commits, and capture `cdc.heartbeat_s` between two epochs.
+    """
+    alerts = settings.alerts
+    least = {"lag_s": 2 * settings.lake.flush_s, "stale_s": 2 * (settings.lake.flush_s + settings.cdc.heartbeat_s)}
+    given = {name: float(getattr(alerts, name)) for name in least}
+    return alerts.model_copy(update={name: max(given[name], least[name]) for name in least if given[name]})
 
 
 class Notifier:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from botocore.exceptions import BotoCoreError
@@ -50,9 +50,14 @@ def login(kafka: Kafka) -> dict[str, Any]:
         raise ConfigError(f"setting kafka.security is {kafka.security}", remedy="set kafka.user and kafka.password")
     secret = kafka.password.get_secret_value()
     if mechanism == "OAUTHBEARER":
-        if urlsplit(kafka.oauth_url).scheme not in {"http", "https"}:
+        if kafka.oauth_url.partition("://")[0].lower() not in {"http", "https"}:
             raise ConfigError(
                 "setting kafka.oauth_url is not a URL", remedy="write it like https://login.example.com/oauth2/token"
+            )
+        if "@" in kafka.oauth_url.partition("://")[2].partition("/")[0]:  # errors name the URL
+            raise ConfigError(
+                "setting kafka.oauth_url has a login in its URL",
+                remedy="set kafka.user and kafka.password apart from it",
             )
         provider = token_provider(kafka.oauth_url, kafka.user, secret, kafka.oauth_scope)
         return {"sasl_mechanism": mechanism, "sasl_oauth_token_provider": provider}
@@ -117,6 +122,8 @@ def _token_in(response: requests.Response, url: str) -> tuple[str, float]:
     try:
         answer = response.json()
         token, life_s = answer["access_token"], float(answer.get("expires_in", LIFE_S))
+        if not math.isfinite(life_s):  # such a token would never be renewed
+            life_s = LIFE_S
     except (ValueError, TypeError, KeyError, AttributeError):
         token, life_s = None, 0.0
     if response.status_code != requests.codes.ok or not isinstance(token, str) or not token.isprintable() or not token:

@@ -13,10 +13,14 @@ from datafingerprint.flow import FlowState
 
 
 class FlowReader:
-    """Reads the state of the flow. It parses cursors again only after they changed."""
+    """Reads the state of the flow.
+
+    It parses cursors again only after they changed, and searches only epochs that are new for their last change.
+    """
 
     def __init__(self) -> None:
         self._parsed: tuple[str, Mapping[str, int]] = "", {}  # replaced as a whole: threads may share a reader
+        self._run: tuple[str, int, float | None] = "", 0, None  # a key, the last epoch seen with it, the first's time
 
     def read(self, connection: sa.Connection) -> FlowState:
         """The state at the moment of the connection's transaction. Reads few rows, by their keys."""
@@ -51,7 +55,18 @@ class FlowReader:
             for table, percent in incomplete.items()
             if table not in aside or aside[table].endswith(READ_AGAIN)
         }
-        return snapshots, _first_with(connection, row["tables_key"], epoch)
+        return snapshots, self._progressed_at(connection, row["tables_key"], epoch)
+
+    def _progressed_at(self, connection: sa.Connection, key: str, epoch: int) -> float | None:
+        """When the first epoch of the unbroken run with this key was stored."""
+        known_key, seen, first_at = self._run
+        is_known = known_key == key and seen <= epoch
+        last_other = _last_other(connection, key, seen if is_known else 0, epoch)
+        if not is_known or last_other:
+            query = sa.select(EPOCHS.c.recorded_at).where(EPOCHS.c.number > last_other)
+            first_at = connection.scalar(query.order_by(EPOCHS.c.number).limit(1))
+        self._run = key, epoch, first_at
+        return first_at
 
     def _incomplete(self, connection: sa.Connection, key: str) -> Mapping[str, int]:
         """Tables whose snapshot is not complete, with its percentage."""
@@ -66,14 +81,12 @@ class FlowReader:
         return incomplete
 
 
-def _first_with(connection: sa.Connection, key: str, epoch: int) -> float | None:
-    """When the first epoch of the unbroken run with this key was stored."""
+def _last_other(connection: sa.Connection, key: str, after: int, epoch: int) -> int:
+    """The last epoch with another key between two epochs. 0 if there is none."""
     other = (
         sa.select(EPOCHS.c.number)
-        .where(EPOCHS.c.number < epoch, sa.func.coalesce(EPOCHS.c.tables_key, "") != key)
+        .where(EPOCHS.c.number > after, EPOCHS.c.number < epoch, sa.func.coalesce(EPOCHS.c.tables_key, "") != key)
         .order_by(EPOCHS.c.number.desc())
         .limit(1)
     )
-    last_other = connection.scalar(other) or 0
-    query = sa.select(EPOCHS.c.recorded_at).where(EPOCHS.c.number > last_other).order_by(EPOCHS.c.number).limit(1)
-    return connection.scalar(query)
+    return connection.scalar(other) or 0

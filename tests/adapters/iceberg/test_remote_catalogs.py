@@ -297,6 +297,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"catalog": "https://h/p", "catalog_options": ["scope"]}, "an item without =", "write name=value"),
     ({"catalog": "https://h/p", "catalog_options": ["token=x"]}, "has the secret token", "set lake.catalog_user"),
     ({"catalog": "https://h/p", "catalog_options": ["s3.secret-access-key=x"]}, "has the secret s3", "set lake"),
+    ({"catalog": "https://h/p", "catalog_options": ["header.X-Api-Key=x"]}, "has the secret header", "set lake"),
+    (
+        {"catalog": "https://h/p", "catalog_options": ["oauth2-server-uri=https://me:pw@h/token"]},
+        "a login in the URL of oauth2-server-uri",
+        "set lake.catalog_user",
+    ),
     ({"catalog": "https://me:pw@h/p"}, "has a login in its URL", "set lake.catalog_user"),
     ({"catalog": "https://h/p", "catalog_password": "é"}, "an HTTP header cannot hold", "printable ASCII"),
     ({"catalog_warehouse": "w"}, "catalog_warehouse is for a REST catalog", "https://host/path"),

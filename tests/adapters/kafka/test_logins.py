@@ -15,7 +15,7 @@ from kafka.net.sasl import get_sasl_mechanism
 
 from datafingerprint.adapters.kafka import logins
 from datafingerprint.adapters.kafka.clients import connection
-from datafingerprint.adapters.kafka.logins import RENEWED_AT, ClientTokens, MskIam, msk_region
+from datafingerprint.adapters.kafka.logins import LIFE_S, RENEWED_AT, ClientTokens, MskIam, msk_region
 from datafingerprint.config import load_settings
 from datafingerprint.errors import ConfigError
 from deploy.embedded.ports import free_ports
@@ -48,6 +48,17 @@ def test_a_token_without_a_rest_of_life_is_fetched_each_time(server: TokenServer
     tokens.token()
     tokens.token()
     assert server.scopes == ["", ""]
+
+
+@pytest.mark.parametrize("life", [b"NaN", b"Infinity", b'"nan"'])
+def test_a_life_that_is_no_number_does_not_make_a_token_last_forever(life: bytes, server: TokenServer) -> None:
+    now = 0.0
+    tokens = ClientTokens(server.url, "dfp", SECRET, "", lambda: now)
+    server.body = b'{"access_token": "a", "expires_in": %s}' % life
+    assert tokens.token() == "a"
+    now = LIFE_S
+    server.body = b'{"access_token": "b", "expires_in": 100}'
+    assert tokens.token() == "b"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +98,16 @@ REFUSED: list[tuple[dict[str, str], str, str]] = [
         {"security": "sasl_ssl", "sasl_mechanism": "OAUTHBEARER", "oauth_url": "https://h"},
         "kafka.security",
         "kafka.user",
+    ),
+    (
+        {
+            "security": "sasl_ssl",
+            "sasl_mechanism": "OAUTHBEARER",
+            "user": "dfp",
+            "oauth_url": "https://dfp:secret@h/token",
+        },
+        "oauth_url has a login in its URL",
+        "kafka.password",
     ),
     ({"security": "sasl_plaintext", "sasl_mechanism": "AWS_MSK_IAM"}, "AWS_MSK_IAM needs TLS", "sasl_ssl"),
 ]

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.store import SqlStateStore
@@ -95,3 +98,18 @@ def test_a_table_that_is_set_aside_is_not_waited_for_unless_it_is_read_again(wor
     snapshots = {"s.a": cursor(10), "s.b": cursor(20)}
     world.publish(100.0, snapshots=snapshots, aside={"s.a": "why", "s.b": f"why{READ_AGAIN}"})
     assert dict(world.incidents.flow().snapshots) == {"s.b": 20}
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_a_reader_that_remembers_says_what_a_new_one_says(steps: list[tuple[int, bool]]) -> None:
+    now = [0.0]
+    with TemporaryDirectory() as directory:
+        url = f"sqlite:///{directory}/state.db"
+        with closing(SqlStateStore(url, clock=lambda: now[0])) as state, closing(SqlIncidentStore(url)) as incidents:
+            world = World(state, incidents, now)
+            for second, (percent, is_read) in enumerate(steps):
+                world.publish(float(second), rows=1, snapshots={"s.a": cursor(percent)})
+                if is_read:
+                    with closing(SqlIncidentStore(url)) as fresh:
+                        assert incidents.flow() == fresh.flow()

@@ -15,7 +15,7 @@ import structlog
 from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.alerts import Content
-from datafingerprint.config import Alerts
+from datafingerprint.config import Alerts, load_settings
 from datafingerprint.epochs import Epoch, SourcePosition
 from datafingerprint.fingerprint import Fingerprint
 from datafingerprint.ledger import Advance, Progress, TableVerdicts
@@ -23,7 +23,7 @@ from datafingerprint.liveness import Roster, ServiceReport, Services, ServiceSta
 from datafingerprint.ports.receivers import DeliveryError
 from datafingerprint.verdict import judge_table
 from services.notifier.delivery import ABANDONED_MAX, Courier
-from services.notifier.notifier import Notifier
+from services.notifier.notifier import Notifier, reachable_limits
 
 FULL, FEW = Fingerprint(5, 5, 5), Fingerprint(4, 5, 5)
 SETTINGS = Alerts(quiet_s=10, group_s=30, reminder_s=0, silent_s=20)
@@ -283,3 +283,11 @@ def test_a_comparison_that_gets_old_opens_one_incident_which_closes_when_it_is_y
     for now in range(1121, 1140):
         world.turn(notifier, now, times=3)
     assert titles(world.receivers[0])[1:] == ["recovered: flow lake, data_stale"]
+
+
+def test_a_lake_writer_that_may_wait_long_is_not_late() -> None:
+    hourly = reachable_limits(load_settings({"lake": {"flush_s": 3600}, "cdc": {"heartbeat_s": 60}}, {}))
+    assert (hourly.lag_s, hourly.stale_s) == (7200.0, 7320.0)
+    assert reachable_limits(load_settings({}, {})) == Alerts()
+    never = load_settings({"lake": {"flush_s": 3600}, "alerts": {"lag_s": 0, "stale_s": 0}}, {})
+    assert (reachable_limits(never).lag_s, reachable_limits(never).stale_s) == (0.0, 0.0)
