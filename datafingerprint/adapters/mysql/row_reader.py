@@ -128,7 +128,11 @@ class RowReader:
         return rows
 
     def _has_buffer(self) -> bool:
-        """Puts a buffer in place of the library's stream, unless it is there. False if the connection is closed."""
+        """Puts a buffer in place of the library's stream, unless it is there.
+
+        Returns:
+            False if the connection is closed.
+        """
         stream = getattr(self._connection, "_rfile", None)
         if stream is not None and not isinstance(stream, PacketBuffer):
             with self._closing_if_lost():
