@@ -10,7 +10,7 @@ from datafingerprint.ports.lake import Stamp
 
 
 def require_same_chain(epochs: Iterable[Epoch], stamps: Mapping[str, Stamp | None]) -> None:
-    """Checks the first epochs of a run against the stamps of tables.
+    """Checks epochs against the stamps of tables that were opened since the last commit.
 
     A crash leaves tables ahead of the last lake commit. Without this check they would pass over the changes
     of other epochs with these numbers.

@@ -124,7 +124,7 @@ class LakeWriter:
         self._committed: frozenset[str] = frozenset()
         self._unknown: set[str] = set()
         self._resumed_after: float | None = None
-        self._are_stamps_checked = False
+        self._chained: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Writes until stopped. The next run reads again what this one has not committed.
@@ -136,7 +136,7 @@ class LakeWriter:
         last = self._commits.open()
         self._tables.clear()
         self._target = None
-        self._are_stamps_checked = False
+        self._chained.clear()
         self._aside = SetAside(last.set_aside if last else {}, self._clock())
         self._committed = frozenset(last.snapshots) if last else frozenset()
         self._resumed_after = last.published_at if last else None
@@ -308,14 +308,11 @@ class LakeWriter:
         4. When all tables have the epoch, the lake-commit record is published.
         5. The consumer group's offsets are committed, so that the lag can be monitored.
         """
-        if not self._are_stamps_checked:
-            stamps = {name: table.stamp for name, (_, table) in self._tables.items()}
-            require_same_chain([read.epoch for read in pending.epochs], stamps)
-            self._are_stamps_checked = True
         target = pending.last
         started_at = self._clock()
         stamp = Stamp(target.stream_id, target.number, target.position, target.mark.digest)
         work = self._work(pending)
+        self._require_same_chain(pending)
         jobs = [pool.submit(self._apply, task, stamp) for task in work if task.buffer.parts == 1]
         for job in jobs:
             job.result()
@@ -354,6 +351,17 @@ class LakeWriter:
                 rows=pending.rows,
                 seconds=round(self._clock() - started_at, 3),
             )
+
+    def _require_same_chain(self, pending: _Pending) -> None:
+        """Checks the stamps of tables that were opened since the last commit.
+
+        Raises:
+            WireError: see `chain.require_same_chain`.
+        """
+        opened = {name: table.stamp for name, (_, table) in self._tables.items() if name not in self._chained}
+        require_same_chain([read.epoch for read in pending.epochs], opened)
+        last = pending.last.number
+        self._chained |= {name for name, stamp in opened.items() if stamp is None or stamp.epoch <= last}
 
     def _work(self, pending: _Pending) -> list[_Work]:
         """The tables to commit.

@@ -7,6 +7,8 @@ result set, an error, a row in several packets, and damaged ones. So all errors 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -99,9 +101,7 @@ class RowReader:
         self._cursor = cursor
         self._table = table
         self._native = native_rows()
-        stream = getattr(connection, "_rfile", None)
-        if self._native is not None and stream is not None and not isinstance(stream, PacketBuffer):
-            connection._rfile = PacketBuffer(stream, size_bytes)  # type: ignore[attr-defined]  # noqa: SLF001 - the library has no public name for it
+        self._size_bytes = size_bytes
 
     def fetch(self, rows_max: int) -> pa.Table:
         """The next rows, in the table's Arrow schema: fewer than `rows_max` only at the end.
@@ -111,8 +111,7 @@ class RowReader:
             pymysql.MySQLError: the server ended the statement, or the connection broke.
         """
         # Only the connection refers to the buffer, so that closing the connection closes its socket at once.
-        stream = getattr(self._connection, "_rfile", None)
-        if self._native is None or not isinstance(stream, PacketBuffer):
+        if self._native is None or not self._has_buffer():
             return arrow_rows(self._table, self._cursor.fetchmany(rows_max))
         parts: list[pa.Table] = []
         left = rows_max
@@ -127,6 +126,18 @@ class RowReader:
         rows = pa.concat_tables(parts).combine_chunks() if parts else self._table.arrow.empty_table()
         require_keys(self._table, rows)
         return rows
+
+    def _has_buffer(self) -> bool:
+        """Puts a buffer in place of the library's stream, unless it is there.
+
+        Returns:
+            False if the connection is closed.
+        """
+        stream = getattr(self._connection, "_rfile", None)
+        if stream is not None and not isinstance(stream, PacketBuffer):
+            with self._closing_if_lost():
+                self._connection._rfile = PacketBuffer(stream, self._size_bytes)  # noqa: SLF001 - the library has no public name for it
+        return stream is not None
 
     def _next_row(self) -> pa.Table | None:
         """One row, which the library reads; None at the end."""
@@ -158,8 +169,13 @@ class RowReader:
         return native_columns(self._table, native, buffer.data, rows)
 
     def _receive(self, buffer: PacketBuffer) -> bool:
-        try:
+        with self._closing_if_lost():
             return buffer.receive()
+
+    @contextmanager
+    def _closing_if_lost(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             self._connection._force_close()  # noqa: SLF001 - as the library does it
             raise pymysql.OperationalError(CR.CR_SERVER_LOST, f"Lost connection to the server ({error})") from error

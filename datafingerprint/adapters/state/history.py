@@ -78,22 +78,26 @@ def point_of(row: Mapping[Any, Any]) -> HistoryPoint:
     return HistoryPoint(row["at_ms"], row["epoch"], Verdict(outcome, row["reason"] or "", source, lake))
 
 
-def remove_points(connection: sa.Connection, rules: HistoryRules, now: float) -> None:
+def remove_points(connection: sa.Connection, rules: HistoryRules, now: float) -> bool:
     """Removes points that are too old or too many.
 
     1. Points older than `rules.days` go.
     2. Of points older than a day, the last one per partition, day and outcome stays.
     3. If there are still more than `rules.points_max`, the oldest go.
     4. Partitions without a point lose their id.
+
+    Returns:
+        Whether there may be more to remove.
     """
     now_ms = round(now * 1000)
-    _remove(connection, POINTS.c.at_ms < now_ms - round(rules.days * _DAY_MS))
-    _remove(connection, *_superseded(now_ms))
+    too_old = _remove(connection, POINTS.c.at_ms < now_ms - round(rules.days * _DAY_MS))
+    needless = _remove(connection, *_superseded(now_ms))
     count = connection.scalar(sa.select(sa.func.count()).select_from(POINTS)) or 0
     if count > rules.points_max:
         _remove(connection, at_once=min(count - rules.points_max, REMOVED_AT_ONCE))
     has_point = sa.exists().where(POINTS.c.key_id == HISTORY_KEYS.c.id)
     connection.execute(sa.delete(HISTORY_KEYS).where(~has_point))
+    return max(too_old, needless, count - rules.points_max) >= REMOVED_AT_ONCE
 
 
 def _superseded(now_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
@@ -111,8 +115,8 @@ def _superseded(now_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
     return POINTS.c.at_ms >= first, POINTS.c.at_ms < now_ms - _DAY_MS, is_superseded
 
 
-def _remove(connection: sa.Connection, *where: sa.ColumnElement[bool], at_once: int = REMOVED_AT_ONCE) -> None:
-    """Removes points, the oldest first."""
+def _remove(connection: sa.Connection, *where: sa.ColumnElement[bool], at_once: int | None = None) -> int:
+    """Removes points, the oldest first. Returns how many it removed."""
     key = (POINTS.c.key_id, POINTS.c.at_ms)
-    doomed = sa.select(*key).where(*where).order_by(POINTS.c.at_ms, POINTS.c.key_id).limit(at_once)
-    connection.execute(sa.delete(POINTS).where(sa.tuple_(*key).in_(doomed)))
+    doomed = sa.select(*key).where(*where).order_by(POINTS.c.at_ms, POINTS.c.key_id).limit(at_once or REMOVED_AT_ONCE)
+    return connection.execute(sa.delete(POINTS).where(sa.tuple_(*key).in_(doomed))).rowcount

@@ -75,7 +75,7 @@ FOLD_ROWS_MAX = 200_000
 """Most values that one `fold` forgets, so that its transaction stays short; the next one goes on."""
 
 REMOVE_EVERY_S = 3_600.0
-"""Seconds between two calls of `fold` that remove points of the history."""
+"""Seconds between two calls of `fold` that remove points of the history. While there are more, each call does."""
 
 _ONLY_ROW = 1
 _VERSION_NAME = "schema_version"
@@ -264,9 +264,9 @@ class SqlStateStore(StateReading, StateAudits, StateSketches):
             connection.execute(sa.delete(EPOCH_TABLES).where(EPOCH_TABLES.c.key.not_in(named)))
         now = self._clock()
         if self._points_removed_at is None or now - self._points_removed_at >= REMOVE_EVERY_S:
-            self._points_removed_at = now
             with self._transaction() as connection:
-                remove_points(connection, self._history, now)
+                is_more = remove_points(connection, self._history, now)
+            self._points_removed_at = None if is_more else now
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

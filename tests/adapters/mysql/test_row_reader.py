@@ -188,6 +188,17 @@ def test_a_connection_that_ends_between_rows_is_lost() -> None:
         RowReader(server.connection, server.cursor, PAIR).fetch(1000)
 
 
+def test_a_server_that_sends_nothing_after_the_definitions_is_lost() -> None:
+    """The first bytes are awaited where errors are the library's, not when the reader is made."""
+    with contextlib.closing(Receiving(stream_of(PAIR, []), ends=False)) as server:
+        connection: Any = server.connection
+        connection._sock.settimeout(0.05)
+        reader = RowReader(server.connection, server.cursor, PAIR)
+        with pytest.raises(pymysql.OperationalError, match="Lost"):
+            reader.fetch(10)
+        assert not server.connection.open
+
+
 def test_a_text_that_is_not_utf_8_is_refused_as_by_the_library() -> None:
     stream = stream_of(PAIR, [row_of((b"1", b"a\xff")), END])
     for read in (by_library, by_native_code):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datafingerprint.adapters.state import history as removing
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.adapters.state.tables import SCHEMA_VERSION
 from datafingerprint.fingerprint import Fingerprint
@@ -137,6 +138,23 @@ def test_no_more_points_than_the_bound_stay_and_the_oldest_go(new_url: NewUrl, c
         judge(store, 4, clock.now, a=match(1), b=match(1))
         store.fold(0)
         assert [[point.epoch for point in history(store, name)] for name in "ab"] == [[4, 3], [4]]
+
+
+def test_points_that_come_faster_than_one_call_removes_are_removed_by_the_next_calls(
+    new_url: NewUrl, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removing, "REMOVED_AT_ONCE", 4)
+    with closing(SqlStateStore(new_url(), clock, HistoryRules(points_max=5))) as store:
+        for number in range(21):
+            judge(store, number + 1, NOON + number, a=match(1) if number % 2 else UNKNOWN)
+        left = []
+        for _ in range(6):
+            store.fold(0)
+            left.append(len(history(store)))
+        assert left == [17, 13, 9, 5, 5, 5]
+        judge(store, 22, NOON + 30, a=match(1))
+        store.fold(0)
+        assert len(history(store)) == 6, "after the last ones, it waits again"
 
 
 def test_a_store_of_version_7_gets_history_and_the_place_of_the_chain_and_is_judged_on(new_url: NewUrl) -> None:
