@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 import structlog
 
@@ -20,14 +21,21 @@ class CascadeSuspects:
     Args:
         captured: The stream's tables.
         snapshots: The snapshot cursor of each of them.
+        arriving: New tables that are captured from their first snapshot on.
 
     Attributes:
         reasons: The suspect tables of the next epoch, and what made each suspect.
     """
 
-    def __init__(self, captured: Mapping[str, CapturedTable], snapshots: Mapping[str, SnapshotCursor]) -> None:
+    def __init__(
+        self,
+        captured: Mapping[str, CapturedTable],
+        snapshots: Mapping[str, SnapshotCursor],
+        arriving: AbstractSet[str],
+    ) -> None:
         self._captured = captured
         self._snapshots = snapshots
+        self._arriving = arriving
         self._cascades = Cascades()
         self._unlogged: frozenset[ForeignKey] = frozenset()
         self.reasons: dict[str, str] = {}
@@ -39,19 +47,22 @@ class CascadeSuspects:
         run has the keys of the binlog that is still to be read.
         """
         known, self._cascades = self._cascades, cascades
-        unlogged = frozenset(cascades.between(self._captured))
+        chosen = self._captured.keys() | self._arriving
+        unlogged = frozenset(cascades.between(chosen))
         new, self._unlogged = sorted(unlogged - self._unlogged, key=str), unlogged
         if not new:
             return
         log.warning("the source does not log what foreign keys cascade", keys=len(new), list_keys=list_keys(new))
-        parents = sorted({key.parent for key in new} - self._captured.keys())
+        parents = sorted({key.parent for key in new} - chosen)
         if parents:
             log.warning(
                 "parents of foreign keys that cascade are not captured: any change of them makes the child suspect",
-                tables=parents[:_NAMES_MAX],
+                tables=", ".join(parents[:_NAMES_MAX]),
                 remedy="choose them in [source] tables",
             )
         for key in new:
+            if key.child not in self._captured:
+                continue  # its first snapshot reads what was cascaded
             is_complete = key.child not in self._snapshots or self._snapshots[key.child].complete
             if not is_first and is_complete and key not in known.keys:
                 self.reasons.setdefault(key.child, f"foreign key {key.name} is new")

@@ -306,6 +306,20 @@ def test_tables_that_are_not_captured_are_not_suspect() -> None:
     assert stream.suspects.reasons == {}
 
 
+def test_keys_between_tables_that_arrive_are_told_at_once_and_make_nothing_suspect() -> None:
+    stream = new_stream("one", 0.0)
+    stream.arriving |= {"s.players", "s.leagues"}
+    key = ForeignKey("f", "s.players", ("league_id",), "s.leagues", ("id",), "CASCADE", "RESTRICT")
+    strange = ForeignKey("g", "s.players", ("id",), "s.people", ("id",), "CASCADE", "RESTRICT")
+    with capture_logs() as told:
+        stream.suspects.update_keys(Cascades([key]), structlog.get_logger())
+    assert [line["event"] for line in told] == ["the source does not log what foreign keys cascade"]
+    with capture_logs() as told:
+        stream.suspects.update_keys(Cascades([key, strange]), structlog.get_logger())
+    assert told[1]["tables"] == "s.people"
+    assert stream.suspects.reasons == {}
+
+
 def test_a_request_that_cannot_be_decoded_is_refused_and_one_of_the_command_is_taken_up(
     stream: Stream, log: structlog.stdlib.BoundLogger
 ) -> None:
