@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
 import structlog
@@ -40,20 +40,33 @@ class CascadeSuspects:
         self._unlogged: frozenset[ForeignKey] = frozenset()
         self.reasons: dict[str, str] = {}
 
-    def update_keys(self, cascades: Cascades, log: structlog.stdlib.BoundLogger, *, is_first: bool = False) -> None:
+    def update_keys(
+        self,
+        cascades: Cascades,
+        is_chosen: Callable[[str], bool],
+        log: structlog.stdlib.BoundLogger,
+        *,
+        is_first: bool = False,
+    ) -> None:
         """Replaces the foreign keys, logs new ones, and suspects their children.
 
         A key may be older than the query that found it, and what it cascaded before is unknown. The first query of a
         run has the keys of the binlog that is still to be read.
+
+        Args:
+            cascades: The source's foreign keys.
+            is_chosen: Whether the settings select a table. A key may name a parent that is created later.
+            log: The log for new keys.
+            is_first: Whether this is the first query of a run.
         """
         known, self._cascades = self._cascades, cascades
-        chosen = self._captured.keys() | self._arriving
-        unlogged = frozenset(cascades.between(chosen))
+        present = self._captured.keys() | self._arriving
+        unlogged = frozenset(cascades.between(present))
         new, self._unlogged = sorted(unlogged - self._unlogged, key=str), unlogged
         if not new:
             return
         log.warning("the source does not log what foreign keys cascade", keys=len(new), list_keys=list_keys(new))
-        parents = sorted({key.parent for key in new} - chosen)
+        parents = sorted(name for name in {key.parent for key in new} - present if not is_chosen(name))
         if parents:
             log.warning(
                 "parents of foreign keys that cascade are not captured: any change of them makes the child suspect",
