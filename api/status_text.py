@@ -150,4 +150,4 @@ def _verdict(outcome: str) -> Text:
 
 
 def _known(value: object) -> str:
-    return _UNKNOWN if value is None else str(value)
+    return _UNKNOWN if value is None or value == "" else str(value)

@@ -8,10 +8,11 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datafingerprint.config import ENVIRONMENT_PREFIX
 from deploy.embedded.blueprint import Blueprint, SourceName, draw_blueprint
 from deploy.embedded.part import HOST, LogPart, PartError, describe_failure
 from deploy.embedded.private import make_socket_folder, socket_folder, write_private
@@ -166,7 +167,7 @@ class System:
         facts = [{"name": p.name, "port": str(p.port or ""), "log": str(p.log)} for p in programs]
         self._programs_file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         environment = blueprint.environment()
-        write_private(self.environment_file, render_environment(environment))
+        write_private(self.environment_file, render_environment(environment, settings_in(os.environ)))
         if rate is not None:
             environment["DFP_GENERATOR_RATE"] = str(rate)
         self.supervisor.launch(configuration, self._supervisor_output, environment, CHECKOUT, patience)
@@ -211,9 +212,23 @@ class System:
         start_up.patience.report(f"up: http://{HOST}:{port}/")
 
 
-def render_environment(variables: dict[str, str]) -> str:
-    """Lines that a shell can read to export the variables."""
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+def settings_in(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings among the variables of a process."""
+    return {name: value for name, value in environment.items() if name.startswith(ENVIRONMENT_PREFIX)}
+
+
+def render_environment(parts: Mapping[str, str], chosen: Mapping[str, str]) -> str:
+    """Lines that a shell can read to export variables.
+
+    Args:
+        parts: Those that connect a program to the system.
+        chosen: The settings that the system was started with. A shell that has such a variable keeps its own value.
+    """
+    kept = {name: value for name, value in chosen.items() if name not in parts}
+    return "".join(
+        [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(parts.items())]
+        + [f'[ -n "${{{name}+set}}" ] || export {name}={shlex.quote(value)}\n' for name, value in sorted(kept.items())]
+    )
 
 
 def answers_health(port: int) -> bool:

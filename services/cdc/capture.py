@@ -97,7 +97,7 @@ class Capture:
         stream = self._start_stream(last)
         survey = self._survey(stream)
         self._log_unmatched(survey)
-        stream.suspects.update_keys(self._source.cascades(), self._log, is_first=True)
+        stream.suspects.update_keys(self._source.cascades(), self._source.is_captured, self._log, is_first=True)
         self._mark_targets(stream, survey, targets)
         while True:
             self._remove_tables(stream, survey)
@@ -152,7 +152,7 @@ class Capture:
         survey = self._survey(stream)
         if table_filter is not None:
             self._log_unmatched(survey)
-        stream.suspects.update_keys(self._source.cascades(), self._log)
+        stream.suspects.update_keys(self._source.cascades(), self._source.is_captured, self._log)
         take_up(stream, requests, targets, survey.tables, self._log)
         self._publisher.publish(stream)
         return survey

@@ -182,7 +182,7 @@ class Follower:
         if may_alter_keys(statement):
             cascades = context.source.cascades()
             with context.publisher.hold:
-                stream.suspects.update_keys(cascades, context.log)
+                stream.suspects.update_keys(cascades, context.source.is_captured, context.log)
         followed = {
             name: table
             for name, table in stream.captured.items()

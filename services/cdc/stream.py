@@ -56,7 +56,7 @@ class Stream:
     suspects: CascadeSuspects = field(init=False)
 
     def __post_init__(self) -> None:
-        self.suspects = CascadeSuspects(self.captured, self.snapshots)
+        self.suspects = CascadeSuspects(self.captured, self.snapshots, self.arriving)
 
     def define(self, table: TableSchema) -> None:
         """Puts a definition in force, under a new number."""

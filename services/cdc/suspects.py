@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 import structlog
 
@@ -20,38 +21,61 @@ class CascadeSuspects:
     Args:
         captured: The stream's tables.
         snapshots: The snapshot cursor of each of them.
+        arriving: New tables that are captured from their first snapshot on.
 
     Attributes:
         reasons: The suspect tables of the next epoch, and what made each suspect.
     """
 
-    def __init__(self, captured: Mapping[str, CapturedTable], snapshots: Mapping[str, SnapshotCursor]) -> None:
+    def __init__(
+        self,
+        captured: Mapping[str, CapturedTable],
+        snapshots: Mapping[str, SnapshotCursor],
+        arriving: AbstractSet[str],
+    ) -> None:
         self._captured = captured
         self._snapshots = snapshots
+        self._arriving = arriving
         self._cascades = Cascades()
         self._unlogged: frozenset[ForeignKey] = frozenset()
         self.reasons: dict[str, str] = {}
 
-    def update_keys(self, cascades: Cascades, log: structlog.stdlib.BoundLogger, *, is_first: bool = False) -> None:
+    def update_keys(
+        self,
+        cascades: Cascades,
+        is_chosen: Callable[[str], bool],
+        log: structlog.stdlib.BoundLogger,
+        *,
+        is_first: bool = False,
+    ) -> None:
         """Replaces the foreign keys, logs new ones, and suspects their children.
 
         A key may be older than the query that found it, and what it cascaded before is unknown. The first query of a
         run has the keys of the binlog that is still to be read.
+
+        Args:
+            cascades: The source's foreign keys.
+            is_chosen: Whether the settings select a table. A key may name a parent that is created later.
+            log: The log for new keys.
+            is_first: Whether this is the first query of a run.
         """
         known, self._cascades = self._cascades, cascades
-        unlogged = frozenset(cascades.between(self._captured))
+        present = self._captured.keys() | self._arriving
+        unlogged = frozenset(cascades.between(present))
         new, self._unlogged = sorted(unlogged - self._unlogged, key=str), unlogged
         if not new:
             return
         log.warning("the source does not log what foreign keys cascade", keys=len(new), list_keys=list_keys(new))
-        parents = sorted({key.parent for key in new} - self._captured.keys())
+        parents = sorted(name for name in {key.parent for key in new} - present if not is_chosen(name))
         if parents:
             log.warning(
                 "parents of foreign keys that cascade are not captured: any change of them makes the child suspect",
-                tables=parents[:_NAMES_MAX],
+                tables=", ".join(parents[:_NAMES_MAX]),
                 remedy="choose them in [source] tables",
             )
         for key in new:
+            if key.child not in self._captured:
+                continue  # its first snapshot reads what was cascaded
             is_complete = key.child not in self._snapshots or self._snapshots[key.child].complete
             if not is_first and is_complete and key not in known.keys:
                 self.reasons.setdefault(key.child, f"foreign key {key.name} is new")

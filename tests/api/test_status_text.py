@@ -43,6 +43,15 @@ def test_it_speaks_of_an_empty_store_too(empty_client: httpx.Client) -> None:
     assert printed(empty_client).startswith("inconclusive  0 partitions match")
 
 
+def test_the_position_of_a_server_without_a_transaction_is_shown_as_unknown(client: httpx.Client) -> None:
+    status = client.get("/v1/status").json()
+    status["position"]["gtid"] = ""
+    console = Console(file=io.StringIO(), width=200, no_color=True)
+    with console.capture() as capture:
+        console.print(status_text(status, client.get("/v1/fingerprints").json()))
+    assert f"compared as of {status['as_of']} at -\n" in capture.get()
+
+
 def test_it_says_that_nothing_new_is_known_and_why(
     client_after: Callable[[float], Any], lag_reader: FakeLagReader
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from deploy.supervision.programs import Program, render_configuration
 from deploy.supervision.start_up import has_failed
 from deploy.supervision.status_table import status_rows, uptime
 from deploy.supervision.supervisor import ProgramState, Supervisor
-from deploy.supervision.system import System, render_environment
+from deploy.supervision.system import System, render_environment, settings_in
 
 
 def program(name: str, *, expected: tuple[int, ...] = (0, 2)) -> Program:
@@ -71,7 +72,19 @@ def test_only_the_generator_may_be_done() -> None:
 
 
 def test_the_environment_is_quoted_for_a_shell() -> None:
-    assert render_environment({"DFP_B": "x y", "DFP_A": "1"}) == "export DFP_A=1\nexport DFP_B='x y'\n"
+    assert render_environment({"DFP_B": "x y", "DFP_A": "1"}, {}) == "export DFP_A=1\nexport DFP_B='x y'\n"
+
+
+def test_a_command_gets_the_settings_that_the_system_was_started_with_and_keeps_its_own(tmp_path: Path) -> None:
+    started_with = {"DFP_SOURCE_TABLES": "a b.*", "DFP_CDC_EPOCH_S": "3", "DFP_API_PORT": "1", "HOME": "/h"}
+    file = tmp_path / "environment"
+    file.write_text(render_environment({"DFP_API_PORT": "2"}, settings_in(started_with)), encoding="utf-8")
+    shown = subprocess.run(
+        ["/bin/bash", "-euc", f"source {file}; env"], env={"DFP_CDC_EPOCH_S": "7"}, capture_output=True, check=True
+    )
+    lines = shown.stdout.decode().splitlines()
+    assert {"DFP_SOURCE_TABLES=a b.*", "DFP_CDC_EPOCH_S=7", "DFP_API_PORT=2"} <= set(lines)
+    assert "HOME=/h" not in lines
 
 
 def test_the_status_names_what_runs_what_rests_and_what_refused() -> None:

@@ -91,7 +91,7 @@ class KafkaCheckup:
             described = {topic["name"]: topic for topic in (admin.describe_topics(ours) if ours else [])}
             configured = _configs(admin, ConfigResourceType.TOPIC, ours)
             settings = _configs(admin, ConfigResourceType.BROKER, [str(brokers[0]["broker_id"])])
-        yield PART.ok("reachable", f"{len(brokers)} brokers at {self._kafka.bootstrap}")
+        yield PART.ok("reachable", f"{len(brokers)} broker{'s' * (len(brokers) != 1)} at {self._kafka.bootstrap}")
         yield from self._control_topics(configured)
         yield from self._tables(configured, described, lag_s)
         yield from _granted(described)

@@ -48,7 +48,7 @@ from datafingerprint.adapters.mysql.server import (
 )
 from datafingerprint.binlog.packets import Events
 from datafingerprint.cascades import Cascades
-from datafingerprint.config import Settings
+from datafingerprint.config import LEAGUE_PARTITIONS, Settings
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import (
     ConfigError,
@@ -296,8 +296,10 @@ class BinlogSource:
                     remedy="capture waits for the first one; check [source] tables and the privileges of the account; "
                     f"existing tables: {known}",
                 )
-        for name in self._settings.tables:
-            if name not in names:
+        for name, section in self._settings.tables.items():
+            # The league's sections are defaults, and concern nobody who captures other tables.
+            is_unused_default = section == LEAGUE_PARTITIONS.get(name) and not self.is_captured(name)
+            if name not in names and not is_unused_default:
                 schema = split_table_name(name)[0]
                 near = ", ".join([table.table for table in existing if table.schema == schema][:10]) or "none"
                 yield ConfigError(

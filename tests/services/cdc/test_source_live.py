@@ -20,7 +20,7 @@ from datafingerprint.adapters.mysql.mysql_server import log_status
 from datafingerprint.adapters.mysql.source import BinlogSource
 from datafingerprint.binlog.events import parse_event
 from datafingerprint.binlog.transactions import Assembler
-from datafingerprint.config import Settings
+from datafingerprint.config import LEAGUE_PARTITIONS, Settings
 from datafingerprint.digests import sums_by_partition
 from datafingerprint.epochs import SourcePosition
 from datafingerprint.errors import ConfigError, DecodeError, SourceError, Unavailable
@@ -215,6 +215,12 @@ def test_settings_of_a_table_that_does_not_exist_are_told(source: pymysql.Connec
     (unmatched,) = BinlogSource(stack_settings.model_copy(update={"tables": wrong})).survey().unmatched
     assert f"tables.{schema}.b names no table" in str(unmatched)
     assert not BinlogSource(fit).survey().unmatched
+    league = stack_settings.model_copy(update={"tables": LEAGUE_PARTITIONS})
+    assert not BinlogSource(league).survey().unmatched
+    both = stack_settings.source.model_copy(update={"tables": (f"{schema}.*", *LEAGUE_PARTITIONS)})
+    told = [str(error) for error in BinlogSource(league.model_copy(update={"source": both})).survey().unmatched]
+    for name in LEAGUE_PARTITIONS:
+        assert any(f"tables.{name} names no table" in line for line in told)
 
 
 def reader_with(settings: Settings, **chosen: list[str]) -> BinlogSource:

@@ -75,6 +75,10 @@ def selector(source: FakeSource, stream: Stream, *without: str) -> TableSelector
     return TableSelector(source, stream, frozenset(without))  # type: ignore[arg-type]
 
 
+def never(table: str) -> bool:  # noqa: ARG001 - the settings select nothing
+    return False
+
+
 def test_a_table_whose_rows_cannot_be_decoded_is_left_out_and_the_other_goes_on(
     source: FakeSource, stream: Stream, log: structlog.stdlib.BoundLogger
 ) -> None:
@@ -249,10 +253,10 @@ def test_foreign_keys_that_come_later_make_their_child_suspect_and_those_of_the_
     log = structlog.stdlib.get_logger()
     first = ForeignKey("f", "s.players", ("league_id",), "s.leagues", ("id",), "CASCADE", "RESTRICT")
     second = ForeignKey("g", "s.players", ("id",), "s.people", ("id",), "SET NULL", "RESTRICT")
-    stream.suspects.update_keys(Cascades([first]), log, is_first=True)
-    stream.suspects.update_keys(Cascades([first]), log)
+    stream.suspects.update_keys(Cascades([first]), never, log, is_first=True)
+    stream.suspects.update_keys(Cascades([first]), never, log)
     assert stream.suspects.reasons == {}
-    stream.suspects.update_keys(Cascades([first, second]), log)
+    stream.suspects.update_keys(Cascades([first, second]), never, log)
     assert stream.suspects.reasons == {"s.players": "foreign key g is new"}
     stream.suspects.reasons = {}
     for op in (Op.CREATED, Op.UPDATED):
@@ -267,8 +271,23 @@ def test_tables_that_are_not_captured_are_not_suspect() -> None:
     stream = new_stream("one", 0.0)
     stream.define(table("players"))
     other = ForeignKey("f", "s.others", ("league_id",), "s.leagues", ("id",), "CASCADE", "RESTRICT")
-    stream.suspects.update_keys(Cascades([other]), structlog.stdlib.get_logger(), is_first=True)
+    stream.suspects.update_keys(Cascades([other]), never, structlog.stdlib.get_logger(), is_first=True)
     stream.suspects.note_unread("s.leagues", Op.DELETED)
+    assert stream.suspects.reasons == {}
+
+
+def test_keys_between_tables_that_arrive_are_told_at_once_and_make_nothing_suspect() -> None:
+    stream = new_stream("one", 0.0)
+    stream.arriving |= {"s.players", "s.leagues"}
+    key = ForeignKey("f", "s.players", ("league_id",), "s.leagues", ("id",), "CASCADE", "RESTRICT")
+    later = ForeignKey("h", "s.players", ("id",), "s.later", ("id",), "CASCADE", "RESTRICT")
+    strange = ForeignKey("g", "s.players", ("id",), "s.people", ("id",), "CASCADE", "RESTRICT")
+    with capture_logs() as told:
+        stream.suspects.update_keys(Cascades([key]), never, structlog.get_logger())
+    assert [line["event"] for line in told] == ["the source does not log what foreign keys cascade"]
+    with capture_logs() as told:
+        stream.suspects.update_keys(Cascades([key, strange, later]), {"s.later"}.__contains__, structlog.get_logger())
+    assert told[1]["tables"] == "s.people"
     assert stream.suspects.reasons == {}
 
 
