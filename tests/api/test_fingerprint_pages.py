@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import get_args
 
@@ -16,6 +16,7 @@ from api.models import TableFingerprint
 from api.ports import StateView
 from api.selection import Selection, select_partitions
 from datafingerprint.adapters.state.store import SqlStateStore
+from datafingerprint.ledger import StoredVerdict
 from tests.adapters.state.test_many_tables import fill
 
 TABLES = 7
@@ -44,7 +45,8 @@ def test_all_pages_together_are_the_selected_part_of_the_whole(
 ) -> None:
     with store.reading() as view:
         whole = fingerprints(view)
-        pages, cursor = [], None
+        pages: list[list[TableFingerprint]] = []
+        cursor = None
         while not pages or cursor is not None:
             page = fingerprints(view, Selection(verdict, limit, cursor), pattern)
             assert (page.verdict, page.epoch) == (whole.verdict, whole.epoch)
@@ -60,6 +62,11 @@ def test_a_page_reads_the_partitions_of_its_own_tables_only(
     with store.reading() as view:
         asked: list[object] = []
         verdicts = view.verdicts
-        monkeypatch.setattr(view, "verdicts", lambda *names: asked.append(names) or verdicts(*names))
+
+        def noted(names: Sequence[str]) -> Sequence[StoredVerdict]:
+            asked.append(names)
+            return verdicts(names)
+
+        monkeypatch.setattr(view, "verdicts", noted)
         fingerprints(view, Selection(limit=2))
-    assert asked == [(["s.t0000", "s.t0001"],)]
+    assert asked == [["s.t0000", "s.t0001"]]
