@@ -1,4 +1,4 @@
-"""The schedule of audits: first audits are spread over an interval, then each table has its round."""
+"""The schedule of audits: first audits are spread, then each table has its round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timetable of one process: due times, kept for seconds or until an audit begins or ends."""
+"""The timetable of one process: due times, kept while no audit begins or ends."""
 
 from __future__ import annotations
 

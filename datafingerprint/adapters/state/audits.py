@@ -152,7 +152,7 @@ class StateAudits(AuditReading):
 
 
 def _ask(connection: sa.Connection, scope: Scope, values: Row) -> int:
-    """Adds an audit. Forgets old ended ones, but not a table's last: the schedule counts from it."""
+    """Adds an audit. Forgets old ended ones, except the last of each table."""
     row = {"table_name": scope.table, "partition_name": scope.partition, **values}
     number = int(connection.execute(sa.insert(AUDITS).values(**row).returning(AUDITS.c.id)).scalar_one())
     is_old = AUDITS.c.id <= number - AUDITS_KEPT
