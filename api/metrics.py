@@ -104,7 +104,7 @@ AUDIT_PARTITIONS = Metric(
     "dfp_audit_partitions", ("table", "verdict"), "Partitions of a table whose last audit has this verdict."
 )
 AUDIT_AGE = Metric("dfp_audit_age_seconds", ("table",), "Age of the oldest audit among the table's partitions.")
-AUDITS = Metric("dfp_audits", ("state",), "The last 1,000 audits, by state.")
+AUDITS = Metric("dfp_audits", ("state",), "The last 1,000 audits and the last one of each table, by state.")
 
 # Incidents: what alerts are about.
 INCIDENTS_OPEN = Metric("dfp_incidents_open", ("class",), "Open incidents, by class.")

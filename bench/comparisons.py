@@ -91,21 +91,34 @@ def by_pt_table_checksum(table: Table) -> Compared:
         NotRunError: it is not installed, does not know this server, or has no key to go by.
     """
     _key(table)
+    return checksums_of(table.flow.stack.blueprint.warehouse, table.definition.table, table.rows)
+
+
+def checksums_of(warehouse: Warehouse, table: str, rows: int) -> Compared:
+    """Runs pt-table-checksum over a table of so many rows.
+
+    Args:
+        warehouse: The server.
+        table: The table with its schema. It has a key.
+        rows: Rows that it must read.
+
+    Raises:
+        NotRunError: it is not installed, or does not know this server.
+    """
     program = shutil.which("pt-table-checksum")
     if program is None:
         raise NotRunError("pt-table-checksum could not be installed")
-    warehouse = table.flow.stack.blueprint.warehouse
     place = f"h=127.0.0.1,P={warehouse.port},u={warehouse.user},p={warehouse.password}"
-    command = [program, place, "--tables", table.definition.table, "--no-check-binlog-format", "--no-version-check"]
+    command = [program, place, "--tables", table, "--no-check-binlog-format", "--no-version-check"]
     ran = _timed(warehouse, command)
-    match = re.search(rf"^\S+\s+(\d+)\s+\d+\s+(\d+)\s.*{re.escape(table.definition.table)}$", ran.output, re.MULTILINE)
+    match = re.search(rf"^\S+\s+(\d+)\s+\d+\s+(\d+)\s.*{re.escape(table)}$", ran.output, re.MULTILINE)
     if match is None:
         lines = ran.output.strip().splitlines() or ["nothing"]
         message = next(
             (line for line in lines if re.search(r"error|fail|syntax|cannot", line, re.IGNORECASE)), lines[-1]
         )
         raise NotRunError(f"pt-table-checksum failed: {message[:300]}")
-    if match.group(1) != "0" or abs(int(match.group(2)) - table.rows) > 0:
+    if match.group(1) != "0" or int(match.group(2)) != rows:
         raise RuntimeError(f"pt-table-checksum did not read the table as it is:\n{ran.output[-2000:]}")
     return ran.compared
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -180,3 +180,21 @@ class AuditStore(Protocol):
 
     def last_ended(self) -> Mapping[str, StoredAudit]:
         """The last ended audit of each table alone and as a whole."""
+
+    def scheduled_since(self, tables: Collection[str], now: float) -> Mapping[str, float]:
+        """Since when the schedule knows each of these tables: `now` for new ones, which is stored.
+
+        Forgets tables that are neither named nor have a definition.
+        """
+
+    def oldest_findings(self) -> Mapping[str, float]:
+        """The time of the oldest measurement of each captured table that has findings.
+
+        0 for a table with a partition that could not be measured. The cost does not grow with partitions.
+        """
+
+    def unfinished_tables(self) -> set[str]:
+        """Tables with an audit of the whole table alone that is queued, running or paused."""
+
+    def audit_marks(self) -> tuple[object, ...]:
+        """A value that differs after an audit was added or ended. Cheap enough for every second."""

@@ -43,7 +43,7 @@ def all_audits(
     limit: Annotated[int, Query(ge=1, le=AUDITS_MAX, description="Most audits of an answer")] = 100,
     before: Annotated[int | None, Query(ge=1, le=ID_MAX, description="Only audits with a lower id")] = None,
 ) -> AuditsAnswer:
-    """The last 1,000 audits, including those that are queued or running."""
+    """The last 1,000 audits and the last one of each table, queued and running ones included."""
     with store.reading() as view:
         audits = view.audits(limit=limit + 1, before=before)
     page = audits[:limit]

@@ -1,10 +1,12 @@
-"""The schedule of audits: every table within a period, the longest waiting first."""
+"""The schedule of audits: first audits are spread, then each table has its round."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from datafingerprint.audits import AuditState, LastFinding, StoredAudit
+from datafingerprint.audits import AuditState, StoredAudit
 from datafingerprint.epochs import Epoch
 from datafingerprint.verdict import Outcome
 
@@ -12,46 +14,56 @@ RETRY_S = 300.0
 """Seconds until a failed or inconclusive audit is repeated, or earlier if the period is shorter."""
 
 
-def due(
-    tables: Collection[str],
-    ended: Mapping[str, StoredAudit],
-    findings: Sequence[LastFinding],
-    every_s: float,
-    now: float,
-) -> str | None:
-    """The table to audit now. None when no table is due.
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """What the store knows of a table's audits. Times are Unix time in seconds.
+
+    Attributes:
+        since: When the schedule first saw the table.
+        last: The last ended audit of the table alone and as a whole. None without one.
+        oldest: The oldest last measurement of its partitions, also by audits of all tables; 0 with a partition that
+            could not be measured. None without findings.
+    """
+
+    since: float
+    last: StoredAudit | None = None
+    oldest: float | None = None
+
+
+def due_times(stream: str, records: Mapping[str, AuditRecord], every_s: float) -> dict[str, float]:
+    """When each table is due.
 
     Args:
-        tables: Tables that can be audited.
-        ended: The last ended audit of each table.
-        findings: The last finding of every partition, also from audits of all tables.
-        every_s: Seconds within which each table is audited again. 0 for never.
-        now: Unix time in seconds.
+        stream: Id of the stream.
+        records: The tables that can be audited.
+        every_s: Seconds within which each table is audited again. Above 0.
     """
-    if not every_s:
-        return None
-    oldest = _oldest(findings)
-    due_at = {table: _due_at(ended.get(table), oldest.get(table), every_s) for table in tables}
-    waiting = sorted((when, table) for table, when in due_at.items() if when <= now)
-    return waiting[0][1] if waiting else None
+    return {table: _due_at(stream, table, record, every_s) for table, record in records.items()}
 
 
-def _due_at(last: StoredAudit | None, oldest: float | None, every_s: float) -> float:
-    by_findings = 0.0 if oldest is None else oldest + every_s
+def longest_waiting(due_at: Mapping[str, float]) -> str | None:
+    """The table that is due first. None without tables."""
+    return min(due_at, key=lambda table: (due_at[table], table), default=None)
+
+
+def first_audit_at(stream: str, table: str, since: float, every_s: float) -> float:
+    """The first moment of a table's own at or after `since`.
+
+    A table has one such moment per interval, given by a hash of stream and table. A restart does not change it.
+    """
+    digest = hashlib.sha256(f"{stream}\0{table}".encode()).digest()
+    phase_s = int.from_bytes(digest[:8], "big") / 2**64 * every_s
+    return since + (phase_s - since) % every_s
+
+
+def _due_at(stream: str, table: str, record: AuditRecord, every_s: float) -> float:
+    last, oldest = record.last, record.oldest
     if last is None:
-        return by_findings
+        return first_audit_at(stream, table, record.since, every_s) if oldest is None else oldest + every_s
     is_conclusive = last.state is AuditState.DONE and last.outcome is not Outcome.INCONCLUSIVE
     pause_s = every_s if is_conclusive else min(every_s, RETRY_S)
+    by_findings = 0.0 if oldest is None else oldest + every_s
     return max(by_findings if is_conclusive or last.outcome is None else 0.0, (last.ended_at or 0.0) + pause_s)
-
-
-def _oldest(findings: Sequence[LastFinding]) -> dict[str, float]:
-    """Time of the oldest measurement by table. 0 with a partition that was never measured."""
-    oldest: dict[str, float] = {}
-    for last in findings:
-        checked_at = last.finding.at.checked_at if last.finding.at else 0.0
-        oldest[last.finding.table] = min(checked_at, oldest.get(last.finding.table, checked_at))
-    return oldest
 
 
 def auditable(last: Epoch | None) -> set[str]:

@@ -18,7 +18,7 @@ from services.auditor.cascade_checks import CascadeChecks, agreed_at
 from services.auditor.journal import AuditStep, Halted
 from services.auditor.lease import lease
 from services.auditor.ports import AuditTarget, Store
-from services.auditor.schedule import auditable, due
+from services.auditor.timetable import Timetable
 
 POLL_S = 1.0
 _AUDITS_SEARCHED = 50
@@ -57,6 +57,7 @@ class AuditService:
         self._stream = stream
         self._store = store
         self._settings = settings
+        self._timetable = Timetable(store, settings.every_s)
         self._owner = owner
         self._log = log
         self._watch = watch
@@ -167,12 +168,8 @@ class AuditService:
 
     def _next_scheduled(self) -> StoredAudit | None:
         """Begins the next audit of the schedule. None when none is due."""
-        last = self._store.epochs(limit=1)
-        tables = auditable(last[0].epoch if last else None) & set(self._store.definitions())
-        if not tables or not self._settings.every_s:
-            return None
         now = self._clock()
-        table = due(tables, self._store.last_ended(), self._store.last_findings(), self._settings.every_s, now)
+        table = self._timetable.due(now)
         if table is None:
             return None
         return self._store.begin_audit(Scope(table), Origin.SCHEDULE, self._owner, now)

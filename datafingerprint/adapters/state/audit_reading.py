@@ -80,14 +80,17 @@ class AuditReading(ABC):
 
     def last_ended(self) -> Mapping[str, StoredAudit]:
         """By table the last audit of all of it, alone, that is over."""
-        newest = (
-            sa.select(sa.func.max(AUDITS.c.id))
-            .where(AUDITS.c.state.in_(_OVER), AUDITS.c.table_name.is_not(None), AUDITS.c.partition_name.is_(None))
-            .group_by(AUDITS.c.table_name)
-        )
-        return {
-            row["table_name"]: stored_audit(row) for row in self._rows(sa.select(AUDITS).where(AUDITS.c.id.in_(newest)))
-        }
+        query = sa.select(AUDITS).where(AUDITS.c.id.in_(last_ended_ids()))
+        return {row["table_name"]: stored_audit(row) for row in self._rows(query)}
+
+
+def last_ended_ids() -> sa.Select[Any]:
+    """Ids of the last ended audit of each table alone and as a whole."""
+    return (
+        sa.select(sa.func.max(AUDITS.c.id))
+        .where(AUDITS.c.state.in_(_OVER), AUDITS.c.table_name.is_not(None), AUDITS.c.partition_name.is_(None))
+        .group_by(AUDITS.c.table_name)
+    )
 
 
 def _totals(rows: Sequence[Mapping[Any, Any]]) -> AuditTotals:

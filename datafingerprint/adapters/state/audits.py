@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from datafingerprint.adapters.runtime.process_names import has_ended
-from datafingerprint.adapters.state.audit_reading import AuditReading, stored_audit
+from datafingerprint.adapters.state.audit_reading import AuditReading, last_ended_ids, stored_audit
 from datafingerprint.adapters.state.rows import Row, insert, upsert
 from datafingerprint.adapters.state.tables import AUDITS, FINDINGS, LAST_FINDINGS, stored_sum
 from datafingerprint.audit import Finding
@@ -26,7 +26,10 @@ from datafingerprint.errors import ConflictError
 from datafingerprint.verdict import Outcome, overall
 
 AUDITS_KEPT = 1_000
-"""Audits that stay readable; what the last one found of a partition is kept for as long as the partition is there."""
+"""Audits that stay readable, besides the last one of each table.
+
+The last finding of a partition is kept for as long as the partition is there.
+"""
 
 _HELD = (AuditState.RUNNING.value, AuditState.PAUSED.value)
 _UNFINISHED = (AuditState.QUEUED.value, *_HELD)
@@ -149,10 +152,11 @@ class StateAudits(AuditReading):
 
 
 def _ask(connection: sa.Connection, scope: Scope, values: Row) -> int:
-    """Adds an audit; the oldest that are over are forgotten."""
+    """Adds an audit. Forgets old ended ones, except the last of each table."""
     row = {"table_name": scope.table, "partition_name": scope.partition, **values}
     number = int(connection.execute(sa.insert(AUDITS).values(**row).returning(AUDITS.c.id)).scalar_one())
-    connection.execute(sa.delete(AUDITS).where(AUDITS.c.id <= number - AUDITS_KEPT, AUDITS.c.state.in_(_OVER)))
+    is_old = AUDITS.c.id <= number - AUDITS_KEPT
+    connection.execute(sa.delete(AUDITS).where(is_old, AUDITS.c.state.in_(_OVER), AUDITS.c.id.not_in(last_ended_ids())))
     return number
 
 

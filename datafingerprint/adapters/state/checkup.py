@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datafingerprint import wire
 from datafingerprint.adapters.kafka.checkup import Stream
 from datafingerprint.adapters.runtime.checkup_files import database_file, is_to_be_made, made_later, written
+from datafingerprint.adapters.state.audit_schedule import SCHEDULE_TABLES
 from datafingerprint.adapters.state.incident_tables import INCIDENT_TABLES
 from datafingerprint.adapters.state.scans import SCAN_TABLES
 from datafingerprint.adapters.state.store import SqlStateStore
@@ -42,7 +43,8 @@ class StateCheckup:
             return
         yield from written(PART, file)
         with contextlib.closing(SqlStateStore(self._url)) as store:
-            version, lacking = store.version(), store.lacking_grant([*SCAN_TABLES, *INCIDENT_TABLES, *TOKEN_TABLES])
+            others = [*SCHEDULE_TABLES, *SCAN_TABLES, *INCIDENT_TABLES, *TOKEN_TABLES]
+            version, lacking = store.version(), store.lacking_grant(others)
             if lacking:
                 yield PART.problem("privileges", "the account may not do all that services do", lacking)
             elif version is None or version in VERSIONS_BEFORE:

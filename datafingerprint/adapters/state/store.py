@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from datafingerprint.adapters.runtime import postgres
+from datafingerprint.adapters.state.audit_schedule import AuditSchedule
 from datafingerprint.adapters.state.audits import StateAudits
 from datafingerprint.adapters.state.checksums import COLUMN as CHECKSUM
 from datafingerprint.adapters.state.checksums import require_sound
@@ -81,7 +82,7 @@ _ONLY_ROW = 1
 _VERSION_NAME = "schema_version"
 
 
-class SqlStateStore(StateReading, StateAudits, StateSketches):
+class SqlStateStore(StateReading, StateAudits, AuditSchedule, StateSketches):
     """Implements the ports `StateStore`, `SketchStore` and `AuditStore`.
 
     Several threads and processes may use it.

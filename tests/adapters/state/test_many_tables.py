@@ -125,6 +125,7 @@ STEPS: dict[str, Callable[[SqlStateStore, Sequence[str]], object]] = {
     "sketched": lambda store, _names: store.sketched(),
     "adopt_sketches": lambda store, names: store.adopt_sketches(sketched_keys(names)),
     "fold_sketches": lambda store, _names: store.fold_sketches(1),
+    "schedule": lambda store, names: (store.scheduled_since(names, 1.0), store.oldest_findings(), store.last_ended()),
     "forget": lambda store, names: store.forget(names, definitions=names),
 }
 

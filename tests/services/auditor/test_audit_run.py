@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -324,6 +325,7 @@ def test_the_service_does_what_is_asked_for_and_then_its_round(make: Callable[..
             world.stop.set()
 
     world.watch = note
+    world.store.scheduled_since({GAMES, "s.teams"}, time.time() - world.settings.every_s)
     world.service().serve(world.stop)
     assert done == [(asked, "s.teams"), (asked + 1, GAMES)]
     assert [(audit.origin, audit.state) for audit in world.store.audits(limit=2)] == [
