@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -18,16 +20,22 @@ import pyarrow.parquet as pq
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Request, expect, sync_playwright
 
 from api.application import create_app
 from bench.screenshots import chromium, launch_options
+from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.adapters.state.tokens import SqlTokenStore
+from datafingerprint.fingerprint import Fingerprint
+from datafingerprint.history import HistoryRules
+from datafingerprint.ledger import Progress, TableVerdicts
 from datafingerprint.ports.tokens import Action
 from datafingerprint.tokens import Role, new_token
+from datafingerprint.verdict import Outcome, Verdict
 from deploy.embedded.waiting import await_condition
-from tests.api.conftest import NOW, FakeLagReader, FakeServices, seed
+from tests.api.conftest import G2031, GAMES, NOW, FakeLagReader, FakeServices, seed
+from tests.api.test_incidents import observe
 from tests.dashboard.large_state import AWKWARD, fill
 
 pytestmark = pytest.mark.live
@@ -161,8 +169,22 @@ def test_a_damaged_row_turns_the_overview_and_leads_to_its_partition_until_it_is
     flow.put_object(path, whole)
     visit.page.get_by_role("link", name="Overview", exact=True).first.click()
     visit.expect_heading("partitions equal the source as of")
+
+    visit.page.get_by_role("link", name="league_id=2, equal").click()
+    visit.expect_heading("league_id=2")
+    verdicts = verdicts_of_history(visit)
+    expect(verdicts.first).to_have_text("equal")
+    assert verdicts.all_inner_texts()[:3] == ["equal", "differs", "equal"]
+    chart = visit.page.locator("section[aria-labelledby=history]").get_by_role("img")
+    expect(chart).to_have_attribute("aria-label", re.compile("equal, then differs, then equal"))
+    assert visit.violations() == []
     assert visit.faults == []
     api.end()
+
+
+def verdicts_of_history(visit: Visit) -> Locator:
+    """The verdict of each point that the page shows, newest first."""
+    return visit.page.locator("section[aria-labelledby=history] tbody .verdict")
 
 
 def test_a_row_is_found_shown_and_healed_from_the_page_while_its_incident_is_handled(
@@ -263,6 +285,65 @@ def test_no_page_has_a_fault_for_assistive_technology(
             visit.page.goto("/tabels")
             visit.expect_heading("There is no such page")
             assert visit.violations() == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_a_history_shows_its_points_in_pages_and_the_incidents_of_its_table(
+    browser: Browser, tmp_path: Path, scheme: str, width: int
+) -> None:
+    url_of_store, now = f"sqlite:///{tmp_path}/state.db", time.time()
+    with (
+        closing(SqlStateStore(url_of_store, clock=lambda: now, history=HistoryRules(every_s=0.0))) as store,
+        closing(SqlIncidentStore(url_of_store)) as incidents,
+    ):
+        seed(store)
+        fill_history(store, GAMES, "date_year=2033", 120, now)
+        observe(incidents, now)
+        app = create_app(store, FakeLagReader(), lambda: now, services=FakeServices(), incident_reader=incidents)
+        with serving(app) as url:
+            visit = Visit(browser, url, scheme, width)
+            visit.open(f"/tables/{GAMES}/date_year=2033", "date_year=2033")
+            verdicts, history = verdicts_of_history(visit), visit.page.locator("section[aria-labelledby=history]")
+            expect(verdicts).to_have_count(100)
+            assert verdicts.all_inner_texts()[:3] == ["differs", "not decided yet", "equal"]
+            assert verdicts.all_inner_texts().count("differs") == 10
+            incident = history.get_by_role("link", name=GAMES)
+            expect(incident).to_have_count(1)
+            assert visit.violations() == []
+            assert not visit.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+            sound = Verdict(Outcome.MATCH, "", G2031, G2031)
+            store.save_verdicts(
+                Progress("stream", 5, 10, 4, 200), [TableVerdicts(GAMES, 4, {"date_year=2033": sound})], now + 1
+            )
+            expect(verdicts.first).to_have_text("equal")
+
+            older = history.get_by_role("button", name="Older")
+            older.focus()
+            visit.page.keyboard.press("Enter")
+            expect(verdicts).to_have_count(21)
+            expect(older).to_be_disabled()
+            visit.page.reload()
+            expect(verdicts).to_have_count(21)
+            assert visit.violations() == []
+            history.get_by_role("button", name="Newest").click()
+            expect(verdicts).to_have_count(100)
+            visit.page.goto(f"/tables/{GAMES}/date_year=2033?before=1")
+            expect(history).to_contain_text("Nothing older is kept")
+            assert visit.faults == []
+
+
+def fill_history(store: SqlStateStore, table: str, partition: str, points: int, now: float) -> None:
+    """Stores a point for each half hour until now: mostly equal, each tenth undecided, the one after it different."""
+    for number in range(points):
+        left = points - 1 - number
+        rows = Fingerprint(G2031.rows + number // 7, 3, 4)
+        verdict = {
+            0: Verdict(Outcome.MISMATCH, "3 rows are missing in the lake", rows, Fingerprint(rows.rows - 3, 3, 5)),
+            1: Verdict(Outcome.INCONCLUSIVE, "the lake is not readable", rows, None),
+        }.get(left % 10, Verdict(Outcome.MATCH, "", rows, rows))
+        judged = TableVerdicts(table, 4, {partition: verdict})
+        store.save_verdicts(Progress("stream", 5, 10, 4, number), [judged], now - 1800.0 * left)
 
 
 def test_a_token_is_asked_for_once_and_leads_back_to_the_same_page(browser: Browser, tmp_path: Path) -> None:
