@@ -5,11 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,81 +15,25 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from api.application import create_app
 from bench.screenshots import chromium, launch_options
-from datafingerprint.adapters.state.incidents import SqlIncidentStore
 from datafingerprint.adapters.state.store import SqlStateStore
 from datafingerprint.adapters.state.tokens import SqlTokenStore
-from datafingerprint.fingerprint import Fingerprint
-from datafingerprint.history import HistoryRules
-from datafingerprint.ledger import Progress, TableVerdicts
 from datafingerprint.ports.tokens import Action
 from datafingerprint.tokens import Role, new_token
-from datafingerprint.verdict import Outcome, Verdict
 from deploy.embedded.waiting import await_condition
-from tests.api.conftest import G2031, GAMES, NOW, FakeLagReader, FakeServices, seed
-from tests.api.test_incidents import observe
+from tests.api.conftest import NOW, FakeLagReader, FakeServices, seed
 from tests.dashboard.large_state import AWKWARD, fill
+from tests.dashboard.visits import WITHIN_MS, Visit, serving, verdicts_of_history
 
 pytestmark = pytest.mark.live
 
-WITHIN_MS = 90_000
 TOKEN = "sixteen-or-more-characters"
-AXE = (Path(__file__).parents[1] / "dashboard" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 ELEMENTS_MAX = 5_000
 MATRIX_BYTES_MAX = 100_000
 """What 50,000 partitions may cost: elements on the page, and compressed bytes of their verdicts."""
-
-
-class Visit:
-    """A page of the browser that notes everything that no page may do.
-
-    Attributes:
-        page: The page.
-        faults: Console errors, exceptions, and requests to other hosts.
-    """
-
-    def __init__(self, browser: Browser, base: str, scheme: str = "light", width: int = 1440) -> None:
-        self.faults: list[str] = []
-        self.page: Page = browser.new_page(
-            base_url=base,
-            color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": width, "height": 900},
-        )
-        host = urlsplit(base).netloc
-        self.page.set_default_timeout(WITHIN_MS)
-        self.page.on("console", self._note_message)
-        self.page.on("pageerror", self._note_error)
-        self.page.on("request", partial(self._note_request, host))
-
-    def _note_message(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.faults.append(message.text)
-
-    def _note_error(self, error: Error) -> None:
-        self.faults.append(str(error))
-
-    def _note_request(self, host: str, request: Request) -> None:
-        if urlsplit(request.url).netloc != host:
-            self.faults.append(request.url)
-
-    def open(self, path: str, heading: str) -> None:
-        """Loads an address and waits for its heading."""
-        self.page.goto(path)
-        self.expect_heading(heading)
-
-    def expect_heading(self, text: str) -> None:
-        expect(self.page.locator("h1").first).to_contain_text(text, timeout=WITHIN_MS)
-
-    def violations(self) -> list[str]:
-        """What axe-core finds on the page as it is now."""
-        self.page.evaluate(AXE)
-        result = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-        return [f"{rule['id']}: {node['html'][:200]}" for rule in result["violations"] for node in rule["nodes"]]
 
 
 @pytest.fixture(scope="module")
@@ -104,20 +45,6 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(**launch_options(program))
         yield opened
         opened.close()
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """Serves an application on a free port."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    await_condition(lambda: server.started, timeout_s=30.0)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def altered(data: bytes) -> bytes:
@@ -180,11 +107,6 @@ def test_a_damaged_row_turns_the_overview_and_leads_to_its_partition_until_it_is
     assert visit.violations() == []
     assert visit.faults == []
     api.end()
-
-
-def verdicts_of_history(visit: Visit) -> Locator:
-    """The verdict of each point that the page shows, newest first."""
-    return visit.page.locator("section[aria-labelledby=history] tbody .verdict")
 
 
 def test_a_row_is_found_shown_and_healed_from_the_page_while_its_incident_is_handled(
@@ -285,65 +207,6 @@ def test_no_page_has_a_fault_for_assistive_technology(
             visit.page.goto("/tabels")
             visit.expect_heading("There is no such page")
             assert visit.violations() == []
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
-def test_a_history_shows_its_points_in_pages_and_the_incidents_of_its_table(
-    browser: Browser, tmp_path: Path, scheme: str, width: int
-) -> None:
-    url_of_store, now = f"sqlite:///{tmp_path}/state.db", time.time()
-    with (
-        closing(SqlStateStore(url_of_store, clock=lambda: now, history=HistoryRules(every_s=0.0))) as store,
-        closing(SqlIncidentStore(url_of_store)) as incidents,
-    ):
-        seed(store)
-        fill_history(store, GAMES, "date_year=2033", 120, now)
-        observe(incidents, now)
-        app = create_app(store, FakeLagReader(), lambda: now, services=FakeServices(), incident_reader=incidents)
-        with serving(app) as url:
-            visit = Visit(browser, url, scheme, width)
-            visit.open(f"/tables/{GAMES}/date_year=2033", "date_year=2033")
-            verdicts, history = verdicts_of_history(visit), visit.page.locator("section[aria-labelledby=history]")
-            expect(verdicts).to_have_count(100)
-            assert verdicts.all_inner_texts()[:3] == ["differs", "not decided yet", "equal"]
-            assert verdicts.all_inner_texts().count("differs") == 10
-            incident = history.get_by_role("link", name=GAMES)
-            expect(incident).to_have_count(1)
-            assert visit.violations() == []
-            assert not visit.page.evaluate("document.documentElement.scrollWidth > innerWidth")
-
-            sound = Verdict(Outcome.MATCH, "", G2031, G2031)
-            store.save_verdicts(
-                Progress("stream", 5, 10, 4, 200), [TableVerdicts(GAMES, 4, {"date_year=2033": sound})], now + 1
-            )
-            expect(verdicts.first).to_have_text("equal")
-
-            older = history.get_by_role("button", name="Older")
-            older.focus()
-            visit.page.keyboard.press("Enter")
-            expect(verdicts).to_have_count(21)
-            expect(older).to_be_disabled()
-            visit.page.reload()
-            expect(verdicts).to_have_count(21)
-            assert visit.violations() == []
-            history.get_by_role("button", name="Newest").click()
-            expect(verdicts).to_have_count(100)
-            visit.page.goto(f"/tables/{GAMES}/date_year=2033?before=1")
-            expect(history).to_contain_text("Nothing older is kept")
-            assert visit.faults == []
-
-
-def fill_history(store: SqlStateStore, table: str, partition: str, points: int, now: float) -> None:
-    """Stores a point for each half hour until now: mostly equal, each tenth undecided, the one after it different."""
-    for number in range(points):
-        left = points - 1 - number
-        rows = Fingerprint(G2031.rows + number // 7, 3, 4)
-        verdict = {
-            0: Verdict(Outcome.MISMATCH, "3 rows are missing in the lake", rows, Fingerprint(rows.rows - 3, 3, 5)),
-            1: Verdict(Outcome.INCONCLUSIVE, "the lake is not readable", rows, None),
-        }.get(left % 10, Verdict(Outcome.MATCH, "", rows, rows))
-        judged = TableVerdicts(table, 4, {partition: verdict})
-        store.save_verdicts(Progress("stream", 5, 10, 4, number), [judged], now - 1800.0 * left)
 
 
 def test_a_token_is_asked_for_once_and_leads_back_to_the_same_page(browser: Browser, tmp_path: Path) -> None:

@@ -22,17 +22,18 @@ export function stepsOf(items, end) {
 }
 
 /**
- * Times, rows of the source and rows of the lake, oldest first. The last values are repeated at the end of their step.
+ * Times, rows of the source and rows of the lake, oldest first: the begin and the end of each step.
  * @param {Step[]} steps at least one
  * @returns {[number[], (number | null)[], (number | null)[]]}
  */
 export function linesOf(steps) {
   const past = [...steps].reverse();
-  const newest = steps[0];
+  const times = past.flatMap(({ from, to }) => [from, to]);
   // A single moment has no width to draw.
-  const end = Math.max(newest.to, past[0].from + 1);
-  const rows = side => [...past, newest].map(({ item }) => item[side]?.rows ?? null);
-  return [[...past.map(step => step.from), end], rows("source"), rows("lake")];
+  times.push(Math.max(times[times.length - 1], times[0] + 1));
+  const ends = [...past.flatMap(step => [step, step]), steps[0]];
+  const rows = side => ends.map(({ item }) => item[side]?.rows ?? null);
+  return [times, rows("source"), rows("lake")];
 }
 
 /** Bands, oldest first; neighbours of one verdict are one band. @param {Step[]} steps @returns {Band[]} */

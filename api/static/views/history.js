@@ -1,6 +1,6 @@
 // The history of a partition: rows of both sides and the verdict over time, incidents, and every point as text.
 import { paths, skew } from "../api.js";
-import { count, plural, span, time, WORDS } from "../format.js";
+import { clock, count, plural, span, time, WORDS } from "../format.js";
 import { html, useMemo, useRef } from "../lib.js";
 import { slowBeat } from "../live.js";
 import { query, setQuery } from "../router.js";
@@ -17,6 +17,7 @@ const INCIDENTS = "/v1/incidents";
 const POINTS_MAX = 100;
 const INCIDENTS_MAX = 200;
 const BANDS_TOLD = 6;
+const LINES_MAX = 5;
 const HEIGHT = 240;
 const WHOLE_STEPS = [...Array(16).keys()].flatMap(power => [1, 2, 5].map(digit => digit * 10 ** power));
 
@@ -50,8 +51,8 @@ function Drawing({ shown }) {
   current.current = shown;
   const shape = useMemo(() => ({
     lines: [
-      { label: "Source", stroke: "--side", width: 6, isStepped: true },
-      { label: "Lake", stroke: "--ink", width: 2, isStepped: true },
+      { label: "Source", stroke: "--side", width: 6 },
+      { label: "Lake", stroke: "--ink", width: 2 },
     ],
     range: around,
     number: count,
@@ -75,8 +76,7 @@ function Drawing({ shown }) {
 /** @param {{ step: import("../parts/points.js").Step }} props */
 const Point = ({ step: { item, from, to } }) => html`
   <tr>
-    <th scope="row"><time datetime=${item.at}>${time(item.at)}</time></th>
-    <td class="number">${span(to - from)}</td>
+    <th scope="row"><time datetime=${item.at}><span>${item.at.slice(0, 10)}</span> <span>${clock(item.at)}</span></time><br /><span class="quiet">for ${span(to - from)}</span></th>
     <td><${Verdict} verdict=${item.verdict} />${item.reason && html`<br /><span class="reason">${item.reason}</span>`}</td>
     <td class="number">${count(item.source?.rows)}</td>
     <td class=${`number ${item.source && item.lake && item.source.rows !== item.lake.rows ? "differs" : ""}`}>${count(item.lake?.rows)}</td>
@@ -87,7 +87,7 @@ const Point = ({ step: { item, from, to } }) => html`
 const Points = ({ steps }) => html`
   <div class="scroll points" tabindex="0" role="region" aria-label="Points of the history, newest first">
     <table>
-      <thead><tr><th scope="col">From</th><th scope="col" class="number">For</th><th scope="col">Verdict</th><th scope="col" class="number">Source rows</th><th scope="col" class="number">Lake rows</th><th scope="col" class="number epoch">Epoch</th></tr></thead>
+      <thead><tr><th scope="col">From</th><th scope="col">Verdict</th><th scope="col" class="number">Source rows</th><th scope="col" class="number">Lake rows</th><th scope="col" class="number epoch">Epoch</th></tr></thead>
       <tbody>${steps.map(step => html`<${Point} key=${step.item.at} step=${step} />`)}</tbody>
     </table>
   </div>
@@ -116,13 +116,26 @@ function usePage(table, name, since, before) {
   return { page: page ?? (error ? null : last.current), error };
 }
 
+/** @param {{ shown: { marks: import("../parts/points.js").Mark[], from: number }, found: import("../state.js").Answered<Api.IncidentsAnswer> }} props */
+function Marked({ shown: { marks, from }, found }) {
+  const oldest = found.data?.items.at(-1);
+  const isCut = found.data?.next_before && oldest && secondsOf(oldest.opened_at) > from;
+  return html`
+    ${found.error && html`<p class="wrong" role="alert">Incidents cannot be shown: ${found.error.message}</p>`}
+    ${marks.length > 0 && html`
+      <h3>Incidents of the table in this time</h3>
+      <ul class="lines">${marks.slice(0, LINES_MAX).map(({ incident }) => html`<${IncidentLine} key=${incident.id} incident=${incident} />`)}</ul>`}
+    ${marks.length > LINES_MAX && html`<p class="quiet">${count(marks.length - LINES_MAX)} more are on the page of <a href="/incidents">incidents</a>.</p>`}
+    ${isCut && html`<p class="quiet">Only the newest ${count(INCIDENTS_MAX)} incidents of all tables were read.</p>`}
+  `;
+}
+
 export function History({ table, partition, name, since }) {
   const wanted = query.value.get("before") ?? "";
   const before = /^\d{1,15}$/.test(wanted) ? wanted : "";
   const { page, error } = usePage(table, name, since, before);
   const found = useIncidents(table, before);
   const known = found.data?.items;
-  const oldest = known?.at(-1);
   const shown = useMemo(() => page && pictured({ ...page, table, known: known ?? [] }), [page, known, table]);
   if (!paths.value.has(PATH)) return null;
   const next = page?.answer.next_before;
@@ -133,13 +146,9 @@ export function History({ table, partition, name, since }) {
       ${page ? null : html`<${Waiting} what=${`the history of ${partition}`} error=${error} />`}
       ${page && !shown && html`<p class="quiet">${before ? "Nothing older is kept." : "No point is recorded yet. The history begins with the next change of the verdict or the sums."}</p>`}
       ${shown && html`
-        <p class="quiet" role="status">${plural(shown.steps.length, "point")} from ${moment(shown.from)} to ${before ? moment(shown.end) : "now"}. Times are UTC.</p>
+        <p class="quiet" role="status">${plural(shown.steps.length, "point")} from ${moment(shown.from)} to ${before ? moment(shown.end) : "now"}</p>
         <${Drawing} shown=${shown} />
-        ${found.error && html`<p class="wrong" role="alert">Incidents cannot be shown: ${found.error.message}</p>`}
-        ${shown.marks.length > 0 && html`
-          <h3>Incidents of the table in this time</h3>
-          <ul class="lines">${shown.marks.map(({ incident }) => html`<${IncidentLine} key=${incident.id} incident=${incident} />`)}</ul>`}
-        ${oldest && found.data?.next_before && secondsOf(oldest.opened_at) > shown.from && html`<p class="quiet">Of incidents, the newest ${count(INCIDENTS_MAX)} of all tables are shown.</p>`}
+        <${Marked} shown=${shown} found=${found} />
         <${Points} steps=${shown.steps} />`}
       ${(before || next) && html`
         <p class="form">
