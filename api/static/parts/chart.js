@@ -22,7 +22,7 @@ function moments(_plot, splits, _axis, _space, step) {
 /**
  * How a chart is drawn; colours are names of the style sheet.
  * @typedef {object} Shape
- * @property {{ label: string, stroke: string, width: number, fill?: string }[]} lines
+ * @property {{ label: string, stroke: string, width: number, fill?: string, isStepped?: boolean }[]} lines
  * @property {(plot: unknown, low: number | null, high: number | null) => [number, number]} range
  * @property {(value: number) => string} [number] how a mark of the value axis is written
  * @property {number[]} [steps] distances that marks of the value axis may have
@@ -49,10 +49,11 @@ function options(width, height, isSmall, shape) {
     axes: isSmall ? [{ show: false }, { show: false }] : [{ ...axis, space: 90, size: 28, values: moments }, { ...axis, size: 56, space: 32, ...values, ...(steps && { incrs: steps }) }],
     series: [
       {},
-      ...shape.lines.map(({ stroke, fill, ...line }) => ({
+      ...shape.lines.map(({ stroke, fill, isStepped, ...line }) => ({
         ...line,
         stroke: colour(stroke),
         ...(fill && { fill: colour(fill) }),
+        ...(isStepped && { paths: Plot.paths.stepped({ align: 1 }) }),
         points: { show: false },
       })),
     ],

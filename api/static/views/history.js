@@ -51,8 +51,8 @@ function Drawing({ shown }) {
   current.current = shown;
   const shape = useMemo(() => ({
     lines: [
-      { label: "Source", stroke: "--side", width: 6 },
-      { label: "Lake", stroke: "--ink", width: 2 },
+      { label: "Source", stroke: "--side", width: 6, isStepped: true },
+      { label: "Lake", stroke: "--ink", width: 2, isStepped: true },
     ],
     range: around,
     number: count,

@@ -1,5 +1,6 @@
 export default class uPlot {
   static tzDate(date: Date, zone: string): Date;
+  static paths: { stepped(options: { align: 1 | -1 }): unknown };
   readonly width: number;
   readonly ctx: CanvasRenderingContext2D;
   readonly bbox: { left: number; top: number; width: number; height: number };
