@@ -100,7 +100,7 @@ def test_a_damaged_row_turns_the_overview_and_leads_to_its_partition_until_it_is
     visit.page.get_by_role("link", name="league_id=2, equal").click()
     visit.expect_heading("league_id=2")
     verdicts = verdicts_of_history(visit)
-    expect(verdicts.first).to_have_text("equal")
+    expect(verdicts.first).to_have_text("equal", timeout=WITHIN_MS)
     assert verdicts.all_inner_texts()[:3] == ["equal", "differs", "equal"]
     chart = visit.page.locator("section[aria-labelledby=history]").get_by_role("img")
     expect(chart).to_have_attribute("aria-label", re.compile("equal, then differs, then equal"))

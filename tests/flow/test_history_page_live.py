@@ -20,7 +20,7 @@ from datafingerprint.ledger import Progress, TableVerdicts
 from datafingerprint.verdict import Outcome, Verdict
 from tests.api.conftest import G2031, GAMES, FakeLagReader, FakeServices, seed
 from tests.api.test_incidents import observe
-from tests.dashboard.visits import Visit, serving, verdicts_of_history
+from tests.dashboard.visits import WITHIN_MS, Visit, serving, verdicts_of_history
 
 pytestmark = pytest.mark.live
 
@@ -74,20 +74,21 @@ def test_a_history_shows_its_points_in_pages_and_the_incidents_of_its_table(
             with closing(visit.page):
                 look_at(visit)
                 save(store, Verdict(Outcome.MATCH, "", G2031, G2031), now + 1)
-                expect(verdicts_of_history(visit).first).to_have_text("equal")
+                expect(verdicts_of_history(visit).first).to_have_text("equal", timeout=WITHIN_MS)
                 turn_pages(visit)
                 assert visit.faults == []
+                meet_an_error(visit)
 
 
 def look_at(visit: Visit) -> None:
     """The newest page: 100 points, the open incident, no fault."""
     visit.open(ADDRESS, NAME)
     verdicts = verdicts_of_history(visit)
-    expect(verdicts).to_have_count(100)
+    expect(verdicts).to_have_count(100, timeout=WITHIN_MS)
     assert verdicts.all_inner_texts()[:3] == ["differs", "not decided yet", "equal"]
     assert verdicts.all_inner_texts().count("differs") == 10
     history = visit.page.locator("section[aria-labelledby=history]")
-    expect(history.get_by_role("link", name=GAMES)).to_have_count(1)
+    expect(history.get_by_role("link", name=GAMES)).to_have_count(1, timeout=WITHIN_MS)
     expect(history.get_by_role("img")).to_be_visible()
     assert visit.violations() == []
     assert not visit.page.evaluate("document.documentElement.scrollWidth > innerWidth")
@@ -100,13 +101,23 @@ def turn_pages(visit: Visit) -> None:
     older = history.get_by_role("button", name="Older")
     older.focus()
     visit.page.keyboard.press("Enter")
-    expect(verdicts).to_have_count(21)
+    expect(verdicts).to_have_count(21, timeout=WITHIN_MS)
     expect(older).to_be_disabled()
     visit.page.reload()
-    expect(verdicts).to_have_count(21)
+    expect(verdicts).to_have_count(21, timeout=WITHIN_MS)
     assert visit.violations() == []
     history.get_by_role("button", name="Newest").click()
-    expect(verdicts).to_have_count(100)
+    expect(verdicts).to_have_count(100, timeout=WITHIN_MS)
     visit.page.goto(f"{ADDRESS}?before=1")
-    expect(history).to_contain_text("Nothing older is kept")
+    expect(history).to_contain_text("Nothing older is kept", timeout=WITHIN_MS)
+    assert visit.violations() == []
+
+
+def meet_an_error(visit: Visit) -> None:
+    """An error of the history is shown in its place; the rest of the page stays."""
+    visit.page.route("**/history?**", lambda route: route.fulfill(status=503, json={"error": "the store is away"}))
+    visit.open(ADDRESS, NAME)
+    history = visit.page.locator("section[aria-labelledby=history]")
+    expect(history.get_by_role("alert")).to_have_text("the store is away", timeout=WITHIN_MS)
+    expect(visit.page.get_by_role("heading", name="Both sides at epoch")).to_be_visible()
     assert visit.violations() == []

@@ -53,11 +53,12 @@ export function bandsOf(steps) {
  * @param {Api.IncidentAnswer[]} incidents
  * @param {string} table
  * @param {number} from
- * @param {number} to
+ * @param {number} to until when an open one is drawn
+ * @param {boolean} isNewest nothing is too late then: the clocks of server and page differ by seconds
  * @returns {Mark[]}
  */
-export const marksOf = (incidents, table, from, to) =>
+export const marksOf = (incidents, table, from, to, isNewest) =>
   incidents
     .filter(incident => incident.table === table)
     .map(incident => ({ incident, from: secondsOf(incident.since), to: incident.closed_at ? secondsOf(incident.closed_at) : to }))
-    .filter(mark => mark.from <= to && mark.to >= from);
+    .filter(mark => (isNewest || mark.from <= to) && mark.to >= from);

@@ -32,11 +32,11 @@ const around = (_plot, low, high) => {
 const moment = seconds => time(new Date(seconds * 1000).toISOString());
 
 /** Steps, lines, bands and marks of an answer; null without any point. */
-function pictured({ answer, end, table, known }) {
+function pictured({ answer, end, table, known, isNewest }) {
   const steps = stepsOf(answer.items, end);
   if (!steps.length) return null;
   const lines = linesOf(steps);
-  return { steps, lines, bands: bandsOf(steps), marks: marksOf(known, table, lines[0][0], end), from: lines[0][0], end };
+  return { steps, lines, bands: bandsOf(steps), marks: marksOf(known, table, lines[0][0], end, isNewest), from: lines[0][0], end };
 }
 
 /** @param {{ bands: import("../parts/points.js").Band[], from: number, end: number }} shown */
@@ -106,7 +106,7 @@ function useIncidents(table, before) {
 function usePage(table, name, since, before) {
   const path = `/v1/fingerprints/${encodeURIComponent(table)}/${name}/history?limit=${POINTS_MAX}${before ? `&before=${before}` : ""}`;
   // A page of the past stays as it is. The newest one changes with the verdict; sums come at most once a minute here.
-  const occasion = before ? "" : `${slowBeat.value} ${since} ${trouble.value === null}`;
+  const occasion = `${trouble.value === null} ${before ? "" : `${slowBeat.value} ${since}`}`;
   /** @type {import("../state.js").Answered<Api.HistoryAnswer>} */
   const { data, error } = useAnswer(paths.value.has(PATH) ? path : null, false, occasion);
   const last = useRef(/** @type {{ answer: Api.HistoryAnswer, end: number } | null} */ (null));
@@ -136,7 +136,7 @@ export function History({ table, partition, name, since }) {
   const { page, error } = usePage(table, name, since, before);
   const found = useIncidents(table, before);
   const known = found.data?.items;
-  const shown = useMemo(() => page && pictured({ ...page, table, known: known ?? [] }), [page, known, table]);
+  const shown = useMemo(() => page && pictured({ ...page, table, known: known ?? [], isNewest: !before }), [page, known, table]);
   if (!paths.value.has(PATH)) return null;
   const next = page?.answer.next_before;
   return html`
