@@ -5,10 +5,14 @@ import { signal } from "./lib.js";
 const EVERY_MS = 2000;
 const EVERY_WITH_EVENTS_MS = 5000;
 const AGAIN_MS = 5000;
+const SLOW_MS = 60000;
 const EVENTS = "/v1/events";
 
 /** Grows whenever views should ask again. */
 export const beat = signal(0);
+
+/** Grows with the first beat of each minute, for what changes seldom. */
+export const slowBeat = signal(0);
 
 /** Whether the server sends events to this page. */
 export const hasEvents = signal(false);
@@ -19,6 +23,7 @@ export const now = signal(Date.now());
 /** An answer that took long is asked for less often, so that no page takes more than a fifth of a core of the server. */
 const SHARE = 4;
 let last = 0;
+let lastSlow = 0;
 let tookMs = 0;
 
 /** Says how long the server took for its last answers. */
@@ -32,6 +37,9 @@ let lastEventId = "";
 export function refresh() {
   last = Date.now();
   beat.value += 1;
+  if (last - lastSlow < SLOW_MS) return;
+  lastSlow = last;
+  slowBeat.value += 1;
 }
 
 function tick() {

@@ -88,14 +88,15 @@ export const start = () =>
  * The answer of a path, asked again at every beat. Without a path nothing is asked.
  * @param {string | null} path
  * @param {boolean} [isLive]
+ * @param {string} [occasion] where it is not live: it is asked again when this text changes
  * @returns {Answered<any>}
  */
-export function useAnswer(path, isLive = true) {
+export function useAnswer(path, isLive = true, occasion = "") {
   const answer = useSignal(/** @type {Answered<any> & { path: string | null }} */ ({ path, data: null, error: null }));
   const isBusy = useRef(/** @type {string | null} */ (null));
   const wanted = useRef(path);
   wanted.current = path;
-  const trigger = isLive ? beat.value : needsLogin.value;
+  const trigger = isLive ? beat.value : `${needsLogin.value} ${occasion}`;
   useEffect(() => {
     if (!path || needsLogin.value || isBusy.current === path) return;
     isBusy.current = path;

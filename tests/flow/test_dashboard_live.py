@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import threading
+import re
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +15,7 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from api.application import create_app
 from bench.screenshots import chromium, launch_options
@@ -29,62 +26,14 @@ from datafingerprint.tokens import Role, new_token
 from deploy.embedded.waiting import await_condition
 from tests.api.conftest import NOW, FakeLagReader, FakeServices, seed
 from tests.dashboard.large_state import AWKWARD, fill
+from tests.dashboard.visits import WITHIN_MS, Visit, serving, verdicts_of_history
 
 pytestmark = pytest.mark.live
 
-WITHIN_MS = 90_000
 TOKEN = "sixteen-or-more-characters"
-AXE = (Path(__file__).parents[1] / "dashboard" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 ELEMENTS_MAX = 5_000
 MATRIX_BYTES_MAX = 100_000
 """What 50,000 partitions may cost: elements on the page, and compressed bytes of their verdicts."""
-
-
-class Visit:
-    """A page of the browser that notes everything that no page may do.
-
-    Attributes:
-        page: The page.
-        faults: Console errors, exceptions, and requests to other hosts.
-    """
-
-    def __init__(self, browser: Browser, base: str, scheme: str = "light", width: int = 1440) -> None:
-        self.faults: list[str] = []
-        self.page: Page = browser.new_page(
-            base_url=base,
-            color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": width, "height": 900},
-        )
-        host = urlsplit(base).netloc
-        self.page.set_default_timeout(WITHIN_MS)
-        self.page.on("console", self._note_message)
-        self.page.on("pageerror", self._note_error)
-        self.page.on("request", partial(self._note_request, host))
-
-    def _note_message(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.faults.append(message.text)
-
-    def _note_error(self, error: Error) -> None:
-        self.faults.append(str(error))
-
-    def _note_request(self, host: str, request: Request) -> None:
-        if urlsplit(request.url).netloc != host:
-            self.faults.append(request.url)
-
-    def open(self, path: str, heading: str) -> None:
-        """Loads an address and waits for its heading."""
-        self.page.goto(path)
-        self.expect_heading(heading)
-
-    def expect_heading(self, text: str) -> None:
-        expect(self.page.locator("h1").first).to_contain_text(text, timeout=WITHIN_MS)
-
-    def violations(self) -> list[str]:
-        """What axe-core finds on the page as it is now."""
-        self.page.evaluate(AXE)
-        result = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-        return [f"{rule['id']}: {node['html'][:200]}" for rule in result["violations"] for node in rule["nodes"]]
 
 
 @pytest.fixture(scope="module")
@@ -96,20 +45,6 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(**launch_options(program))
         yield opened
         opened.close()
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """Serves an application on a free port."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    await_condition(lambda: server.started, timeout_s=30.0)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def altered(data: bytes) -> bytes:
@@ -161,6 +96,15 @@ def test_a_damaged_row_turns_the_overview_and_leads_to_its_partition_until_it_is
     flow.put_object(path, whole)
     visit.page.get_by_role("link", name="Overview", exact=True).first.click()
     visit.expect_heading("partitions equal the source as of")
+
+    visit.page.get_by_role("link", name="league_id=2, equal").click()
+    visit.expect_heading("league_id=2")
+    verdicts = verdicts_of_history(visit)
+    expect(verdicts.first).to_have_text("equal", timeout=WITHIN_MS)
+    assert verdicts.all_inner_texts()[:3] == ["equal", "differs", "equal"]
+    chart = visit.page.locator("section[aria-labelledby=history]").get_by_role("img")
+    expect(chart).to_have_attribute("aria-label", re.compile("equal, then differs, then equal"))
+    assert visit.violations() == []
     assert visit.faults == []
     api.end()
 

@@ -1,4 +1,4 @@
-// One partition: both sides, since when, its audit and scans.
+// One partition: both sides, since when, its history, its audit and scans.
 import { count, span, time } from "../format.js";
 import { html } from "../lib.js";
 import { ageOf, useAnswer } from "../state.js";
@@ -8,6 +8,7 @@ import { Differences } from "../parts/differences.js";
 import { Facts, Waiting } from "../parts/facts.js";
 import { Sides } from "../parts/sides.js";
 import { Verdict } from "../parts/verdict.js";
+import { History } from "./history.js";
 import { Crumbs, OpenIncidents } from "./table.js";
 
 export function Partition({ table, partition }) {
@@ -38,6 +39,7 @@ export function Partition({ table, partition }) {
         <h2 id="audited">Source and stream at the last audit</h2>
         <${Sides} label="Source and stream" names=${["Source", "Stream"]} sides=${[data.audit.source, data.audit.stream]} />
       </section>`}
+    <${History} table=${data.table} partition=${data.partition} name=${name} since=${data.since} />
     ${data.verdict !== "match" && html`<${Differences} table=${data.table} partition=${data.partition} />`}
     <div class="columns">
       <${Audit} table=${data.table} partition=${data.partition} audit=${data.audit} />
