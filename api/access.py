@@ -119,7 +119,7 @@ class Access:
                 self._tokens, self._trouble = self._reader.tokens(), None
                 self._is_closed |= bool(self._tokens)
         except DataFingerprintError as error:
-            # From its end: whoever waited for a slow attempt must not begin the next one.
+            # From its end: a caller that waited for a slow attempt must not begin the next.
             self._trouble, self._read_at = error, self._clock()
         finally:
             self._reading.release()
@@ -158,7 +158,7 @@ class Access:
         scheme, _, secret = authorization.partition(" ")
         given = digest(secret.strip())
         is_bearer = scheme.lower() == "bearer"
-        # Nobody guesses 256 random bits. So others behind the same proxy cannot lock out the holder of a stored token.
+        # No caller can guess 256 random bits. So others behind one proxy cannot lock out the holder of a stored token.
         # It comes first, also so that a viewer's secret in the settings makes no operator.
         token = holder(given, self._tokens or ()) if is_bearer else None
         if token is not None:

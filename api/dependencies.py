@@ -121,7 +121,7 @@ def _needs_token(sources: _Sources) -> bool:
 
 async def _caller(request: Request) -> Caller:
     caller = cast("Caller | None", request.state.caller)
-    assert caller is not None  # noqa: S101 - the guard lets nobody else pass, except to open paths
+    assert caller is not None  # noqa: S101 - the guard stops all other callers, except for open paths
     return caller
 
 

@@ -29,7 +29,7 @@ class FailureLimit:
         if times is None or len(times) < FAILURES_MAX:
             return 0.0
         wait_s = times[0] + WINDOW_S - now
-        # A clock that was set back locks nobody out.
+        # A clock that was set back locks no caller out.
         return wait_s if 0 < wait_s <= WINDOW_S else 0.0
 
     def note(self, address: str, now: float) -> None:

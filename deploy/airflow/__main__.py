@@ -116,7 +116,7 @@ def _is_playing() -> bool:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/services", headers={"Authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310 - likewise
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310 - as above
             items = json.load(answer)["items"]
     except (OSError, ValueError, KeyError):
         return False

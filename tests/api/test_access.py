@@ -191,7 +191,7 @@ def test_wrong_tokens_are_limited_and_a_holder_is_not_locked_out(service: Servic
         refused = client.get("/v1/status", headers=bearer("guess"))
         assert (refused.status_code, refused.headers["retry-after"]) == (429, str(int(WINDOW_S)))
         assert client.get("/v1/status", headers=bearer(SETTING)).status_code == 429  # a guess is not even compared
-        assert client.get("/v1/status", headers=bearer(late)).status_code == 200  # nobody guesses a created one
+        assert client.get("/v1/status", headers=bearer(late)).status_code == 200  # a created one cannot be guessed
         assert client.get("/v1/status", headers=bearer(holder)).status_code == 200
         assert client.get("/v1/status").status_code == 401
         assert client.get("/readyz", headers=bearer(late)).json()["status"] == "ok"
@@ -286,7 +286,7 @@ def test_the_token_of_the_settings_works_while_the_store_is_away(seeded: SqlStat
     app = create_app(seeded, FakeLagReader(), lambda: NOW, token=SETTING, tokens=BrokenTokens(Unavailable("away")))
     with over(app) as client:
         assert client.get("/v1/status", headers=bearer(SETTING)).status_code == 200
-        # Nobody knows whether it is wrong: a dashboard that hears 401 forgets its token.
+        # It may be right: a dashboard that hears 401 forgets its token.
         assert client.get("/v1/status", headers=bearer("unknown")).status_code == 503
         codes = [client.get("/v1/status", headers=bearer(f"guess {n}")).status_code for n in range(FAILURES_MAX)]
         assert codes[-2:] == [503, 429]

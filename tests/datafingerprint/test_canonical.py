@@ -66,7 +66,7 @@ EXAMPLES: list[tuple[Column, Any, bytes]] = [
     (of_kind(Kind.DATE), dt.date(1, 1, 1), b"c=0001-01-01"),
     (of_kind(Kind.DATE), dt.date(9999, 12, 31), b"c=9999-12-31"),
     (of_kind(Kind.DATETIME), dt.datetime(2031, 4, 2, 19, 3, 11), b"c=2031-04-02 19:03:11.000000"),  # noqa: DTZ001 - a DATETIME has no zone
-    (of_kind(Kind.DATETIME), dt.datetime(33, 1, 1, 0, 0, 0, 7), b"c=0033-01-01 00:00:00.000007"),  # noqa: DTZ001 - likewise
+    (of_kind(Kind.DATETIME), dt.datetime(33, 1, 1, 0, 0, 0, 7), b"c=0033-01-01 00:00:00.000007"),  # noqa: DTZ001 - as above
     (
         of_kind(Kind.TIMESTAMP),
         dt.datetime(2031, 4, 2, 1, 0, tzinfo=dt.timezone(dt.timedelta(hours=2))),

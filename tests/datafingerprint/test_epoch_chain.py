@@ -40,10 +40,10 @@ def test_an_epoch_after_lost_ones_is_refused_though_its_number_is_right(
 ) -> None:
     chain = published([float(moment) for moment in moments])
     kept = data.draw(st.integers(0, len(chain) - 1))
-    anew = published([float(moment) + 0.5 for moment in moments[kept:]], chain[:kept])
+    replaced = published([float(moment) + 0.5 for moment in moments[kept:]], chain[:kept])
     for lost in range(kept, len(chain) - 1):
         with pytest.raises(WireError, match=LOST.format(lost + 1)):
-            require_successor(chain[lost].mark, anew[lost + 1])
+            require_successor(chain[lost].mark, replaced[lost + 1])
 
 
 def test_the_publisher_and_the_reader_know_the_same_digest_whatever_fields_a_later_version_adds() -> None:

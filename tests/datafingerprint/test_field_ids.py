@@ -53,7 +53,14 @@ def test_of_two_columns_that_could_be_meant_none_is_guessed(found: pa.Schema) ->
         (FieldIds({"a": 2, "b": 1}, 2), True),
         (FieldIds({"a": 1, "b": 3}, 3), True),
     ],
-    ids=["the same", "a new column", "an old column by a new name", "dropped", "exchanged", "dropped and made anew"],
+    ids=[
+        "the same",
+        "a new column",
+        "an old column by a new name",
+        "dropped",
+        "exchanged",
+        "dropped and created again",
+    ],
 )
 def test_files_are_to_be_read_again_when_a_name_means_another_column(later: FieldIds, expected: bool) -> None:
     assert FieldIds({"a": 1, "b": 2}, 2).is_moved(later, ["a", "b", "c"]) is expected

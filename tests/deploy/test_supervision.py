@@ -124,7 +124,7 @@ def test_nothing_of_a_system_that_is_down_can_be_started_again(tmp_path: Path) -
 
 
 @pytest.mark.live
-# Nobody waits for the supervisor: it is to outlive the command that launched it.
+# No process waits for the supervisor: it is to outlive the command that launched it.
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_program_is_started_again_whether_it_runs_or_has_ended(tmp_path: Path) -> None:
     logs, sockets = tmp_path / "logs", tmp_path

@@ -37,7 +37,7 @@ class Warehouse:
 
     Attributes:
         flow: Its services, which still run.
-        tables: The tables under watch, by name alone.
+        tables: The captured tables, by name alone.
         view: Its lake.
     """
 

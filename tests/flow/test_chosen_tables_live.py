@@ -87,7 +87,7 @@ def test_a_table_comes_with_its_own_partition_fields_and_one_leaves_while_all_ar
     assert all(flow.lake_rows(name) == flow.source_rows(name) for name in ("players", "later"))
     assert flow.lake_rows("notes")
     assert {finding.outcome for finding in audit(flow.settings, None, None, threading.Event())} == {Outcome.MATCH}
-    # One process: it neither ended nor began anew, and what it took up is what a restart begins with.
+    # One process: it neither ended nor started again, and what it took up is what a restart begins with.
     assert cdc.text.count("event=started") == 1
     cdc.kill()
     cdc.start()

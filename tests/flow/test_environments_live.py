@@ -60,7 +60,7 @@ def test_two_environments_follow_one_server_and_none_ends_the_other(small_flow: 
         for first in (flow, other):
             assert {f"{first.settings.kafka.prefix}-{role}" for role in ("lake-writer", "fingerprinter")} <= groups
 
-        number = str(flow.stack.blueprint.ports["source"])  # one that nobody else has
+        number = str(flow.stack.blueprint.ports["source"])  # one that no other stream has
         for first in (flow, other):
             assert first.service("cdc").end() == 0
         flow.service("cdc").start(DFP_SOURCE_SERVER_ID=number)

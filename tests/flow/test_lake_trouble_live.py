@@ -57,7 +57,7 @@ def test_a_table_that_is_made_again_leaves_and_comes_back_from_nothing(flow: Flo
     require_equal(flow)
     flow.sql(f"INSERT INTO {notes} VALUES ('b', NULL)")
     require_equal(flow)
-    # The column that partitions the lake table is of another type, several times, while nobody writes the lake.
+    # The column that partitions the lake table is of another type, several times, while no lake writer runs.
     kill(flow, "lake_writer")
     for key, kind in (("p", "VARCHAR(9)"), ("q", "INT"), ("r", "VARCHAR(12)")):
         flow.sql(f"DROP TABLE {players}")

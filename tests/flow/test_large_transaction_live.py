@@ -75,7 +75,7 @@ FEW, MANY = 50_000, 250_000
 SMALLER = SMALL | {"DFP_CDC_EPOCH_ROWS": "10000", "DFP_LAKE_SPILL_ROWS": "10000", "DFP_LAKE_FILE_ROWS_MAX": "20000"}
 """So small that the few rows come to every limit too: what the many take more is then not a limit not yet reached."""
 MORE_MIB = 64
-"""What five times the rows may take more: before rows were laid aside it was 100 MiB and more in each service."""
+"""What five times the rows may take more: before rows were spilled it was 100 MiB and more in each service."""
 
 
 def forget_peaks(flow: Flow) -> None:

@@ -297,7 +297,7 @@ class BinlogSource:
                     f"existing tables: {known}",
                 )
         for name, section in self._settings.tables.items():
-            # The league's sections are defaults, and concern nobody who captures other tables.
+            # The league's sections are defaults, and do not concern users who capture other tables.
             is_unused_default = section == LEAGUE_PARTITIONS.get(name) and not self.is_captured(name)
             if name not in names and not is_unused_default:
                 schema = split_table_name(name)[0]

@@ -93,7 +93,7 @@ def test_a_connection_left_by_an_earlier_run_blocks_no_later_one(
     stack_settings: Settings, position: SourcePosition, started: contextlib.ExitStack
 ) -> None:
     for settings in (numbered(stack_settings, NUMBER + 1), stack_settings):
-        left = reading(settings, "stream", position, started)  # nobody reads it any more, nor closes it
+        left = reading(settings, "stream", position, started)  # no reader is left, and it is not closed
         later = reading(settings, "stream", position, started)
         for _ in range(3):
             next(later)

@@ -180,7 +180,7 @@ def truncated(value: dt.datetime, digits: int) -> dt.datetime:
 
 
 EPOCH_START = dt.datetime(1970, 1, 1, 0, 0, 1)  # noqa: DTZ001 - bounds are drawn without a zone
-EPOCH_END = dt.datetime(2106, 2, 7, 6, 28, 15)  # noqa: DTZ001 - likewise
+EPOCH_END = dt.datetime(2106, 2, 7, 6, 28, 15)  # noqa: DTZ001 - as above
 
 
 @st.composite
